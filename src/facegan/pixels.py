@@ -1,0 +1,65 @@
+"""uint8 <-> [-1, 1], grids and PNG files. ``image`` is uint8 NHWC or float NCHW in [-1, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    import torch
+
+
+def to_float(image_NHWC: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return float NCHW in [-1, 1] (channels-last in memory) of uint8 NHWC: 0 -> -1, 255 -> 1."""
+    import torch
+
+    image = image_NHWC.to(torch.float32).mul_(1.0 / 127.5).sub_(1.0)
+    return image.to(dtype or torch.float32).permute(0, 3, 1, 2)
+
+
+def to_uint8(image_NCHW: torch.Tensor) -> np.ndarray:
+    """Return uint8 NHWC of float NCHW in [-1, 1]: the inverse of ``to_float``; rounds, and clips what lies outside."""
+    import torch
+
+    scaled = image_NCHW.detach().to(torch.float32).add(1.0).mul_(127.5).round_().clamp_(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def grid(
+    image_NHWC: np.ndarray, *, columns: int | None = None, padding: int = 2, captions: Sequence[str] | None = None
+) -> np.ndarray:
+    """Return one uint8 [H, W, 3] picture of the images row by row, near square unless ``columns`` is given.
+
+    ``captions`` puts one short line of text under each image.
+    """
+    count, height, width, _ = image_NHWC.shape
+    columns = min(count, columns or math.ceil(math.sqrt(count)))
+    rows = math.ceil(count / columns)
+    caption_height = 14 if captions is not None else 0
+    cell_height, cell_width = height + caption_height + padding, width + padding
+    canvas = np.full((rows * cell_height + padding, columns * cell_width + padding, 3), 255, np.uint8)
+    for place, image_HWC in enumerate(image_NHWC):
+        top, left = padding + place // columns * cell_height, padding + place % columns * cell_width
+        canvas[top : top + height, left : left + width] = image_HWC
+    if captions is None:
+        return canvas
+    picture = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=10)
+    for place, caption in enumerate(captions):
+        top, left = padding + place // columns * cell_height, padding + place % columns * cell_width
+        draw.text((left + width / 2, top + height + 1), caption, fill=(0, 0, 0), font=font, anchor="ma")
+    return np.asarray(picture)
+
+
+def save_png(path: Path, image_HWC: np.ndarray) -> None:
+    """Write a PNG beside its final name and rename it into place, so that a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    Image.fromarray(image_HWC).save(partial, format="PNG")
+    partial.replace(path)
