@@ -29,7 +29,9 @@ def attribute_index(name: str) -> int:
     if name.lower() in lowered:
         return lowered.index(name.lower())
     near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-    hint = f"did you mean {ATTRIBUTE_NAMES[lowered.index(near[0])]}?" if near else f"known: {', '.join(ATTRIBUTE_NAMES)}."
+    hint = (
+        f"did you mean {ATTRIBUTE_NAMES[lowered.index(near[0])]}?" if near else f"known: {', '.join(ATTRIBUTE_NAMES)}."
+    )
     raise UserError(f"{name!r} is not one of CelebA's 40 attributes; {hint}")
 
 

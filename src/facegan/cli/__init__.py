@@ -1,0 +1,59 @@
+"""The command line: one small module a command, each a plain function. torch is imported by the commands that need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from facegan.cli import demo, prepare, sample, summary, synth_dataset, train
+from facegan.errors import UserError
+
+app = typer.Typer(
+    name="facegan",
+    help="Train a face generator on CelebA, know honestly how good it is, and use the faces: random noise in, face out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from facegan import __version__
+
+        typer.echo(f"facegan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+app.command("prepare")(prepare.prepare)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.command("summary")(summary.summary)
+app.command("demo")(demo.demo)
+app.command("synth-dataset")(synth_dataset.synth_dataset)
+
+
+def main() -> None:
+    """Run the command line. A user's mistake ends with one sentence and exit code 2; Ctrl-C with 130."""
+    try:
+        app()
+    except UserError as error:
+        print(f"facegan: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("facegan: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output went away: there is nobody left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

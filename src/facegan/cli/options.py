@@ -1,0 +1,21 @@
+"""Option types that several commands share."""
+
+from __future__ import annotations
+
+from facegan.config import parse_count
+from facegan.errors import UserError
+
+
+def count_option(text: str, flag: str, *, least: int = 1) -> int:
+    """Return the number that a flag gives as ``64``, ``100k`` or ``2M``.
+
+    Raises:
+        UserError: it is no whole number, or it is below ``least``.
+    """
+    try:
+        number = parse_count(text)
+    except (ValueError, OverflowError):
+        raise UserError(f"{flag} {text}: give a whole number such as 5000, 100k or 2M") from None
+    if number < least:
+        raise UserError(f"{flag} {text}: give at least {least}")
+    return number

@@ -1,0 +1,83 @@
+"""How the command line shows a training: a progress bar and lines for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class JsonWatcher:
+    """One JSON line on standard output for each event."""
+
+    def event(self, kind: str, **fields: Any) -> None:
+        print(json.dumps({"event": kind, **fields}), flush=True)
+
+    def progress(self, nimg: int, target: int | None, rate: float) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class TerminalWatcher:
+    """A progress bar with rate and time left; lines for what is worth keeping on the screen."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]:.0f} images/s"),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", rate=0.0, total=None, visible=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def event(self, kind: str, **fields: Any) -> None:
+        match kind:
+            case "start":
+                begun = f"goes on at {fields['nimg']:,} images" if fields["nimg"] else "begins"
+                self._say(
+                    f"{fields['recipe']} at {fields['resolution']} px on {fields['faces']:,} faces {begun}: "
+                    f"{fields['device']}, {fields['precision']}, {fields['threads']} threads"
+                    + (f", {fields['processes']} processes" if fields["processes"] > 1 else "")
+                    + f"; run folder {fields['run']}"
+                )
+            case "log":
+                self._say(
+                    f"{fields['nimg']:>10,} images  D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}  "
+                    f"D right on real {fields['D_accuracy_real']:.0%}, fake {fields['D_accuracy_fake']:.0%}  "
+                    f"{fields['images_per_s']:.0f} images/s"
+                )
+            case "grid":
+                self._say(f"{fields['nimg']:>10,} images  grid {fields['path']}")
+            case "snapshot":
+                self._say(f"{fields['nimg']:>10,} images  snapshot {fields['path']}")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def progress(self, nimg: int, target: int | None, rate: float) -> None:
+        self._bar.update(
+            self._task, completed=nimg, total=target, rate=rate, description=f"{nimg:,} images", visible=True
+        )
+
+
+def make_watcher(as_json: bool) -> JsonWatcher | TerminalWatcher:
+    """Return the watcher that a command's ``--json`` asks for."""
+    return JsonWatcher() if as_json else TerminalWatcher(Console())

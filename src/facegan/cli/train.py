@@ -1,0 +1,95 @@
+"""``facegan train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facegan.cli.options import count_option
+
+_SET_HELP = "Change a field of the recipe, such as generator.width=32 (repeatable)."
+
+
+def train(
+    data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="classic-tanh, classic-dcgan or dcgan.")],
+    run: Annotated[Path, typer.Option("--run", help="Folder of the run; the same command again goes on from there.")],
+    images: Annotated[str, typer.Option(help="Real images to show the discriminator in all.")] = "2M",
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes; go on with the same command.")] = None,
+    batch: Annotated[int, typer.Option(help="Real images of one step, over all processes.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,
+    precision: Annotated[str, typer.Option(help="auto (the faster one, measured when the run starts), float32, bfloat16.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of each process; default: all cores.")] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int | None, typer.Option(help="Processes, one a GPU; default: all GPUs, or one CPU process.")] = None,
+    sample_every: Annotated[str, typer.Option(help="Images between two grids of samples.")] = "5k",
+    snapshot_every: Annotated[str, typer.Option(help="Images between two snapshots.")] = "20k",
+    log_every: Annotated[str, typer.Option(help="Images between two lines of the log.")] = "1280",
+    keep: Annotated[int, typer.Option(help="Snapshots to keep, the newest ones.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
+) -> None:
+    """Train a recipe, or go on with a run.
+
+    Everything goes into the run folder: log.jsonl and TensorBoard events, grids of the same latents over time under
+    samples/, snapshots. Ctrl-C finishes the step and leaves a snapshot; the same command goes on from it.
+
+    \b
+    facegan train data/celeba64 --recipe dcgan --run runs/first
+    facegan train data/celeba64 --recipe classic-dcgan --run runs/classic --images 200k --set flip=true
+    facegan train data/part-a data/part-b --recipe dcgan --run runs/both --minutes 30
+    facegan train data/celeba64 --recipe dcgan --run runs/big --devices 8 --batch 512
+    """
+    from facegan.data.packed import PackedDataset
+    from facegan.errors import UserError
+
+    if minutes is not None and not 0 < minutes < 1e6:
+        raise UserError(f"--minutes {minutes}: give a time above 0")
+    if keep < 1:
+        raise UserError(f"--keep {keep}: keep at least 1 snapshot")
+    if threads is not None and not 1 <= threads <= 1024:
+        raise UserError(f"--threads {threads}: give a number from 1 to 1024")
+    if devices is not None and devices < 1:
+        raise UserError(f"--devices {devices}: give at least 1")
+    counts = {
+        "images": count_option(images, "--images"),
+        "sample_every": count_option(sample_every, "--sample-every"),
+        "snapshot_every": count_option(snapshot_every, "--snapshot-every"),
+        "log_every": count_option(log_every, "--log-every"),
+    }
+    from facegan import recipes
+    from facegan.config import with_settings
+
+    settings = with_settings(recipes.recipe(recipe, PackedDataset.open(data[0]).resolution), set_ or [])
+
+    import signal
+
+    from facegan.cli.progress import make_watcher
+    from facegan.training import train as training
+    from facegan.training.loop import Schedule
+
+    with make_watcher(json) as watcher:
+        result = training.train(
+            data,
+            run,
+            settings,
+            batch=batch,
+            seed=seed,
+            schedule=Schedule(minutes=minutes, keep=keep, **counts),
+            precision=precision,
+            threads=threads,
+            accelerator=accelerator,
+            devices=devices,
+            watcher=watcher,
+        )
+    if result.signal is not None:
+        typer.echo(
+            f"Stopped by {signal.Signals(result.signal).name} at {result.nimg:,} images, saved in {result.snapshot}; "
+            "the same command goes on from there.",
+            err=True,
+        )
+        raise typer.Exit(128 + result.signal)
+    if not json:
+        typer.echo(f"Done at {result.nimg:,} images. Faces: facegan sample {run} --count 64 --out faces.png")

@@ -1,0 +1,139 @@
+"""The bytes of one image file to the pixels that the network will see, or the reason why not."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from facegan.data.celeba import Crop, crop_box
+from facegan.data.preflight import Action
+
+MAX_PIXELS = 64_000_000
+"""Larger images are set aside before they are decoded: four bytes a pixel in every process."""
+_FORMATS = ("JPEG", "PNG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+_EXIF_ORIENTATION = 0x0112
+_ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "La", "RGBa"))
+_MODE_KINDS = {"L": "grey", "1": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK"}
+_SIXTEEN_BIT_MODES = frozenset(("I;16", "I;16L", "I;16B", "I;16N", "I"))
+
+
+class Finding(NamedTuple):
+    """A problem of the file that is being decoded; see ``preflight.Problem``."""
+
+    kind: str
+    reason: str
+    action: Action
+
+
+class _SetAsideError(Exception):
+    def __init__(self, kind: str, reason: str) -> None:
+        self.finding = Finding(kind, reason, "set aside")
+
+
+@contextmanager
+def quiet_decoding() -> Iterator[None]:
+    """Silence Pillow's warnings (odd EXIF, many pixels): what matters of them is found here anyway."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode_image(data: bytes, resolution: int, crop: Crop) -> tuple[np.ndarray | None, list[Finding]]:
+    """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Never raises.
+
+    Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.
+    """
+    findings: list[Finding] = []
+    try:
+        return _decode(data, resolution, crop, findings), findings
+    except _SetAsideError as found:
+        return None, [found.finding]
+    except Exception as error:  # a decoder meets a damaged file with any exception there is
+        reason = str(error) or type(error).__name__
+        kind = "truncated" if "truncated" in reason.lower() else "unreadable"
+        return None, [Finding(kind, reason, "set aside")]
+
+
+def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding]) -> np.ndarray:
+    if not data:
+        raise _SetAsideError("unreadable", "empty file")
+    with _open_image(data) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_many_pixels(f"{image.width} x {image.height} pixels")
+        if getattr(image, "is_animated", False):
+            findings.append(Finding("animated", "more than one frame: the first was taken", "converted"))
+        upright = _turn_upright(image, findings)
+        box = crop_box(upright.width, upright.height, crop)
+        side = min(box[2] - box[0], box[3] - box[1])
+        if side < resolution / 2:
+            raise _SetAsideError("too small", f"the crop is {side:.0f} px wide, less than half of {resolution} px")
+        if side < resolution:
+            findings.append(Finding("enlarged", f"from a crop {side:.0f} px wide to {resolution} px", "noted"))
+        rgb = upright if upright.mode == "RGB" else _convert(upright, findings)
+        if "transparency" in rgb.info:
+            rgb = _onto_white(rgb, findings)
+        return np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+
+
+def _open_image(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=_known_formats())
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(str(error).split(",")[0]) from error
+    except Image.UnidentifiedImageError as error:
+        what = "an HTML page" if b"<html" in data[:2048].lower() else f"it begins with {data[:8]!r}"
+        raise _SetAsideError("unreadable", f"not an image: {what}") from error
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """The formats that this Pillow can read, of those that photographs come in: never EPS, which runs a program."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _too_many_pixels(found: str) -> _SetAsideError:
+    return _SetAsideError("too many pixels", f"{found}: more than {MAX_PIXELS:,}")
+
+
+def _turn_upright(image: Image.Image, findings: list[Finding]) -> Image.Image:
+    if image.format == "JPEG" and "exif" not in image.info:  # asking Pillow costs a tenth of decoding a small face
+        return image
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    if orientation == 1:
+        return image
+    findings.append(Finding("rotated", f"EXIF orientation {orientation}: turned upright", "converted"))
+    return ImageOps.exif_transpose(image)
+
+
+def _convert(image: Image.Image, findings: list[Finding]) -> Image.Image:
+    """Return the image in RGB: alpha laid on white, 16 bits cut to 8."""
+    mode = image.mode
+    if mode in _SIXTEEN_BIT_MODES:
+        findings.append(Finding("16-bit", f"mode {mode}: cut to 8 bits and converted to RGB", "converted"))
+        values = np.asarray(image).astype(np.int64)
+        if mode != "I" or values.max() > 255:
+            values >>= 8
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if mode == "F":
+        raise _SetAsideError("unreadable", "mode F: floating-point pixels have no known range")
+    kind = _MODE_KINDS.get(mode)
+    if kind is not None or mode not in _ALPHA_MODES:
+        findings.append(Finding(kind or "other mode", f"mode {mode}: converted to RGB", "converted"))
+    if mode in _ALPHA_MODES or "transparency" in image.info:
+        return _onto_white(image, findings)
+    return image.convert("RGB")
+
+
+def _onto_white(image: Image.Image, findings: list[Finding]) -> Image.Image:
+    findings.append(Finding("alpha", f"mode {image.mode} with transparency: laid on white", "converted"))
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB")

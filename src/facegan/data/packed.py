@@ -1,0 +1,224 @@
+"""The packed dataset: a folder of memory-mapped arrays, written beside and renamed into place.
+
+    images.npy       uint8 [N, R, R, 3]      attributes.npy   int8 [N, 40]: -1/+1, 0 unknown
+    identities.npy   int32 [N], 0 unknown    partitions.npy   int8 [N]: 0 train, 1 valid, 2 test, -1 unknown
+    names.txt        a file name on each line                 dataset.json     what it is, and its content hash
+
+Legend: N images, B of a batch, R pixels a side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.errors import UserError
+
+FORMAT_VERSION = 1
+HELD_OUT_EVERY = 10
+"""People whose identity is divisible by this are held out: no network ever trains on them."""
+
+
+class PackedDataset:
+    """A packed dataset opened for reading. Pixels are read from disk only where a batch touches them."""
+
+    def __init__(self, path: Path, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.path = path
+        self.resolution: int = description["resolution"]
+        self.count: int = description["count"]
+        self.content_hash: str = description["content_hash"]
+        self.labelled: bool = description["labelled"]
+        self.images = arrays["images"]
+        self.attributes = arrays["attributes"]
+        self.identities = arrays["identities"]
+        self.partitions = arrays["partitions"]
+
+    def __len__(self) -> int:
+        return self.count
+
+    @classmethod
+    def open(cls, path: Path | str) -> PackedDataset:
+        """Open the packed dataset in folder ``path``; maps its arrays and reads only ``dataset.json``.
+
+        Raises:
+            UserError: the folder is no packed dataset, or anything in it is missing, cut short or of another shape.
+        """
+        path = Path(path)
+        description = _read_description(path)
+        arrays = {}
+        for name, (dtype, shape) in array_layout(description["count"], description["resolution"]).items():
+            arrays[name] = _open_array(path / f"{name}.npy", dtype, shape)
+        if not (path / "names.txt").is_file():
+            raise UserError(f"{path} is damaged: names.txt is missing; prepare it again")
+        return cls(path, description, arrays)
+
+    @cached_property
+    def files(self) -> list[str]:
+        """The images' file names, in their order in the arrays."""
+        text = (self.path / "names.txt").read_text("utf-8", errors="surrogateescape")
+        names = text.removesuffix("\n").split("\n")
+        if len(names) != self.count:
+            raise UserError(
+                f"{self.path / 'names.txt'} is damaged: it has {len(names)} names where dataset.json counts "
+                f"{self.count}; prepare it again"
+            )
+        return names
+
+    def held_out(self) -> np.ndarray:
+        """Return bool [N]: the person is known and held out from all training."""
+        return (self.identities != 0) & (self.identities % HELD_OUT_EVERY == 0)
+
+
+def array_layout(count: int, resolution: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Return {array name: (dtype, shape)} of a packed dataset."""
+    return {
+        "images": (np.dtype(np.uint8), (count, resolution, resolution, 3)),
+        "attributes": (np.dtype(np.int8), (count, ATTRIBUTE_COUNT)),
+        "identities": (np.dtype(np.int32), (count,)),
+        "partitions": (np.dtype(np.int8), (count,)),
+    }
+
+
+def content_digest(images: np.ndarray, labels: Sequence[np.ndarray]) -> str:
+    """Return the content hash: sha256 hex of the bytes of the images, then attributes, identities, partitions."""
+    digest = hashlib.sha256()
+    for start in range(0, len(images), 1024):
+        digest.update(np.ascontiguousarray(images[start : start + 1024]).data)
+    for label in labels:
+        digest.update(np.ascontiguousarray(label).data)
+    return digest.hexdigest()
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        found = "is a file" if path.exists() else "does not exist"
+        raise UserError(f"{path} {found}: expected the folder of a packed dataset, as `facegan prepare` writes it")
+    if path.name.endswith(".partial"):
+        raise UserError(f"{path} is an unfinished dataset: run the same `facegan prepare` again")
+    file = path / "dataset.json"
+    if not file.is_file():
+        raise UserError(
+            f"{path} is not a packed dataset (it has no dataset.json): run `facegan prepare {path} OUT` and give OUT"
+        )
+    try:
+        description = json.loads(file.read_bytes())
+        version = description["format_version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{file} is damaged and cannot be read: prepare the dataset again") from error
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{file} has format version {version!r} and this facegan reads version {FORMAT_VERSION}: prepare it again"
+        )
+    fields = {"resolution": int, "count": int, "content_hash": str, "labelled": bool}
+    for field, kind in fields.items():
+        value = description.get(field)
+        if type(value) is not kind or (isinstance(value, int) and kind is int and value < 1):
+            raise UserError(f"{file} is damaged: {field} is {value!r}; prepare the dataset again")
+    return description
+
+
+def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    if not file.is_file():
+        raise UserError(f"{file.parent} is damaged: {file.name} is missing; prepare it again")
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        excess = file.stat().st_size - array.offset - array.nbytes
+    except (ValueError, OSError, EOFError, AttributeError) as error:
+        raise UserError(f"{file} is damaged ({error}): prepare the dataset again") from error
+    if array.dtype != dtype or array.shape != shape or excess or not array.flags.c_contiguous:
+        raise UserError(
+            f"{file} is damaged: it holds {array.dtype} {list(array.shape)} and {excess} bytes more, where "
+            f"dataset.json says {dtype} {list(shape)}; prepare the dataset again"
+        )
+    return array
+
+
+class DataView:
+    """Several packed datasets of one resolution as one, restricted to the faces that its user may see.
+
+    ``held_out``: False for everybody but held-out people (training), True for held-out people only, None for all.
+
+    Raises:
+        UserError: no dataset, unlike resolutions, or nobody left.
+    """
+
+    def __init__(self, datasets: Sequence[PackedDataset], *, held_out: bool | None = False) -> None:
+        if not datasets:
+            raise UserError("no dataset was given: give the folder of at least one packed dataset")
+        for dataset in datasets[1:]:
+            if dataset.resolution != datasets[0].resolution:
+                raise UserError(
+                    f"{datasets[0].path} has {datasets[0].resolution} px and {dataset.path} has {dataset.resolution} "
+                    f"px: prepare both at one resolution"
+                )
+        self.datasets = list(datasets)
+        self.resolution = datasets[0].resolution
+        rows = [
+            np.arange(len(dataset)) if held_out is None else np.flatnonzero(dataset.held_out() == held_out)
+            for dataset in datasets
+        ]
+        self._row_M = np.concatenate(rows)
+        self._dataset_M = np.repeat(np.arange(len(datasets)), [len(part) for part in rows])
+        if not len(self._row_M):
+            who = "held-out people" if held_out else "people who are not held out"
+            raise UserError(f"{', '.join(str(dataset.path) for dataset in datasets)}: no face of {who} is in there")
+        # A plain array over the same map: np.memmap would run its own Python code at every gather.
+        self._images = [np.asarray(dataset.images) for dataset in datasets]
+        self._attributes = [np.asarray(dataset.attributes) for dataset in datasets]
+        self._identities = [np.asarray(dataset.identities) for dataset in datasets]
+
+    def __len__(self) -> int:
+        return len(self._row_M)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any of the datasets has attributes."""
+        return any(dataset.labelled for dataset in self.datasets)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """The dataset's content hash, or the sha256 of the hashes of several in their order."""
+        hashes = [dataset.content_hash for dataset in self.datasets]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    def images(self, index_B: np.ndarray) -> np.ndarray:
+        """Return uint8 [B, R, R, 3] of positions ``index_B`` (int64 [B]) in this view."""
+        return self._gather(self._images, index_B)
+
+    def attributes(self, index_B: np.ndarray) -> np.ndarray:
+        """Return int8 [B, 40]: -1/+1, 0 unknown."""
+        return self._gather(self._attributes, index_B)
+
+    def identities(self, index_B: np.ndarray) -> np.ndarray:
+        """Return int32 [B], 0 unknown."""
+        return self._gather(self._identities, index_B)
+
+    def _gather(self, arrays: list[np.ndarray], index_B: np.ndarray) -> np.ndarray:
+        row_B = self._row_M[index_B]
+        if len(arrays) == 1:
+            return arrays[0].take(row_B, axis=0)
+        dataset_B = self._dataset_M[index_B]
+        gathered = np.empty((len(row_B), *arrays[0].shape[1:]), arrays[0].dtype)
+        for number, array in enumerate(arrays):
+            place = np.flatnonzero(dataset_B == number)
+            gathered[place] = array.take(row_B[place], axis=0)
+        return gathered
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # Windows cannot open a folder, and keeps names in its journal
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,361 @@
+"""The layers that the networks are made of.
+
+Parameters are left empty by the constructors and filled by ``initialize``, from ``randomness`` alone. Every layer
+can say which layers of Keras it stands for (``rows``), so that a summary reads as Keras prints it.
+
+Legend: N samples, C channels, H height, W width, O and I output and input channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facegan.randomness import Stream, random_bytes
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a summary. ``shape`` is that of one sample, channels last, as Keras writes it."""
+
+    layer: str
+    shape: Shape
+    parameters: int = 0
+    moving: int = 0
+    """Parameters that no gradient trains: moving statistics."""
+
+
+@dataclass(frozen=True)
+class SampleNoise:
+    """Where a pass through a network with dropout takes its chance from: a stream, and an index for each sample."""
+
+    seed: int
+    stream: str
+    index_N: Tensor
+    """int64 [N]."""
+
+
+class Dense(nn.Linear):
+    """A fully connected layer. ``initializer``: "glorot-uniform" or the standard deviation of a normal."""
+
+    def __init__(self, in_features: int, out_features: int, *, initializer: str | float = "glorot-uniform") -> None:
+        super().__init__(in_features, out_features)
+        self.initializer = initializer
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters empty: ``initialize`` fills them."""
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Dense", (self.out_features,), self.weight.numel() + self.bias.numel())]
+
+
+class Conv(nn.Conv2d):
+    """A convolution padded as TensorFlow does it, or by a fixed number of pixels.
+
+    ``padding="same"`` gives ceil(H / stride) rows: the total padding is max(0, (out - 1) * stride + kernel - H), of
+    which the smaller half goes above and left (so with stride 2 it is asymmetric). ``"valid"`` pads nothing.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: str | int = "same",
+        bias: bool = True,
+        initializer: str | float = "glorot-uniform",
+    ) -> None:
+        fixed = padding if isinstance(padding, int) else 0
+        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=fixed, bias=bias)
+        self.same = padding == "same"
+        self.initializer = initializer
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters empty: ``initialize`` fills them."""
+
+    def _same_padding(self, size: int) -> tuple[int, int]:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
+        return total // 2, total - total // 2
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        if not self.same:
+            return super().forward(x_NCHW)
+        top, bottom = self._same_padding(x_NCHW.shape[2])
+        left, right = self._same_padding(x_NCHW.shape[3])
+        if top == bottom == left == right:
+            return F.conv2d(x_NCHW, self.weight, self.bias, self.stride, top)
+        return F.conv2d(F.pad(x_NCHW, (left, right, top, bottom)), self.weight, self.bias, self.stride)
+
+    def rows(self, shape: Shape) -> list[Row]:
+        height, width, _ = shape
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        before, after = self._same_padding(height) if self.same else (int(self.padding[0]), int(self.padding[0]))
+        rows = (height + before + after - kernel) // stride + 1
+        columns = (width + before + after - kernel) // stride + 1
+        count = sum(parameter.numel() for parameter in self.parameters())
+        return [Row("Conv2D", (rows, columns, self.out_channels), count)]
+
+
+class UpsampleConv(nn.Conv2d):
+    """Nearest upsampling by 2 and then a 5x5 convolution with ``same`` padding, computed at the low resolution.
+
+    Output pixel (2i + a, 2j + b) sees only 3x3 input pixels, because the upsampled image repeats them: with the
+    repeated taps added up, each of the four phases (a, b) is a 3x3 convolution. Equal to the plain form, borders
+    included, with 2.8 times fewer multiplications.
+    """
+
+    _PHASE_TAPS = (
+        ((1, 1, 0, 0, 0), (0, 0, 1, 1, 0), (0, 0, 0, 0, 1)),
+        ((1, 0, 0, 0, 0), (0, 1, 1, 0, 0), (0, 0, 0, 1, 1)),
+    )
+    taps: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, *, initializer: str | float = "glorot-uniform") -> None:
+        super().__init__(in_channels, out_channels, 5, padding=2)
+        self.initializer = initializer
+        self.register_buffer("taps", torch.tensor(self._PHASE_TAPS, dtype=torch.float32), persistent=False)
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters empty: ``initialize`` fills them."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        samples, channels, height, width = x_NCHW.shape
+        phase_weight = torch.einsum("apk,bql,oikl->aboipq", self.taps, self.taps, self.weight.to(self.taps.dtype))
+        phase_weight = phase_weight.reshape(4 * self.out_channels, channels, 3, 3).to(self.weight.dtype)
+        assert self.bias is not None
+        y = F.conv2d(x_NCHW, phase_weight.contiguous(memory_format=torch.channels_last), self.bias.repeat(4), padding=1)
+        phases = y.permute(0, 2, 3, 1).reshape(samples, height, width, 2, 2, self.out_channels)
+        y_NHWC = phases.permute(0, 1, 3, 2, 4, 5).reshape(samples, 2 * height, 2 * width, self.out_channels)
+        return y_NHWC.permute(0, 3, 1, 2)
+
+    def plain_forward(self, x_NCHW: Tensor) -> Tensor:
+        """The definition that ``forward`` must equal."""
+        return F.conv2d(F.interpolate(x_NCHW, scale_factor=2.0, mode="nearest"), self.weight, self.bias, padding=2)
+
+    def rows(self, shape: Shape) -> list[Row]:
+        height, width, channels = shape
+        count = sum(parameter.numel() for parameter in self.parameters())
+        return [
+            Row("UpSampling2D", (2 * height, 2 * width, channels)),
+            Row("Conv2D", (2 * height, 2 * width, self.out_channels), count),
+        ]
+
+
+class TransposedConv(nn.ConvTranspose2d):
+    """A transposed 4x4 convolution without bias (Radford et al. 2016)."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, padding: int, initializer: float) -> None:
+        super().__init__(in_channels, out_channels, 4, stride=stride, padding=padding, bias=False)
+        self.initializer = initializer
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters empty: ``initialize`` fills them."""
+
+    def rows(self, shape: Shape) -> list[Row]:
+        size = (shape[0] - 1) * self.stride[0] - 2 * int(self.padding[0]) + 4
+        return [Row("Conv2DTranspose", (size, size, self.out_channels), self.weight.numel())]
+
+
+class _AllReduceSum(torch.autograd.Function):
+    """Sum over processes whose gradient is summed too: each process's loss depends on every process's input."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015) over N, H and W, as Keras does it, across all processes.
+
+    ``momentum`` is the share of the moving statistics that is kept; the moving variance takes the population
+    variance of the batch. Weights and statistics stay float32 under a bfloat16 input.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, features: int, *, momentum: float, epsilon: float, initializer: float | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(features))
+        self.bias = nn.Parameter(torch.empty(features))
+        self.register_buffer("running_mean", torch.zeros(features))
+        self.register_buffer("running_var", torch.ones(features))
+        self.momentum, self.epsilon, self.initializer = momentum, epsilon, initializer
+        self.update_statistics = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.epsilon
+            )
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            y, mean, variance = self._normalise_across_processes(x)
+        else:
+            y, mean, inverse_std = torch.native_batch_norm(
+                x, self.weight, self.bias, None, None, True, 0.0, self.epsilon
+            )
+            variance = inverse_std.detach().square().reciprocal().sub(self.epsilon)
+        if self.update_statistics:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, 1 - self.momentum)
+                self.running_var.lerp_(variance, 1 - self.momentum)
+        return y
+
+    def _normalise_across_processes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        axes = [0, *range(2, x.dim())]
+        wide = x.float()
+        count = wide.new_full((1,), x.numel() / x.shape[1])
+        sums = _AllReduceSum.apply(torch.cat([wide.sum(axes), wide.square().sum(axes), count]))
+        mean, square = sums[:-1].div(sums[-1]).chunk(2)
+        variance = (square - mean.square()).clamp_min(0)
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        scale = self.weight * (variance + self.epsilon).rsqrt()
+        y = wide * scale.view(shape) + (self.bias - mean * scale).view(shape)
+        return y.to(x.dtype), mean.detach(), variance.detach()
+
+    def rows(self, shape: Shape) -> list[Row]:
+        features = self.weight.numel()
+        return [Row("BatchNormalization", shape, 4 * features, 2 * features)]
+
+
+class Dropout(nn.Module):
+    """Inverted dropout (Srivastava et al. 2014) whose mask is a function of the sample's index.
+
+    A value is kept where its random byte is at least round(256 * rate), so the rate is a multiple of 1/256 (0.4
+    becomes 0.3984), and kept values are divided by the exact share that is kept. Without ``noise`` it is the identity.
+    """
+
+    def __init__(self, rate: float, stream: str) -> None:
+        super().__init__()
+        self.threshold, self.stream = round(256 * rate), stream
+
+    def forward(self, x_NCHW: Tensor, noise: SampleNoise | None) -> Tensor:
+        if noise is None or self.threshold == 0:
+            return x_NCHW
+        samples, channels, height, width = x_NCHW.shape
+        stream = f"{noise.stream}/{self.stream}"
+        bytes_NK = random_bytes(noise.seed, stream, noise.index_N, height * width * channels)
+        keep = bytes_NK.view(samples, height, width, channels).permute(0, 3, 1, 2) >= self.threshold
+        return x_NCHW * keep.to(x_NCHW.dtype).mul_(256 / (256 - self.threshold))
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Dropout", shape)]
+
+
+class Tanh(nn.Tanh):
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Activation", shape)]
+
+
+class ReLU(nn.ReLU):
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Activation", shape)]
+
+
+class LeakyReLU(nn.LeakyReLU):
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("LeakyReLU", shape)]
+
+
+class MaxPool(nn.MaxPool2d):
+    """2x2 maximum with stride 2; an odd last row or column is dropped, as in Keras."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("MaxPooling2D", (shape[0] // 2, shape[1] // 2, shape[2]))]
+
+
+class PadRightBottom(nn.Module):
+    """One row and one column of zeros, below and to the right."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return F.pad(x_NCHW, (0, 1, 0, 1))
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("ZeroPadding2D", (shape[0] + 1, shape[1] + 1, shape[2]))]
+
+
+class ToImage(nn.Module):
+    """Reshape [N, H*W*C], written channels last as Keras does it, to NCHW (channels-last in memory, no copy)."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        self.size, self.channels = size, channels
+
+    def forward(self, x_NF: Tensor) -> Tensor:
+        return x_NF.view(-1, self.size, self.size, self.channels).permute(0, 3, 1, 2)
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Reshape", (self.size, self.size, self.channels))]
+
+
+class Flatten(nn.Module):
+    """NCHW to [N, H*W*C], channels last as Keras writes it."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return x_NCHW.permute(0, 2, 3, 1).flatten(1)
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Flatten", (math.prod(shape),))]
+
+
+@contextmanager
+def statistics_frozen(network: nn.Module) -> Iterator[None]:
+    """Inside, batch normalisation in training mode uses the batch's statistics and leaves the moving ones alone."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.update_statistics = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.update_statistics = True
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, seed: int, stream: str) -> None:
+    """Fill every parameter, each from a stream of its own named after it: weights as their layer's initializer says.
+
+    "glorot-uniform" is U(-l, l), l = sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010); a number is the
+    standard deviation of a normal (around 0 for weights, around 1 for a batch normalisation's scale). Biases are 0.
+    """
+    for name, module in network.named_modules():
+        initializer = getattr(module, "initializer", None)
+        for part, parameter in module.named_parameters(recurse=False):
+            draws = Stream(seed, f"init/{stream}/{name}.{part}")
+            one = torch.zeros(1, dtype=torch.int64).numpy()
+            if part == "bias":
+                parameter.zero_()
+            elif initializer == "glorot-uniform":
+                fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(parameter)
+                limit = math.sqrt(6 / (fan_in + fan_out))
+                values = (draws.uniform(one, parameter.numel())[0] * 2 - 1) * limit
+                parameter.copy_(torch.from_numpy(values).view_as(parameter))
+            else:
+                centre = 1.0 if isinstance(module, BatchNorm) else 0.0
+                parameter.fill_(centre)
+                if initializer is not None:
+                    values = draws.normal(one, parameter.numel())[0] * initializer
+                    parameter.add_(torch.from_numpy(values).view_as(parameter))

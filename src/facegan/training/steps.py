@@ -1,0 +1,105 @@
+"""One step of each player. Each owns its backward pass and its optimiser step, and returns what the log wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facegan.config import RecipeConfig
+from facegan.losses import binary_cross_entropy
+from facegan.networks.layers import SampleNoise, statistics_frozen
+from facegan.sampling.latents import draw_latents
+from facegan.training.engine import Player
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """What both players need to know of a step."""
+
+    recipe: RecipeConfig
+    seed: int
+    index_N: np.ndarray
+    """int64 [N]: images shown before each of this process's samples, since the run's start."""
+
+    def latents(self, player: str, device: torch.device) -> Tensor:
+        """Return latents [N, Z] for the step of "D" or "G"."""
+        recipe = self.recipe
+        latent_NZ = draw_latents(self.seed, f"train/latents-{player}", self.index_N, recipe.latent_size, recipe.latent)
+        return torch.from_numpy(latent_NZ).to(device)
+
+    def noise(self, passed: str, device: torch.device) -> SampleNoise:
+        """Return the source of dropout masks for the pass of "real", "fake" or "G" images through D."""
+        return SampleNoise(self.seed, f"train/{passed}", torch.from_numpy(self.index_N).to(device))
+
+
+@contextmanager
+def untouched(discriminator: nn.Module) -> Iterator[None]:
+    """Inside, gradients flow through D but none is made for its parameters, and its moving statistics stay."""
+    discriminator.requires_grad_(False)
+    try:
+        with statistics_frozen(discriminator):
+            yield
+    finally:
+        discriminator.requires_grad_(True)
+
+
+@torch.no_grad()
+def make_fakes(generator: Player, step: StepInput) -> Tensor:
+    """Return images [N, 3, R, R] for D to learn from, as the recipe's ``fakes`` says; G's moving statistics stay."""
+    generator.working.train(step.recipe.fakes == "training")
+    with statistics_frozen(generator.working):
+        fake_NCHW = generator.working(step.latents("D", generator.engine.device).to(generator.dtype))
+    generator.working.train()
+    return fake_NCHW
+
+
+def discriminator_step(
+    generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput
+) -> dict[str, Tensor]:
+    """Teach D that real images are 1 and G's are 0; return the log's tensors.
+
+    "joint": both in one batch of 2N, loss = mean over 2N. "separate": a pass for each, loss = sum of the two means.
+    """
+    device = discriminator.engine.device
+    fake_NCHW = make_fakes(generator, step)
+    D = discriminator.working
+    if step.recipe.discriminator_batch == "joint":
+        # Sample i's real image has the mask of index 2i, its fake that of 2i + 1.
+        index_2N = torch.from_numpy(np.concatenate([2 * step.index_N, 2 * step.index_N + 1])).to(device)
+        noise = SampleNoise(step.seed, "train/joint", index_2N)
+        real_logit_N, fake_logit_N = D(torch.cat([real_NCHW, fake_NCHW]), noise).chunk(2)
+        weight = 0.5
+    else:
+        real_logit_N = D(real_NCHW, step.noise("real", device))
+        fake_logit_N = D(fake_NCHW, step.noise("fake", device))
+        weight = 1.0
+    real_loss = binary_cross_entropy(real_logit_N, step.recipe.real_label).mean()
+    fake_loss = binary_cross_entropy(fake_logit_N, 0.0).mean()
+    loss = weight * (real_loss + fake_loss)
+    norm = discriminator.update(loss)
+    return {
+        "D_loss": loss.detach(),
+        "D_accuracy_real": (real_logit_N.detach() > 0).float().mean(),
+        "D_accuracy_fake": (fake_logit_N.detach() < 0).float().mean(),
+        "D_gradient_norm": norm,
+    }
+
+
+def generator_step(generator: Player, discriminator: Player, step: StepInput) -> dict[str, Tensor]:
+    """Teach G to make images that D calls 1, through D, with D's parameters untouched; return the log's tensors."""
+    device = generator.engine.device
+    with untouched(discriminator.working):
+        fake_NCHW = generator.working(step.latents("G", device).to(generator.dtype))
+        logit_N = discriminator.working(fake_NCHW, step.noise("G", device))
+        loss = binary_cross_entropy(logit_N, 1.0).mean()
+        norm = generator.update(loss)
+    return {
+        "G_loss": loss.detach(),
+        "D_on_G": logit_N.detach().float().sigmoid().mean(),
+        "G_gradient_norm": norm,
+    }

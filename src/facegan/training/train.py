@@ -1,0 +1,177 @@
+"""Start a run, or go on with it: the same call does both."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import facegan
+from facegan.config import RecipeConfig, RunConfig, differences, from_dict, to_dict
+from facegan.data.packed import DataView, PackedDataset
+from facegan.errors import UserError
+from facegan.machine import PRECISIONS, describe_machine, fastest_precision
+from facegan.run import RunFolder
+from facegan.training.engine import Engine
+from facegan.training.log import Nobody, Watcher
+from facegan.training.loop import Schedule, train_loop
+from facegan.training.state import TrainingState, load_state, new_state
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """How a call of ``train`` ended."""
+
+    run: Path
+    nimg: int
+    snapshot: Path
+    signal: int | None
+    """The signal that ended it early (2 for Ctrl-C, 15 for SIGTERM), or None."""
+
+
+def train(
+    data: Sequence[Path],
+    run: Path,
+    recipe: RecipeConfig,
+    *,
+    batch: int = 64,
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    precision: str = "auto",
+    threads: int | None = None,
+    accelerator: str = "auto",
+    devices: int | None = None,
+    watcher: Watcher | None = None,
+) -> TrainResult:
+    """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
+
+    ``recipe`` must be of the data's resolution; held-out people are left out. ``precision`` ("float32", "bfloat16" or
+    "auto": the faster one here) and ``threads`` are settled when a run starts and stay its own.
+
+    Raises:
+        UserError: the data cannot be used, or the run was begun with other settings (all that differ are named).
+    """
+    watcher = watcher or Nobody()
+    folder = RunFolder(run)
+    schedule = schedule or Schedule(images=2_000_000)
+    view = DataView([PackedDataset.open(path) for path in data])
+    if view.resolution != recipe.resolution:
+        raise UserError(
+            f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
+        )
+    config = RunConfig(recipe=recipe, batch=batch, seed=seed, data=view.content_hash)
+    if precision not in ("auto", *PRECISIONS):
+        raise UserError(f"--precision {precision}: choose auto, float32 or bfloat16")
+    if run.exists() and not folder.exists() and _is_strange(run):
+        raise UserError(f"{run} exists and is no run; choose a new folder for --run, facegan does not write into it")
+    engine = Engine(accelerator=accelerator, devices=devices)
+    if batch % engine.world_size:
+        raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
+    with _exclusive(folder, engine):
+        choices = _settle(folder, config, precision, threads, data, engine)
+        torch.set_num_threads(choices["threads"])
+        state = _begin(folder, config, choices["precision"], engine)
+        watcher.event(
+            "start",
+            run=str(run),
+            recipe=recipe.name,
+            resolution=recipe.resolution,
+            nimg=state.nimg,
+            faces=len(view),
+            device=str(engine.device),
+            processes=engine.world_size,
+            **choices,
+        )
+        signal = train_loop(state, config, view, schedule, engine, folder, watcher)
+    result = TrainResult(run=run, nimg=state.nimg, snapshot=folder.snapshot(state.nimg), signal=signal)
+    watcher.event("stop", run=str(run), nimg=state.nimg, snapshot=str(result.snapshot), signal=signal)
+    return result
+
+
+def _is_strange(path: Path) -> bool:
+    """Return whether a path holds anything that a run of ours would not have left."""
+    own = {".lock", "samples", "snapshots"}
+    return not path.is_dir() or any(
+        child.name not in own and not child.name.startswith(".run") for child in path.iterdir()
+    )
+
+
+class _exclusive:  # noqa: N801
+    """The run's lock, held by the process that writes."""
+
+    def __init__(self, folder: RunFolder, engine: Engine) -> None:
+        self._lock = folder.locked() if engine.is_main else None
+
+    def __enter__(self) -> None:
+        if self._lock is not None:
+            self._lock.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._lock is not None:
+            self._lock.__exit__(*error)
+
+
+def _settle(
+    folder: RunFolder, config: RunConfig, precision: str, threads: int | None, data: Sequence[Path], engine: Engine
+) -> dict[str, Any]:
+    """Return the run's own choices: those in ``run.json``, or new ones, measured here and written there."""
+    if folder.exists():
+        contents = folder.read()
+        _refuse_other_settings(folder, contents, config, precision, threads)
+        return contents["choices"]
+    seconds: dict[str, float] = {}
+    if precision == "auto":
+        precision, seconds = fastest_precision(engine.device)
+        precision = engine.fabric.broadcast(precision)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    choices = {"precision": precision, "threads": threads or max(1, cores // _local_processes(engine))}
+    if engine.is_main:
+        folder.create(
+            {
+                "config": to_dict(config),
+                "choices": choices,
+                "convolution_seconds": seconds,
+                "machine": describe_machine(),
+                "processes": engine.world_size,
+                "data": [str(path.absolute()) for path in data],
+                "facegan": facegan.__version__,
+                "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }
+        )
+    engine.barrier()
+    return choices
+
+
+def _local_processes(engine: Engine) -> int:
+    return engine.world_size if engine.device.type == "cpu" else 1
+
+
+def _refuse_other_settings(
+    folder: RunFolder, contents: dict[str, Any], config: RunConfig, precision: str, threads: int | None
+) -> None:
+    old = from_dict(RunConfig, contents["config"], str(folder.path / "run.json"))
+    changed = differences(old, config)
+    for name, new in (("precision", None if precision == "auto" else precision), ("threads", threads)):
+        if new is not None and new != contents["choices"][name]:
+            changed.append((name, contents["choices"][name], new))
+    if changed:
+        lines = "\n".join(f"  {name}: the run has {before}, asked for {after}" for name, before, after in changed)
+        raise UserError(
+            f"{folder.path} was begun with other settings; repeat its own, or choose a new folder for --run:\n{lines}"
+        )
+
+
+def _begin(folder: RunFolder, config: RunConfig, precision: str, engine: Engine) -> TrainingState:
+    """Return the state of the newest snapshot, or that before the first step."""
+    if engine.is_main:
+        folder.remove_leftovers()
+    engine.barrier()
+    snapshots = folder.list_snapshots()
+    if not snapshots:
+        return new_state(config, precision, engine)
+    return load_state(snapshots[-1], config, precision, engine)
