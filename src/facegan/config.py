@@ -66,6 +66,9 @@ class RecipeConfig:
     discriminator_batch: Literal["joint", "separate"] = "joint"
     """joint: D sees real and fake put together in one batch, so its batch normalisation mixes them; separate: one
     pass for each."""
+    generator_batch: Literal["alone", "joint"] = "alone"
+    """What D sees in G's step. alone: G's images only; joint: real and fake put together, the loss on the fakes, so that
+    D's batch normalisation has the statistics it was trained with."""
     fakes: Literal["training", "inference"] = "training"
     """How G makes the fakes that D learns from: with the batch's statistics, or as ``predict`` does, with moving ones."""
     real_label: float = 1.0
@@ -82,6 +85,10 @@ class RecipeConfig:
         _require(
             self.discriminator_batch in ("joint", "separate"),
             f"discriminator_batch={self.discriminator_batch!r}: choose joint or separate",
+        )
+        _require(
+            self.generator_batch in ("alone", "joint"),
+            f"generator_batch={self.generator_batch!r}: choose alone or joint",
         )
         _require(self.fakes in ("training", "inference"), f"fakes={self.fakes!r}: choose training or inference")
         _require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")

@@ -1,1 +1,139 @@
-def sample() -> None: ...
+"""``facegan sample``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facegan.cli.options import count_option
+from facegan.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Batches = Iterator[tuple[np.ndarray, np.ndarray | None]]
+
+_OUT_HELP = "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy)."
+_GRID_LIMIT = 10_000
+
+
+def sample(
+    model: Annotated[Path, typer.Argument(help="A run, or one of its snapshots.")],
+    count: Annotated[str, typer.Option(help="Number of faces, 1 to a million and more.")] = "64",
+    seed: Annotated[int, typer.Option(help="Seed of the noise; face i of a seed is always the same.")] = 0,
+    first: Annotated[int, typer.Option(help="Number of the first face of the seed.")] = 0,
+    out: Annotated[Path, typer.Option(help=_OUT_HELP)] = Path("faces.png"),
+    attr: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute, such as Smiling=1.")
+    ] = None,
+    truncation: Annotated[
+        float, typer.Option(help="Scale of the noise: below 1, likelier and less varied faces.")
+    ] = 1.0,
+    score: Annotated[
+        bool, typer.Option("--score", help="Print the discriminator's score (0 to 1) with each face.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
+) -> None:
+    """Make faces from noise.
+
+    \b
+    facegan sample runs/first --count 64 --out faces.png
+    facegan sample runs/first --count 16 --seed 7 --score --out scored.png
+    facegan sample runs/first --count 50k --out faces/
+    facegan sample runs/first/snapshots/nimg-000020000 --count 10k --out faces.npy
+    """
+    number = count_option(count, "--count")
+    attributes = dict(_parse_attribute(text) for text in attr or [])
+    grid = out.suffix.lower() == ".png"
+    if out.suffix and not grid and out.suffix.lower() != ".npy" and not out.is_dir():
+        raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
+    if grid and number > _GRID_LIMIT:
+        raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
+    taken = any(out.iterdir()) if out.is_dir() else out.exists()
+    if taken and not force:
+        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+
+    from facegan import api
+
+    loaded = api.load(model)
+    batches = loaded.batches(number, seed=seed, first=first, attributes=attributes, truncation=truncation, scores=score)
+    try:
+        if grid:
+            _write_grid(batches, out)
+        elif out.suffix.lower() == ".npy":
+            _write_npy(batches, number, loaded.resolution, out)
+        else:
+            _write_folder(batches, number, first, out)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+    typer.echo(f"{number:,} faces of seed {seed} in {out}", err=True)
+
+
+def _parse_attribute(text: str) -> tuple[str, float]:
+    name, equals, value = text.partition("=")
+    try:
+        return name, float(value if equals else "missing")
+    except ValueError:
+        raise UserError(f"--attr {text}: write it as NAME=VALUE, such as --attr Smiling=1") from None
+
+
+def _write_grid(batches: Batches, out: Path) -> None:
+    import numpy as np
+
+    from facegan import pixels
+
+    faces, scores = zip(*batches, strict=True)
+    captions = None if scores[0] is None else [f"{value:.2f}" for part in scores for value in part]
+    pixels.save_png(out, pixels.grid(np.concatenate(faces), captions=captions))
+
+
+def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
+    from facegan import pixels
+
+    out.mkdir(parents=True, exist_ok=True)
+    digits, number = max(6, len(str(first + count - 1))), first
+    with _progress(count) as advance:
+        for faces, scores in batches:
+            for place, face in enumerate(faces):
+                name = f"{number:0{digits}d}.png"
+                pixels.save_png(out / name, face)
+                if scores is not None:
+                    typer.echo(f"{name} {scores[place]:.4f}")
+                number += 1
+            advance(len(faces))
+
+
+def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None:
+    import numpy as np
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".partial")
+    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, resolution, resolution, 3))
+    written = 0
+    with _progress(count) as advance:
+        for faces, scores in batches:
+            array[written : written + len(faces)] = faces
+            for place in range(len(faces) if scores is not None else 0):
+                typer.echo(f"{written + place} {scores[place]:.4f}")  # type: ignore[index]
+            written += len(faces)
+            advance(len(faces))
+    array.flush()
+    del array
+    partial.replace(out)
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on standard error; yields a function to call with the number of faces done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), "left", TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=count)
+        yield lambda done: bar.update(task, advance=done)

@@ -17,14 +17,20 @@ def train(
     recipe: Annotated[str, typer.Option("--recipe", help="classic-tanh, classic-dcgan or dcgan.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of the run; the same command again goes on from there.")],
     images: Annotated[str, typer.Option(help="Real images to show the discriminator in all.")] = "2M",
-    minutes: Annotated[float | None, typer.Option(help="Stop after so many minutes; go on with the same command.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so many minutes; go on with the same command.")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Real images of one step, over all processes.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,
-    precision: Annotated[str, typer.Option(help="auto (the faster one, measured when the run starts), float32, bfloat16.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto (the faster one, measured when the run starts), float32, bfloat16.")
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of each process; default: all cores.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    devices: Annotated[int | None, typer.Option(help="Processes, one a GPU; default: all GPUs, or one CPU process.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Processes, one a GPU; default: all GPUs, or one CPU process.")
+    ] = None,
     sample_every: Annotated[str, typer.Option(help="Images between two grids of samples.")] = "5k",
     snapshot_every: Annotated[str, typer.Option(help="Images between two snapshots.")] = "20k",
     log_every: Annotated[str, typer.Option(help="Images between two lines of the log.")] = "1280",

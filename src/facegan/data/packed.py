@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -211,14 +210,3 @@ class DataView:
             place = np.flatnonzero(dataset_B == number)
             gathered[place] = array.take(row_B[place], axis=0)
         return gathered
-
-
-def sync_to_disk(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    if path.is_dir() and os.name != "posix":
-        return  # Windows cannot open a folder, and keeps names in its journal
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,9 +1,8 @@
-"""Writing a packed dataset: into a folder beside, which gets its name when everything is on the disk."""
+"""Writing a packed dataset, which is seen when it is whole."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,62 +10,49 @@ from typing import IO, Any
 
 import numpy as np
 
-from facegan.data.packed import FORMAT_VERSION, PackedDataset, array_layout, content_digest, sync_to_disk
+from facegan.data.packed import FORMAT_VERSION, PackedDataset, array_layout, content_digest
+from facegan.data.partial import PartialFolder
 from facegan.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two writers of one dataset at the same time go unnoticed
-    fcntl = None  # type: ignore[assignment]
 
 _ROWS_AT_A_TIME = 1024
 
 
 class PackedWriter:
-    """Writes a packed dataset of at most ``capacity`` images; a context manager, which cleans up after a failure.
+    """Writes a packed dataset of at most ``capacity`` images; a context manager, which leaves nothing after a failure.
 
-    Everything goes to ``<out>.partial`` until ``finish`` renames it; the remains of a killed writer are removed.
-    Other processes may write rows themselves, at ``image_offset(row)`` of the file ``images_file``.
+    Rows may be written in any order, also by other processes: at ``image_offset(row)`` of the file ``images_file``.
 
     Raises:
-        UserError: ``out`` exists and is not an empty folder, or another writer is at work on it, or it cannot be
-            created.
+        UserError: ``out`` exists and is not an empty folder, or it cannot be written.
     """
 
     def __init__(self, out: Path, *, resolution: int, capacity: int) -> None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
-        self.out = out
+        self._partial = PartialFolder(out)
+        self.folder = self._partial.folder
+        self.images_file = self.folder / "images.npy"
         self.resolution = resolution
         self.capacity = capacity
-        self.folder = out.with_name(out.name + ".partial")
-        self.images_file = self.folder / "images.npy"
-        self._row_bytes = resolution * resolution * 3
-        self._lock: IO[str] | None = None
+        self._header_bytes = 0
 
     def __enter__(self) -> PackedWriter:
+        self._partial.__enter__()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-            for left_over in self.folder.iterdir():
-                if left_over.name != "lock":
-                    shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
             with self.images_file.open("wb") as file:
                 self._header_bytes = _write_header(file, array_layout(self.capacity, self.resolution)["images"])
                 file.truncate(self.image_offset(self.capacity))
         except OSError as error:
-            self._remove()
-            raise UserError(f"cannot write {self.folder}: {error.strerror or error}") from error
+            self._partial.__exit__(None, None, None)
+            raise UserError(f"cannot write {self.images_file}: {error.strerror or error}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._remove()  # after a successful finish nothing is left to remove
+        self._partial.__exit__(kind, error, traceback)
 
     def image_offset(self, row: int) -> int:
         """Return the place of an image's first byte in ``images_file``."""
-        return self._header_bytes + row * self._row_bytes
+        return self._header_bytes + row * self.resolution * self.resolution * 3
 
     def write(self, row: int, image_NHWC: np.ndarray) -> None:
         """Write uint8 [N, R, R, 3] into rows ``row`` to row + N - 1."""
@@ -92,11 +78,10 @@ class PackedWriter:
         rows = np.arange(self.capacity) if rows is None else np.asarray(rows)
         count = len(rows)
         if not count:
-            raise UserError(f"{self.out} would hold no image: every image was set aside")
+            raise UserError(f"{self._partial.out} would hold no image: every image was set aside")
         layout = array_layout(count, self.resolution)
-        given = {"attributes": attributes, "identities": identities, "partitions": partitions}
         labels = {}
-        for name, array in given.items():
+        for name, array in (("attributes", attributes), ("identities", identities), ("partitions", partitions)):
             dtype, shape = layout[name]
             unknown = -1 if name == "partitions" else 0
             labels[name] = np.full(shape, unknown, dtype) if array is None else np.asarray(array, dtype)
@@ -110,7 +95,7 @@ class PackedWriter:
         for name, array in labels.items():
             np.save(self.folder / f"{name}.npy", array, allow_pickle=False)
         text = "".join(name.replace("\n", "?") + "\n" for name in names)
-        (self.folder / "names.txt").write_text(text, "utf-8", errors="surrogateescape")
+        (self.folder / "names.txt").write_text(text, "utf-8", errors="surrogateescape", newline="\n")
         images = np.load(self.images_file, mmap_mode="r", allow_pickle=False)
         document = {
             "format_version": FORMAT_VERSION,
@@ -121,58 +106,21 @@ class PackedWriter:
             **(description or {}),
         }
         (self.folder / "dataset.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-        self._put_in_place()
-        return PackedDataset.open(self.out)
+        self._partial.put_in_place()
+        return PackedDataset.open(self._partial.out)
 
     def _keep_rows(self, rows: np.ndarray, layout: tuple[np.dtype, tuple[int, ...]]) -> None:
         """Move the kept rows to the front, cut the rest off, and say so in the file's header."""
-        count = len(rows)
         images = np.load(self.images_file, mmap_mode="r", allow_pickle=False)
         with self.images_file.open("r+b") as file:
-            for start in range(0, count, _ROWS_AT_A_TIME):
+            for start in range(0, len(rows), _ROWS_AT_A_TIME):
                 part = rows[start : start + _ROWS_AT_A_TIME]
                 if part[-1] != start + len(part) - 1:  # ascending, so rows move to the front only: none is lost
                     file.seek(self.image_offset(start))
-                    file.write(images[part])
+                    file.write(images[part].data)
             file.seek(0)
             _write_header(file, layout)
-            file.truncate(self.image_offset(count))
-
-    def _put_in_place(self) -> None:
-        for file in self.folder.iterdir():
-            sync_to_disk(file)
-        sync_to_disk(self.folder)
-        if fcntl is None:
-            self._release_lock()  # Windows cannot rename a folder with an open file in it
-        try:
-            if self.out.exists():
-                self.out.rmdir()
-            self.folder.rename(self.out)
-        except OSError as error:
-            raise UserError(f"{self.out} was made by somebody else in the meantime; nothing was overwritten") from error
-        (self.out / "lock").unlink()
-        self._release_lock()
-        sync_to_disk(self.out.parent)
-
-    def _take_lock(self) -> None:
-        self._lock = (self.folder / "lock").open("w")
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._release_lock()
-            raise UserError(f"another facegan is writing {self.out} now: wait for it, or give another name") from error
-
-    def _release_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _remove(self) -> None:
-        if self._lock is not None:  # without it, the folder is another writer's, or in its place already
-            self._release_lock()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            file.truncate(self.image_offset(len(rows)))
 
 
 def _write_header(file: IO[bytes], layout: tuple[np.dtype, tuple[int, ...]]) -> int:

@@ -20,8 +20,8 @@ from facegan.randomness import Stream
 from facegan.run import RunFolder
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sample import generate
-from facegan.training.engine import Engine
 from facegan.training.ema import ema_decay, update_ema
+from facegan.training.engine import Engine
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
 from facegan.training.schedule import grid_name, is_due
 from facegan.training.state import TrainingState, save_state
@@ -142,12 +142,14 @@ def train_loop(
         while not _is_over(state.nimg, schedule, clock, stop, engine):
             index_N = np.arange(state.nimg, state.nimg + batch)[share]
             step = StepInput(recipe=recipe, seed=config.seed, index_N=index_N)
-            d_metrics = discriminator_step(state.generator, state.discriminator, source.images(index_N), step)
-            g_metrics = generator_step(state.generator, state.discriminator, step)
+            real_NCHW = source.images(index_N)
+            d_metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+            g_metrics = generator_step(state.generator, state.discriminator, real_NCHW, step)
             window.add(d_metrics | g_metrics)
-            if state.average is not None:
-                update_ema(state.average, state.generator.network, ema_decay(batch, recipe.ema_halflife))
             state.nimg += batch
+            if state.average is not None:
+                decay = ema_decay(state.nimg, batch, recipe.ema_halflife)
+                update_ema(state.average, state.generator.network, decay)
             rate = clock.step(batch)
             watcher.progress(state.nimg, schedule.images, rate)
             if is_due(state.nimg, batch, schedule.log_every):

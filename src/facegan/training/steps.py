@@ -58,6 +58,17 @@ def make_fakes(generator: Player, step: StepInput) -> Tensor:
     return fake_NCHW
 
 
+def joint_logits(
+    discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput, passed: str
+) -> tuple[Tensor, Tensor]:
+    """Return D's logits [N] of real and of fake images that pass through it in one batch of 2N."""
+    # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
+    index_2N = np.concatenate([2 * step.index_N, 2 * step.index_N + 1])
+    noise = SampleNoise(step.seed, f"train/{passed}", torch.from_numpy(index_2N).to(real_NCHW.device))
+    real_logit_N, fake_logit_N = discriminator(torch.cat([real_NCHW, fake_NCHW]), noise).chunk(2)
+    return real_logit_N, fake_logit_N
+
+
 def discriminator_step(
     generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput
 ) -> dict[str, Tensor]:
@@ -65,18 +76,14 @@ def discriminator_step(
 
     "joint": both in one batch of 2N, loss = mean over 2N. "separate": a pass for each, loss = sum of the two means.
     """
-    device = discriminator.engine.device
     fake_NCHW = make_fakes(generator, step)
     D = discriminator.working
     if step.recipe.discriminator_batch == "joint":
-        # Sample i's real image has the mask of index 2i, its fake that of 2i + 1.
-        index_2N = torch.from_numpy(np.concatenate([2 * step.index_N, 2 * step.index_N + 1])).to(device)
-        noise = SampleNoise(step.seed, "train/joint", index_2N)
-        real_logit_N, fake_logit_N = D(torch.cat([real_NCHW, fake_NCHW]), noise).chunk(2)
+        real_logit_N, fake_logit_N = joint_logits(D, real_NCHW, fake_NCHW, step, "joint")
         weight = 0.5
     else:
-        real_logit_N = D(real_NCHW, step.noise("real", device))
-        fake_logit_N = D(fake_NCHW, step.noise("fake", device))
+        real_logit_N = D(real_NCHW, step.noise("real", real_NCHW.device))
+        fake_logit_N = D(fake_NCHW, step.noise("fake", real_NCHW.device))
         weight = 1.0
     real_loss = binary_cross_entropy(real_logit_N, step.recipe.real_label).mean()
     fake_loss = binary_cross_entropy(fake_logit_N, 0.0).mean()
@@ -90,12 +97,15 @@ def discriminator_step(
     }
 
 
-def generator_step(generator: Player, discriminator: Player, step: StepInput) -> dict[str, Tensor]:
+def generator_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
     """Teach G to make images that D calls 1, through D, with D's parameters untouched; return the log's tensors."""
-    device = generator.engine.device
-    with untouched(discriminator.working):
-        fake_NCHW = generator.working(step.latents("G", device).to(generator.dtype))
-        logit_N = discriminator.working(fake_NCHW, step.noise("G", device))
+    D = discriminator.working
+    with untouched(D):
+        fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype))
+        if step.recipe.generator_batch == "joint":
+            _, logit_N = joint_logits(D, real_NCHW, fake_NCHW, step, "G-joint")
+        else:
+            logit_N = D(fake_NCHW, step.noise("G", real_NCHW.device))
         loss = binary_cross_entropy(logit_N, 1.0).mean()
         norm = generator.update(loss)
     return {

@@ -1,0 +1,145 @@
+"""What a program uses: ``facegan.load``, ``facegan.build``, and the model that ``load`` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from facegan import recipes
+from facegan.attributes import attribute_vector
+from facegan.config import RunConfig, from_dict
+from facegan.errors import UserError
+from facegan.networks import Pair, build_discriminator, build_generator
+from facegan.pixels import to_uint8
+from facegan.run import RunFolder
+from facegan.sampling.sample import sample_batches
+from facegan.snapshot import INFO_FILE, SnapshotInfo, load_into, read_info, read_tensors
+
+
+class Model:
+    """A trained generator, with the discriminator it played against."""
+
+    def __init__(self, info: SnapshotInfo, *, device: str = "cpu") -> None:
+        """Read a snapshot's generator, the averaged one if there is one, onto a device."""
+        self.config = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
+        self.recipe = self.config.recipe
+        self.resolution = self.recipe.resolution
+        self.nimg = info.nimg
+        """Real images that were shown to the discriminator when the snapshot was taken."""
+        self._info, self._device = info, torch.device(device)
+        self._discriminator: nn.Module | None = None
+        stem = "ema" if self.recipe.ema_halflife else "generator"
+        generator = build_generator(self.recipe.network, self.recipe.generator_options, seed=None)
+        load_into(generator, read_tensors(info, stem), str(info.path / f"{stem}.safetensors"))
+        self.generator = generator.to(self._device).eval().requires_grad_(False)
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """The discriminator of the same snapshot, read when it is first asked for."""
+        if self._discriminator is None:
+            network = build_discriminator(self.recipe.network, self.recipe.discriminator_options, seed=None)
+            load_into(
+                network, read_tensors(self._info, "discriminator"), str(self._info.path / "discriminator.safetensors")
+            )
+            self._discriminator = network.to(self._device).eval().requires_grad_(False)
+        return self._discriminator
+
+    def batches(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        attributes: Mapping[str, float] | None = None,
+        truncation: float = 1.0,
+        scores: bool = False,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield (faces uint8 [n, R, R, 3], scores float [n] or None) until ``count`` faces are made.
+
+        A million faces need no more memory than a few. The score is sigmoid(logit): how real D thinks a face is.
+
+        Raises:
+            UserError: ``count``, ``seed``, ``first`` or ``truncation`` out of range, an unknown attribute, or
+                attributes asked of a model that was trained without them.
+        """
+        _check_range("count", count, 1, 10**9)
+        _check_range("seed", seed, 0, 2**63 - 1)
+        _check_range("first", first, 0, 2**62)
+        if not 0 <= truncation <= 1:
+            raise UserError(f"truncation={truncation}: choose from 0 (all faces alike) to 1 (as trained)")
+        if attributes:
+            attribute_vector(attributes)
+            raise UserError(
+                f"the recipe {self.recipe.name} makes faces without regard to attributes, so "
+                f"{', '.join(attributes)} cannot be asked for; leave the attributes out"
+            )
+        for _, image_NCHW in sample_batches(
+            self.generator,
+            count=count,
+            seed=seed,
+            distribution=self.recipe.latent,
+            first=first,
+            truncation=truncation,
+        ):
+            yield to_uint8(image_NCHW), self._scores(image_NCHW) if scores else None
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        attributes: Mapping[str, float] | None = None,
+        truncation: float = 1.0,
+    ) -> np.ndarray:
+        """Return uint8 [count, R, R, 3]: faces ``first`` onwards of a seed. Face i of a seed is always the same.
+
+        Raises:
+            UserError: as ``batches``.
+        """
+        batches = self.batches(count, seed=seed, first=first, attributes=attributes, truncation=truncation)
+        return np.concatenate([faces for faces, _ in batches])
+
+    @torch.inference_mode()
+    def _scores(self, image_NCHW: torch.Tensor) -> np.ndarray:
+        return self.discriminator(image_NCHW).sigmoid().cpu().numpy()
+
+
+def _check_range(name: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise UserError(f"{name}={value}: choose from {least} to {most}")
+
+
+def load(source: str | Path, *, device: str = "cpu") -> Model:
+    """Return the model of a run (its newest snapshot) or of a snapshot folder.
+
+    Raises:
+        UserError: nothing is there, or it is neither.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if (path / INFO_FILE).is_file():
+            return Model(read_info(path), device=device)
+        return Model(read_info(RunFolder(path).latest_snapshot()), device=device)
+    if path.exists():
+        raise UserError(
+            f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
+        )
+    raise UserError(f"there is no model at {path}: give the folder of a run, as facegan train --run writes it")
+
+
+def build(name: str, *, resolution: int = 64, seed: int = 0) -> Pair:
+    """Return the untrained networks of a recipe: ``.generator`` and ``.discriminator``, torch modules.
+
+    Raises:
+        UserError: an unknown recipe, or a resolution that it cannot make.
+    """
+    recipe = recipes.recipe(name, resolution)
+    return Pair(
+        build_generator(recipe.network, recipe.generator_options, seed=seed),
+        build_discriminator(recipe.network, recipe.discriminator_options, seed=seed),
+    )

@@ -1,0 +1,129 @@
+"""The classic networks and their training steps against real Keras, by what ``tests/keras_parity/record.py`` stored.
+
+``pytest -rP`` shows every difference. ``FACEGAN_KERAS_PARITY`` names a folder with another recording.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facegan import recipes
+from facegan.config import OptimizerConfig, RecipeConfig
+from facegan.errors import UserError
+from facegan.networks import build_discriminator, build_generator
+from facegan.networks.classic import ClassicDcganGenerator
+from facegan.networks.keras_weights import load_keras_weights
+from facegan.networks.layers import BatchNorm
+from facegan.networks.summary import summarize, totals
+from facegan.training.engine import Engine, Player
+from facegan.training.steps import StepInput, discriminator_step, generator_step
+
+KERAS_PARITY = Path(__file__).parents[1] / "keras_parity"
+sys.path.insert(0, str(KERAS_PARITY))
+import cases  # noqa: E402
+
+RECORDING = Path(os.environ.get("FACEGAN_KERAS_PARITY", KERAS_PARITY))
+FACTS = json.loads((RECORDING / "recorded.json").read_text(encoding="utf-8"))
+OUTPUT_TOLERANCE, LOSS_TOLERANCE = 1e-4, 1e-3
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    with np.load(RECORDING / "recorded.npz", allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def recipe_for(network: str) -> RecipeConfig:
+    """Return the recipe of "recipe/resolution/side", without dropout."""
+    name, resolution, _ = network.split("/")
+    recipe = recipes.recipe(name, int(resolution))
+    return dataclasses.replace(recipe, discriminator={"dropout": 0.0}) if "dropout" in recipe.discriminator else recipe
+
+
+def empty_network(network: str) -> torch.nn.Module:
+    recipe = recipe_for(network)
+    if network.endswith("generator"):
+        return build_generator(recipe.network, recipe.generator_options, seed=None)
+    return build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
+
+
+@lru_cache(maxsize=2)
+def weights(network: str) -> list[np.ndarray]:
+    return cases.draw_weights(network, FACTS["networks"][network]["weights"])
+
+
+def loaded_network(network: str) -> torch.nn.Module:
+    built = empty_network(network)
+    load_keras_weights(built, weights(network))
+    return built
+
+
+@torch.no_grad()
+def forward(network: torch.nn.Module, x: np.ndarray) -> np.ndarray:
+    """Return images [N, R, R, 3] of latents [N, Z], or logits [N] of images [N, R, R, 3]."""
+    given = torch.from_numpy(x)
+    output = network(given if given.dim() == 2 else given.permute(0, 3, 1, 2)).numpy()
+    return output if output.ndim == 1 else output.transpose(0, 2, 3, 1)
+
+
+def assert_near(what: str, ours: np.ndarray, keras: np.ndarray, tolerance: float) -> None:
+    difference = float(np.abs(cases.digest(ours, FACTS["every"]) - keras).max())
+    print(f"{what}: largest difference {difference:.1e}")
+    assert difference <= tolerance, f"{what}: {difference:.2e} from Keras, at most {tolerance} is allowed"
+
+
+@pytest.mark.parametrize("network", cases.NETWORKS)
+def test_the_summary_has_the_numbers_of_keras(network):
+    keras = FACTS["networks"][network]
+    side = network.split("/")[-1]
+    input_shape = (100,) if side == "generator" else (int(network.split("/")[1]),) * 2 + (3,)
+    rows = summarize(empty_network(network), input_shape)
+    keras_rows = keras["rows"] if side == "generator" else keras["rows"][:-1]  # D's last layer is the sigmoid
+    assert [[row.layer, list(row.shape), row.parameters] for row in rows] == keras_rows
+    assert totals(rows) == (keras["total"], keras["trainable"], keras["non_trainable"])
+
+
+@pytest.mark.parametrize("network", cases.NETWORKS)
+def test_the_outputs_are_those_of_keras(network, recorded):
+    ours, x = loaded_network(network), cases.network_input(network)
+    output = forward(ours.eval(), x)
+    assert_near("inference", output, recorded[f"{network}/inference"], OUTPUT_TOLERANCE)
+    if network.endswith("discriminator"):
+        assert_near("score", 1 / (1 + np.exp(-output)), recorded[f"{network}/score"], OUTPUT_TOLERANCE)
+    assert_near("training", forward(ours.train(), x), recorded[f"{network}/training"], OUTPUT_TOLERANCE)
+    norms = [module for module in ours.modules() if isinstance(module, BatchNorm)]
+    for number, norm in enumerate(norms):
+        for name, tensor in (("mean", norm.running_mean), ("variance", norm.running_var)):
+            keras = recorded[f"{network}/moving_{name}_{number}"]
+            assert_near(f"moving {name} {number}", tensor.numpy(), keras, OUTPUT_TOLERANCE)
+
+
+@pytest.mark.parametrize("run", cases.RUNS, ids=lambda run: run.name)
+def test_three_steps_have_the_losses_of_keras(run, recorded):
+    generator_name, discriminator_name = (f"{run.recipe}/64/{side}" for side in ("generator", "discriminator"))
+    recipe = dataclasses.replace(recipe_for(generator_name), fakes=run.fakes)
+    if run.optimizer != recipe.generator_optimizer.name:
+        other = OptimizerConfig(name="adam", learning_rate=2e-4, beta1=0.5, epsilon=1e-7)
+        recipe = dataclasses.replace(recipe, generator_optimizer=other, discriminator_optimizer=other)
+    engine = Engine(accelerator="cpu")
+    G = Player(loaded_network(generator_name), recipe.generator_optimizer, "float32", engine)
+    D = Player(loaded_network(discriminator_name), recipe.discriminator_optimizer, "float32", engine)
+    losses = {"D_loss": [], "G_loss": []}
+    for number in range(cases.STEPS):
+        step = StepInput(recipe=recipe, seed=cases.SEED, index_N=cases.step_index(number))
+        real_NCHW = torch.from_numpy(cases.real_images(number)).permute(0, 3, 1, 2)
+        logged = discriminator_step(G, D, real_NCHW, step) | generator_step(G, D, step)
+        for name, values in losses.items():
+            values.append(logged[name].item())
+    for name, values in losses.items():
+        assert_near(name, np.array(values), np.array(FACTS["losses"][run.name][name]), LOSS_TOLERANCE)
+    for player, network in ((G, generator_name), (D, discriminator_name)):
+        output = forward(player.network.eval(), cases.network_input(network))
+        assert_near(f"{network} afterwards", output, recorded[f"{run.name}/{network.split('/')[-1]}"], 1e9)

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES, attribute_index, attribute_vector
+from facegan.errors import UserError
+
+
+def test_forty_names_in_the_official_order():
+    assert ATTRIBUTE_COUNT == len(set(ATTRIBUTE_NAMES)) == 40
+    assert tuple(sorted(ATTRIBUTE_NAMES)) == ATTRIBUTE_NAMES  # CelebA's order is that of ASCII
+    assert attribute_index("Smiling") == attribute_index("smiling") == 31
+
+
+def test_unnamed_attributes_are_unknown():
+    vector = attribute_vector({"Smiling": 1, "Young": -1})
+    assert vector[31] == 1 and vector[39] == -1
+    assert np.count_nonzero(vector) == 2
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean Eyeglasses"):
+        attribute_vector({"Eyeglases": 1})
+    with pytest.raises(UserError, match="from -1"):
+        attribute_vector({"Smiling": 3})

@@ -1,0 +1,31 @@
+import pytest
+import torch
+
+from facegan.training.ema import ema_decay, update_ema
+from facegan.training.schedule import grid_name, is_due
+
+
+def test_due_once_for_each_multiple_passed():
+    batch, every = 48, 100
+    due = [nimg for nimg in range(batch, 1000, batch) if is_due(nimg, batch, every)]
+    assert due == [144, 240, 336, 432, 528, 624, 720, 816, 912]
+    assert not is_due(100, 100, 0)
+
+
+def test_grids_are_named_by_epoch_and_batches_within_it():
+    assert grid_name(0, 64, 202_599) == "epoch0-0.png"
+    assert grid_name(560 * 202_599 + 400 * 64, 64, 202_599) == "epoch560-400.png"
+
+
+def test_half_of_the_average_is_forgotten_in_a_halflife():
+    assert ema_decay(10**9, 1000, 1000) == pytest.approx(0.5)
+    assert ema_decay(10**9, 10, 1000) ** 100 == pytest.approx(0.5)
+    assert ema_decay(64, 64, 10_000) < 1e-6  # the first step leaves nothing of the first weights
+
+
+def test_average_moves_by_the_rest():
+    average, network = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    for linear, value in ((average, 1.0), (network, 3.0)):
+        torch.nn.init.constant_(linear.weight, value)
+    update_ema(average, network, 0.75)
+    torch.testing.assert_close(average.weight.detach(), torch.full((1, 2), 1.5))

@@ -1,0 +1,116 @@
+"""What a step may change, what it must leave alone, and its loss against the definition."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from facegan.config import RunConfig
+from facegan.training.engine import Engine
+from facegan.training.state import new_state
+from facegan.training.steps import StepInput, discriminator_step, generator_step, make_fakes
+from tests.conftest import small_recipe
+
+BATCH = 6
+
+
+def play(recipe, precision="float32"):
+    state = new_state(RunConfig(recipe=recipe, batch=BATCH), precision, Engine(accelerator="cpu"))
+    real_NCHW = torch.linspace(-1, 1, BATCH * 3 * 16 * 16).sin().view(BATCH, 3, 16, 16).to(state.generator.dtype)
+    return state, real_NCHW, StepInput(recipe=recipe, seed=0, index_N=np.arange(BATCH))
+
+
+def copied(player):
+    return copy.deepcopy(player.network.state_dict())
+
+
+def changed(player, before):
+    return {name for name, tensor in player.network.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan"])
+def test_each_player_moves_alone(name, precision):
+    state, real_NCHW, step = play(small_recipe(name), precision)
+    g_before, d_before = copied(state.generator), copied(state.discriminator)
+    discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+    assert changed(state.generator, g_before) == set()
+    d_after = changed(state.discriminator, d_before)
+    assert d_after >= {parameter for parameter, _ in state.discriminator.network.named_parameters()}
+    d_before = copied(state.discriminator)
+    generator_step(state.generator, state.discriminator, real_NCHW, step)
+    assert changed(state.discriminator, d_before) == set()  # neither parameters nor moving statistics
+    trained = {parameter for parameter, _ in state.generator.network.named_parameters()}
+    assert len(changed(state.generator, g_before) & trained) >= len(trained) - 2  # a bias before BN has gradient ~0
+    assert all(parameter.requires_grad for parameter in state.discriminator.network.parameters())
+
+
+def test_discriminator_loss_is_binary_cross_entropy_of_one_batch():
+    recipe = small_recipe("classic-dcgan", discriminator={"dropout": 0.0}, real_label=0.9)
+    state, real_NCHW, step = play(recipe)
+    fake_NCHW = make_fakes(state.generator, step)
+    D = copy.deepcopy(state.discriminator.network)
+    probability = D(torch.cat([real_NCHW, fake_NCHW])).sigmoid()
+    target = torch.cat([torch.full((BATCH,), 0.9), torch.zeros(BATCH)])
+    metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+    torch.testing.assert_close(metrics["D_loss"], F.binary_cross_entropy(probability, target).detach())
+
+
+def test_separate_batches_add_the_two_means():
+    state, real_NCHW, step = play(small_recipe("dcgan"))
+    fake_NCHW = make_fakes(state.generator, step)
+    D = copy.deepcopy(state.discriminator.network)
+    expected = F.softplus(-D(real_NCHW)).mean() + F.softplus(D(fake_NCHW)).mean()
+    metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+    torch.testing.assert_close(metrics["D_loss"], expected.detach())
+
+
+@pytest.mark.parametrize("batch", ["alone", "joint"])
+def test_generator_loss_uses_the_statistics_of_its_batch(batch):
+    recipe = small_recipe("classic-dcgan", discriminator={"dropout": 0.0}, generator_batch=batch)
+    state, real_NCHW, step = play(recipe)
+    G, D = copy.deepcopy(state.generator.network), copy.deepcopy(state.discriminator.network)
+    fake_NCHW = G(step.latents("G", torch.device("cpu")))
+    logit = D(fake_NCHW) if batch == "alone" else D(torch.cat([real_NCHW, fake_NCHW]))[BATCH:]
+    metrics = generator_step(state.generator, state.discriminator, real_NCHW, step)
+    torch.testing.assert_close(metrics["G_loss"], F.softplus(-logit).mean().detach())
+
+
+def test_dropout_acts_in_both_steps():
+    losses = {}
+    for dropout in (0.0, 0.4):
+        state, real_NCHW, step = play(small_recipe("classic-dcgan", discriminator={"dropout": dropout}))
+        g = generator_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"]
+        d = discriminator_step(state.generator, state.discriminator, real_NCHW, step)["D_loss"]
+        losses[dropout] = (g.item(), d.item())
+    assert losses[0.0][0] != losses[0.4][0]
+    assert losses[0.0][1] != losses[0.4][1]
+
+
+def test_fakes_in_training_and_in_inference_mode():
+    fakes = {}
+    for mode in ("training", "inference"):
+        state, _, step = play(small_recipe("classic-dcgan", fakes=mode))
+        before = copied(state.generator)
+        fakes[mode] = make_fakes(state.generator, step)
+        G = copy.deepcopy(state.generator.network).train(mode == "training")
+        torch.testing.assert_close(fakes[mode], G(step.latents("D", torch.device("cpu"))).detach())
+        assert changed(state.generator, before) == set()
+        assert state.generator.working.training
+    assert not torch.allclose(fakes["training"], fakes["inference"])
+
+
+def test_bfloat16_keeps_a_float32_master_and_steps_alike():
+    recipe = small_recipe("classic-dcgan", discriminator={"dropout": 0.0})
+    norms = {}
+    for precision in ("float32", "bfloat16"):
+        state, real_NCHW, step = play(recipe, precision)
+        metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+        norms[precision] = metrics["D_gradient_norm"].item()
+        assert {tensor.dtype for tensor in state.discriminator.network.state_dict().values()} == {torch.float32}
+    assert norms["bfloat16"] == pytest.approx(norms["float32"], rel=0.1)
+    conv = state.discriminator.working.blocks[0].weight
+    assert conv.dtype == torch.bfloat16
+    assert torch.equal(conv, state.discriminator.network.blocks[0].weight.bfloat16())
