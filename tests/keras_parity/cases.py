@@ -47,16 +47,22 @@ class Run:
     """"sgd": 5e-4 with Nesterov momentum 0.9; "adam": 2e-4 with beta1 0.5 and epsilon 1e-7."""
     fakes: str
     """How G makes the fakes that D learns from: in "training" or in "inference" mode."""
+    generator_batch: str = "alone"
+    """What passes through D in G's step: G's images "alone", or "joint" with the real ones."""
 
     @property
     def name(self) -> str:
-        return f"{self.recipe}/{self.optimizer}/{self.fakes}"
+        return f"{self.recipe}/{self.optimizer}/{self.fakes}/{self.generator_batch}"
 
 
-RUNS = tuple(
-    Run(recipe, optimizer, fakes)
-    for recipe, optimizer in (("classic-tanh", "sgd"), ("classic-tanh", "adam"), ("classic-dcgan", "adam"))
-    for fakes in ("training", "inference")
+RUNS = (
+    Run("classic-tanh", "sgd", "training"),
+    Run("classic-tanh", "sgd", "inference"),
+    Run("classic-tanh", "adam", "training"),
+    Run("classic-tanh", "adam", "inference"),
+    Run("classic-dcgan", "adam", "training"),
+    Run("classic-dcgan", "adam", "inference"),
+    Run("classic-dcgan", "adam", "training", generator_batch="joint"),
 )
 
 

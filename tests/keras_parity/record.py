@@ -25,15 +25,15 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # plain float32 kernels: th
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "src"))
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[1] / "src")]
 
-import cases  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
 
 from facegan.sampling.latents import draw_latents  # noqa: E402
+from tests.keras_parity import cases  # noqa: E402
 
 
 def tanh_generator(resolution: int) -> keras.Model:
@@ -155,7 +155,7 @@ def summary(model: keras.Model) -> dict[str, Any]:
 def forward(model: keras.Model, x: np.ndarray, *, training: bool) -> np.ndarray:
     """Return images [N, R, R, 3], or the logits [N] under a final sigmoid."""
     if model.layers[-1].activation is keras.activations.sigmoid:
-        logits = keras.Model(model.input, model.layers[-2].output)
+        logits = keras.Model(model.inputs[0], model.layers[-2].output)
         return logits(x, training=training).numpy()[:, 0]
     return model(x, training=training).numpy()
 
@@ -214,7 +214,11 @@ def record_run(run: cases.Run) -> tuple[dict[str, list[float]], dict[str, np.nda
         )
 
         with statistics_kept(D), tf.GradientTape() as tape:
-            score = D(G(latents("G", step), training=True), training=True)
+            fake = G(latents("G", step), training=True)
+            if run.generator_batch == "joint":
+                score = D(tf.concat([cases.real_images(step), fake], axis=0), training=True)[cases.COUNT :]
+            else:
+                score = D(fake, training=True)
             G_loss = cross_entropy(tf.ones_like(score), score)
         G_optimizer.apply_gradients(
             zip(tape.gradient(G_loss, G.trainable_variables), G.trainable_variables, strict=True)

@@ -6,7 +6,6 @@
 import dataclasses
 import json
 import os
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,12 +23,9 @@ from facegan.networks.layers import BatchNorm
 from facegan.networks.summary import summarize, totals
 from facegan.training.engine import Engine, Player
 from facegan.training.steps import StepInput, discriminator_step, generator_step
+from tests.keras_parity import cases
 
-KERAS_PARITY = Path(__file__).parents[1] / "keras_parity"
-sys.path.insert(0, str(KERAS_PARITY))
-import cases  # noqa: E402
-
-RECORDING = Path(os.environ.get("FACEGAN_KERAS_PARITY", KERAS_PARITY))
+RECORDING = Path(os.environ.get("FACEGAN_KERAS_PARITY", Path(cases.__file__).parent))
 FACTS = json.loads((RECORDING / "recorded.json").read_text(encoding="utf-8"))
 OUTPUT_TOLERANCE, LOSS_TOLERANCE = 1e-4, 1e-3
 
@@ -108,7 +104,7 @@ def test_the_outputs_are_those_of_keras(network, recorded):
 @pytest.mark.parametrize("run", cases.RUNS, ids=lambda run: run.name)
 def test_three_steps_have_the_losses_of_keras(run, recorded):
     generator_name, discriminator_name = (f"{run.recipe}/64/{side}" for side in ("generator", "discriminator"))
-    recipe = dataclasses.replace(recipe_for(generator_name), fakes=run.fakes)
+    recipe = dataclasses.replace(recipe_for(generator_name), fakes=run.fakes, generator_batch=run.generator_batch)
     if run.optimizer != recipe.generator_optimizer.name:
         other = OptimizerConfig(name="adam", learning_rate=2e-4, beta1=0.5, epsilon=1e-7)
         recipe = dataclasses.replace(recipe, generator_optimizer=other, discriminator_optimizer=other)
@@ -119,7 +115,7 @@ def test_three_steps_have_the_losses_of_keras(run, recorded):
     for number in range(cases.STEPS):
         step = StepInput(recipe=recipe, seed=cases.SEED, index_N=cases.step_index(number))
         real_NCHW = torch.from_numpy(cases.real_images(number)).permute(0, 3, 1, 2)
-        logged = discriminator_step(G, D, real_NCHW, step) | generator_step(G, D, step)
+        logged = discriminator_step(G, D, real_NCHW, step) | generator_step(G, D, real_NCHW, step)
         for name, values in losses.items():
             values.append(logged[name].item())
     for name, values in losses.items():

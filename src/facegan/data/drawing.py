@@ -20,7 +20,7 @@ from facegan.data.celeba import FRAME_WIDTH
 Colour: TypeAlias = tuple[float, float, float]
 CENTRE_X, EYE_Y, MOUTH_Y = 88.5, 111.0, 152.0
 EYE_DISTANCE = 39.0
-_SOFT_SCALE = 0.5
+_SOFT_SCALE = 0.4
 """Size of the layers that hold only gradients, as a part of the picture: enlarging them makes them smooth."""
 
 
@@ -86,8 +86,7 @@ def curve(points: np.ndarray, steps: int = 6, *, closed: bool = True) -> np.ndar
     """Return float [K, 2]: a Catmull-Rom spline through ``points`` (float [P, 2])."""
     around = (points[-1:], points, points[:2]) if closed else (points[:1], points, points[-1:])
     padded = np.concatenate(around)
-    four = np.stack([padded[:-3], padded[1:-2], padded[2:-1], padded[3:]], axis=1)
-    spline = (_spline_weights(steps) @ four).reshape(-1, 2)
+    spline = (_spline_weights(steps) @ padded[_neighbours(len(padded) - 3)]).reshape(-1, 2)
     return spline if closed else np.concatenate([spline, points[-1:]])
 
 
@@ -97,6 +96,12 @@ def _spline_weights(steps: int) -> np.ndarray:
     t = np.arange(steps) / steps
     weights = [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
     return 0.5 * np.stack(weights, axis=1)
+
+
+@cache
+def _neighbours(pieces: int) -> np.ndarray:
+    """Return int [pieces, 4]: the four points that shape each piece."""
+    return np.arange(pieces)[:, None] + np.arange(4)
 
 
 _ROUND = np.linspace(0, 2 * np.pi, 40)
@@ -146,6 +151,12 @@ def _paint(colour: Colour) -> tuple[int, int, int]:
     return round(colour[0]), round(colour[1]), round(colour[2])
 
 
+def blurred(layer: Image.Image, radius: float) -> Image.Image:
+    """Return the picture blurred by about ``radius`` frame pixels."""
+    radius *= layer.width / FRAME_WIDTH
+    return layer.filter(ImageFilter.BoxBlur(radius)).filter(ImageFilter.BoxBlur(radius))
+
+
 class Painting:
     """One face on its way to a picture of ``size``: the canvas, the head's geometry and the shaded colours."""
 
@@ -173,37 +184,40 @@ class Painting:
         angle = np.linspace(start, stop, max(8, round(64 * (stop - start)))) * 2 * np.pi
         up, across = np.cos(angle), np.sin(angle)
         jaw = self.face.jaw
-        side = np.sign(across) * np.abs(across) ** np.where(up > 0, 0.88, 0.96 - 0.20 * jaw)
+        side = np.sign(across) * np.abs(across) ** np.where(up > 0, 0.80, 0.96 - 0.20 * jaw)
         taper = np.where(up < 0, 1 - (0.15 - 0.08 * jaw) * np.abs(up) ** 1.2, 1.0)
         depth = np.where(up > 0, EYE_Y + 6 - self.top_y, self.chin_y - EYE_Y - 6)
         x = self.head_x + side * taper * (self.half_width + grow)
         return np.stack([x, EYE_Y + 6 - up * (depth + grow)], axis=1)
 
     def fill(self, shapes: Sequence[np.ndarray], layer: Image.Image, opacity: float = 1.0) -> None:
-        """Fill polygons with what ``layer`` (a picture of the canvas's size) shows there."""
+        """Fill polygons with what ``layer`` shows there: a picture of the canvas's size, or a soft layer."""
         placed = [self.pen.place(points) for points in shapes]
         every = np.concatenate(placed)
-        low = np.floor(every.min(axis=0)).clip(0).astype(int)
-        high = np.minimum(np.ceil(every.max(axis=0)) + 1, self.canvas_size).astype(int)
-        mask = Image.new("L", (high[0] - low[0], high[1] - low[1]))
+        # Even numbers: the edges of the picture's own pixels, two of the canvas's.
+        low = (np.floor(every.min(axis=0) / 2).clip(0) * 2).astype(int)
+        high = np.minimum(np.ceil(every.max(axis=0) / 2) * 2 + 2, self.canvas_size).astype(int)
+        box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+        mask = Image.new("L", (box[2] - box[0], box[3] - box[1]))
         draw = ImageDraw.Draw(mask)
         for points in placed:
             draw.polygon(_pairs(points - low), fill=round(255 * opacity))
-        box = (low[0], low[1], high[0], high[1])
-        self.canvas.paste(layer.crop(box), box, mask)
+        shown = layer.crop(box) if layer.size == self.canvas_size else self._enlarge(layer, box)
+        self.canvas.paste(shown, box, mask)
 
     def soft_layer(self, base: Colour) -> tuple[Image.Image, Pen]:
-        """Return a small picture of one colour and a pen for it; ``smooth`` makes it a layer to fill with."""
+        """Return a small picture of one colour and a pen for it; blurred, it is a layer to fill with."""
         layer = Image.new("RGB", (round(self.size[0] * _SOFT_SCALE), round(self.size[1] * _SOFT_SCALE)), _paint(base))
         return layer, Pen(layer, self.face.tilt)
 
-    def smooth(self, layer: Image.Image, blur: float) -> Image.Image:
-        """Blur a soft layer by ``blur`` frame pixels and enlarge it to the canvas."""
-        radius = blur * layer.width / FRAME_WIDTH
-        for _ in range(2):
-            layer = layer.filter(ImageFilter.BoxBlur(radius))
-        # To the picture's size only: the canvas is reduced to that in the end, so doubling pixels loses nothing.
-        return layer.resize(self.size, Image.Resampling.BILINEAR).resize(self.canvas_size, Image.Resampling.NEAREST)
+    def _enlarge(self, layer: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+        """Return the part of a soft layer that lies in ``box`` of the canvas."""
+        x, y = layer.width / self.canvas_size[0], layer.height / self.canvas_size[1]
+        width, height = box[2] - box[0], box[3] - box[1]
+        part = (box[0] * x, box[1] * y, box[2] * x, box[3] * y)
+        # Smooth to the picture's size only: the canvas is reduced to that in the end, so doubling loses nothing.
+        smooth = layer.resize((width // 2, height // 2), Image.Resampling.BILINEAR, box=part)
+        return smooth.resize((width, height), Image.Resampling.NEAREST)
 
     def _backdrop(self) -> Image.Image:
         top_left, top_right, low_left, low_right = (np.array(colour) for colour in self.face.backdrop)
@@ -214,7 +228,7 @@ class Painting:
         pen = Pen(layer)
         for lamp_x, lamp_y, radius, colour in self.face.lamps:
             pen.shape(ellipse(lamp_x, lamp_y, radius, radius), colour)
-        return self.smooth(layer, 4.0)
+        return self._enlarge(blurred(layer, 4.0), (0, 0, *self.canvas_size))
 
     def _shaded_hair(self) -> Image.Image:
         face, x = self.face, self.head_x
@@ -227,4 +241,4 @@ class Painting:
             pen.shape(ellipse(x + place * 55, 205, 20, 24), shade(face.hair, 0.82))
         pen.shape(ellipse(x + side * 15, 56, 31, 7), lit)
         pen.shape(ellipse(x + side * 57, 138, 3, 26), mix(face.hair, lit, 0.7))
-        return self.smooth(layer, 4.0)
+        return blurred(layer, 4.0)

@@ -72,6 +72,7 @@ def draw_face(seed: int, number: int, size: tuple[int, int] = (178, 218)) -> tup
     skin = mix(_SKINS[int(tone)], _SKINS[int(tone) + 1], tone % 1)
     hair = person.colour(_BLOND, 0.05) if blond else person.colour(_NOT_BLOND if tone < 3.5 else _NOT_BLOND[:5])
     rouge = 0.0 if male else person.between(0.05, 0.6)
+    hatted = now.happens(0.15)
     wall, other_wall = now.colour(_BACKDROPS, 0.15), now.colour(_BACKDROPS, 0.15)
     face = Face(
         skin=skin,
@@ -86,16 +87,21 @@ def draw_face(seed: int, number: int, size: tuple[int, int] = (178, 218)) -> tup
             shade(mix(wall, other_wall, now.between(0.2, 1)), now.between(0.6, 1)),
         ),
         lamps=tuple(
-            (now.between(0, 178), now.between(0, 218), now.between(6, 22), shade(other_wall, now.between(0.7, 1.3)))
+            (
+                now.between(0, 178),
+                now.between(0, 218),
+                now.between(6, 22),
+                shade(mix(wall, other_wall, 0.6), now.between(0.95, 1.4)),
+            )
             for _ in range(5)
         ),
-        hat=now.colour(_HATS) if now.happens(0.15) else None,
+        hat=now.colour(_HATS) if hatted else None,
         glasses=now.colour(_RIMS) if now.happens(0.22) else None,
         sunglasses=now.happens(0.25),
         male=male,
         smiling=now.happens(0.5),
         teeth=now.happens(0.65),
-        bangs=now.happens(0.3),
+        bangs=now.happens(0.35) and not hatted,  # a hat would hide it, and the label be a lie
         hair_style=person.style(SHORT_STYLES if male else LONG_STYLES),
         wave=person.between(0, 1),
         volume=person.between(1, 9),

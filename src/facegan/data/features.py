@@ -13,6 +13,7 @@ from facegan.data.drawing import (
     Colour,
     Painting,
     Pen,
+    blurred,
     curve,
     ellipse,
     mix,
@@ -66,16 +67,16 @@ def _shaded_skin(painting: Painting) -> Image.Image:
         spot(CENTRE_X + place * 21, EYE_Y - 2, 12, 7, dark, 0.36)
         pen.shape(ellipse(CENTRE_X + place * 27 - 2 * face.yaw, 134, 11, 9), blush)
         pen.shape(ellipse(CENTRE_X + place * 24 - 2 * face.yaw + 2 * side, 127, 7, 4), mix(blush, lit, 0.5))
-    if 0.3 < face.beard < 0.65:  # stubble
-        jaw = np.array([[-38, 142], [-30, 152], [0, 145], [30, 152], [38, 142], [30, 170], [0, 188], [-30, 170]])
-        pen.shape(curve(jaw + np.array([x, 0])), mix(face.skin, shade(face.hair, 0.6), 0.30))
     nose_x, mouth_x = CENTRE_X + 4 * face.yaw, CENTRE_X + face.yaw
     spot(nose_x - side * 5, 124, 3.5, 14, dark, 0.5)
     spot(nose_x + side * 1.5, 122, 2.6, 13, lit, 0.75)
     spot(mouth_x, 163, 11, 3.5, dark, 0.5)
     spot(mouth_x, 171, 10, 5, lit, 0.4)
+    if 0.3 < face.beard < 0.65:  # stubble
+        jaw = np.array([[-38, 142], [-30, 152], [0, 145], [30, 152], [38, 142], [30, 170], [0, 188], [-30, 170]])
+        pen.shape(curve(jaw + np.array([x, 0])), mix(face.skin, shade(face.hair, 0.6), 0.30))
     spot(x, painting.chin_y + 7, 44, 9, dark, 0.7)
-    return painting.smooth(layer, 3.2)
+    return blurred(layer, 3.2)
 
 
 def paint_features(painting: Painting) -> None:
@@ -173,7 +174,7 @@ def _paint_mouth(painting: Painting) -> None:
             return
         _paint_lips(painting, middle, reach=18.0, lift=-4.6, dip=3.0)
     else:
-        _paint_lips(painting, middle, reach=13.5 if face.male else 12.5, lift=1.0, dip=-0.2)
+        _paint_lips(painting, middle, reach=13.5 if face.male else 12.5, lift=0.4, dip=0.3)
 
 
 def _paint_laugh(painting: Painting, middle: np.ndarray) -> None:
@@ -181,7 +182,7 @@ def _paint_laugh(painting: Painting, middle: np.ndarray) -> None:
     face, pen = painting.face, painting.pen
     upper = np.array([[-18.5, -4.5], [-8, -1.8], [0, -0.8], [8, -1.8], [18.5, -4.5]]) + middle
     lower = np.array([[10, 6], [0, 9.5], [-10, 6]]) + middle
-    pen.shape(curve(np.concatenate([upper - (0, 2.6), lower + (0, 3.6)])), face.lips)
+    pen.shape(curve(np.concatenate([upper - np.array([0, 2.6]), lower + np.array([0, 3.6])])), face.lips)
     pen.shape(curve(np.concatenate([upper, lower])), (112, 34, 40))
     bite = np.array([[10, 3.2], [0, 5.6], [-10, 3.2]]) + middle
     pen.shape(curve(np.concatenate([upper, bite])), (252, 250, 246))
@@ -206,7 +207,7 @@ def _paint_beard(painting: Painting) -> None:
     """A beard along the jaw and round the mouth, with its moustache."""
     x, w = painting.head_x, painting.half_width
     mouth_x = CENTRE_X + 1.5 * painting.face.yaw
-    cheeks = np.array(  # fmt: skip
+    cheeks = np.array(
         [
             [x - w + 4, 122],
             [x - w + 9, 140],
@@ -226,7 +227,7 @@ def _paint_freckles(painting: Painting) -> None:
     colour = mix(shade(painting.face.skin, 0.8), (150, 80, 40), 0.25)
     for number in range(12):
         side = -1 if number % 2 else 1
-        x, y = CENTRE_X + side * (13 + 17 * (number * 0.618 % 1)), 125 + 9 * (number * 0.377 % 1)
+        x, y = CENTRE_X + side * (13 + 17 * (number * 0.618 % 1)), 124 + 10 * (number * 0.755 % 1)
         painting.pen.shape(ellipse(x, y, 0.9, 0.9), colour)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from facegan.errors import UserError
 
@@ -111,11 +111,12 @@ def list_images(source: Path) -> Listing:
 
 
 class Reader:
-    """Reads files of one source; a context manager. Each process opens its own."""
+    """Reads files of one source; a context manager. Opened at the first read, so that each process has its own."""
 
     def __init__(self, source: Path) -> None:
         self.source = source
-        self._zip = None if source.is_dir() else source.open("rb")
+        self._is_folder = source.is_dir()
+        self._zip: BinaryIO | None = None
 
     def __enter__(self) -> Reader:
         return self
@@ -133,7 +134,7 @@ class Reader:
             UnreadableError: it is damaged, encrypted, too large, or not to be opened; the message says which.
         """
         try:
-            return self._read_file(file) if self._zip is None else self._read_member(file)
+            return self._read_file(file) if self._is_folder else self._read_member(file)
         except (OSError, zlib.error) as error:
             raise UnreadableError(str(getattr(error, "strerror", None) or error)) from error
 
@@ -150,12 +151,13 @@ class Reader:
 
         ``zipfile`` would read the whole directory again in every process: seconds for 202,599 files.
         """
-        assert self._zip is not None
         _check_size(max(file.unpacked_bytes, file.packed_bytes))
         if file.flags & _ENCRYPTED:
             raise UnreadableError("encrypted in the zip")
         if file.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnreadableError(f"zip compression method {file.method} is not supported: zip it again with deflate")
+        if self._zip is None:
+            self._zip = self.source.open("rb")
         self._zip.seek(file.offset)
         header = self._zip.read(_LOCAL_HEADER_BYTES)
         if header[:4] != b"PK\x03\x04" or len(header) < _LOCAL_HEADER_BYTES:

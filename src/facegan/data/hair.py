@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facegan.data.drawing import EYE_Y, Painting, curve, ellipse, mix, shade
+from facegan.data.drawing import EYE_Y, Painting, blurred, curve, ellipse, mix, shade
 
 SHORT_STYLES = ("crop", "quiff", "curls", "side")
 LONG_STYLES = ("long", "wavy", "bob", "bun", "curls")
@@ -95,19 +95,13 @@ def _curly_hair(painting: Painting) -> None:
     shapes = [ellipse(px, py, size + 1.5 * (number % 3), size) for number, (px, py) in enumerate(outside)]
     places = np.linspace(-0.8, 0.8, 9)
     shapes += [ellipse(x + place * w, _HAIRLINE_Y - 9 + 14 * place**2, 9, 9) for place in places]
-    shapes.append(
-        np.concatenate(
-            [crown, [[x - w + 6, 90], [x - 20, _HAIRLINE_Y - 6], [x + 20, _HAIRLINE_Y - 6], [x + w - 6, 90]]]
-        )
-    )
-    painting.fill(shapes, painting.hair)
+    forehead = np.array([[6 - w, 90], [-20, _HAIRLINE_Y - 6], [20, _HAIRLINE_Y - 6], [w - 6, 90]]) + np.array([x, 0])
+    painting.fill([*shapes, np.concatenate([crown, forehead])], painting.hair)
     for number, (px, py) in enumerate(outside[1:-1]):
-        inward = np.array([x - px, EYE_Y - 20 - py]) * 0.12
         colour = shade(face.hair, 0.74) if number % 2 else mix(face.hair, (255, 238, 210), 0.25)
-        for depth, radius in ((0.6, 5.5), (1.9, 5.0)):
-            painting.pen.stroke(
-                ellipse(*(np.array([px, py]) + inward * depth), radius, radius)[4 * (number % 5) :][:16], 1.1, colour
-            )
+        for depth, radius in ((0.07, 5.5), (0.23, 5.0)):
+            curl = ellipse(px + (x - px) * depth, py + (EYE_Y - 20 - py) * depth, radius, radius)
+            painting.pen.stroke(curl[4 * (number % 5) :][:16], 1.1, colour)
 
 
 def _long_hair(painting: Painting) -> None:
@@ -203,7 +197,7 @@ def paint_hat(painting: Painting) -> None:
         reach,
         1,
     ) + np.array([x, 0])
-    painting.fill([curve(dome)], painting.smooth(layer, 4.0))
+    painting.fill([curve(dome)], blurred(layer, 4.0))
     if face.parting > 0:  # a knitted cap: a turned-up edge with ribs
         pen.shape(ellipse(x, 35, 9, 8), lit)
         edge = np.array([[-1.04, 78], [0, 72], [1.04, 78], [1.02, 94], [0, 89], [-1.02, 94]]) * (reach, 1) + np.array(
@@ -212,7 +206,7 @@ def paint_hat(painting: Painting) -> None:
         pen.shape(curve(edge), mix(colour, (255, 255, 255), 0.12))
         for place in np.linspace(-0.9, 0.9, 13):
             top = np.array([x + place * reach, 75 + 3 * place**2])
-            pen.stroke(np.stack([top, top + (0, 13)]), 1.0, dark)
+            pen.stroke(np.stack([top, top + np.array([0, 13])]), 1.0, dark)
     else:  # a cap with a peak
         peak = np.array([[-1, 84], [0, 76], [1, 84], [0.9, 93], [0, 96], [-0.9, 93]]) * (reach, 1) + np.array([x, 0])
         pen.shape(curve(peak), dark)

@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
-from facegan.data.celeba import (
-    ANNOTATIONS,
-    Crop,
-    LabelFile,
-    find_annotations,
-    frame_box,
-    parse_attributes,
-    parse_numbers,
-)
-from facegan.data.folder import Listing, find_source
+from facegan.data.celeba import Crop, frame_box
+from facegan.data.decode import Finding, decode_image, quiet_decoding
+from facegan.data.folder import ImageFile, Reader, UnreadableError, find_source
+from facegan.data.labels import read_labels
 from facegan.data.packed import PackedDataset
 from facegan.data.preflight import Preflight, Problem
-from facegan.data.workers import Job, Outcome, decode_all
+from facegan.data.processes import in_processes
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.pixels import grid, save_png
 
+_IMAGES_A_SHARE = 32
 _PREVIEW_FACES = 64
-_LARGEST_IDENTITY = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class PrepareResult:
-    """The dataset made, what was found on the way, the annotation files used, and what deserves a warning."""
+    """The dataset made, what was found on the way, {what: annotation file used}, and what deserves a warning."""
 
     dataset: PackedDataset
     preflight: Preflight
     annotations: dict[str, str]
     warnings: list[str]
     preview: Path | None
-
-
-@dataclass
-class _Labels:
-    """Labels of all listed images, in their order; see ``PackedDataset``."""
-
-    attributes: np.ndarray
-    partitions: np.ndarray
-    identities: np.ndarray
-    sources: dict[str, str]
 
 
 def prepare(
@@ -79,31 +65,30 @@ def prepare(
     out = Path(out)
     _check_values(resolution, crop, workers, limit)
     listing = find_source(Path(source))
-    names = [file.name for file in listing.images]
     files = listing.images[:limit]
     preflight = Preflight(str(listing.source), examined=len(files))
-    labels = _read_labels(
-        listing, names, {"attributes": attributes, "partition": partition, "identities": identities}, preflight
-    )
     writer = PackedWriter(out, resolution=resolution, capacity=len(files))
     _check_space(out, len(files), resolution)
-    with writer:
-        job = Job(listing.source.resolve(), resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
-        outcomes: list[Outcome] = []
-        for share in decode_all(job, files, workers or os.cpu_count() or 1):
-            outcomes += share
-            if progress is not None:
-                progress(len(outcomes), len(files))
-        outcomes.sort()
-        rows = _kept_rows(outcomes, names, preflight)
+    given = {"attributes": attributes, "partition": partition, "identities": identities}
+    labels = read_labels(listing, given, preflight)
+    with writer, Reader(listing.source.resolve()) as reader:
+        decoder = _Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
+        outcomes = _decode_all(decoder, files, workers or _cores(), progress)
+        rows = _kept_rows(outcomes, files, preflight)
         preflight.kept = len(rows)
+        if not preflight.kept:
+            first = preflight.problems[0]
+            raise UserError(
+                f"{listing.source}: every image was set aside, such as {first.file} ({first.kind}: {first.reason}); "
+                f"check the source and --resolution"
+            )
         preflight.save(writer.folder / "preflight.json")
         dataset = writer.finish(
             rows=rows,
             attributes=labels.attributes[rows],
             identities=labels.identities[rows],
             partitions=labels.partitions[rows],
-            files=[names[row] for row in rows],
+            files=[files[row].name for row in rows],
             description={
                 "source": listing.source.name,
                 "crop": list(frame_box(crop)),
@@ -113,14 +98,108 @@ def prepare(
     preview_file = None
     if preview:
         preview_file = out / "preview.png" if preview is True else Path(preview)
-        save_png(preview_file, contact_sheet(dataset))
-    return PrepareResult(dataset, preflight, labels.sources, _warnings(preflight, outcomes), preview_file)
+        save_png(preview_file, contact_sheet(dataset.images))
+    return PrepareResult(dataset, preflight, labels.sources, _warnings(preflight), preview_file)
 
 
-def contact_sheet(dataset: PackedDataset) -> np.ndarray:
+def contact_sheet(image_NHWC: np.ndarray) -> np.ndarray:
     """Return uint8 [H, W, 3]: up to 64 faces from all over the dataset, as the network will see them."""
-    rows = np.unique(np.linspace(0, len(dataset) - 1, _PREVIEW_FACES).round().astype(np.int64))
-    return grid(dataset.images[rows])
+    rows = np.unique(np.linspace(0, len(image_NHWC) - 1, _PREVIEW_FACES).round().astype(np.int64))
+    return grid(image_NHWC[rows])
+
+
+class _Outcome(NamedTuple):
+    """What became of the image in row ``row``; ``digest`` is the sha256 of the file, empty if it cannot be read."""
+
+    row: int
+    kept: bool
+    digest: bytes
+    findings: list[Finding]
+
+
+class _Share(NamedTuple):
+    first_row: int
+    files: Sequence[ImageFile]
+
+
+@dataclass(frozen=True)
+class _Decoder:
+    """Decodes a share of the files and writes its rows of the packed images itself."""
+
+    reader: Reader
+    resolution: int
+    crop: Crop
+    images_file: Path
+    first_byte: int
+
+    def __call__(self, share: _Share) -> list[_Outcome]:
+        image_NHWC = np.zeros((len(share.files), self.resolution, self.resolution, 3), np.uint8)
+        outcomes = []
+        with quiet_decoding():
+            for place, file in enumerate(share.files):
+                row = share.first_row + place
+                try:
+                    data = self.reader.read(file)
+                except UnreadableError as reason:
+                    outcomes.append(_Outcome(row, False, b"", [Finding("unreadable", str(reason), "set aside")]))
+                    continue
+                image, findings = decode_image(data, self.resolution, self.crop)
+                if image is not None:
+                    image_NHWC[place] = image
+                outcomes.append(_Outcome(row, image is not None, hashlib.sha256(data).digest(), findings))
+        with self.images_file.open("r+b") as packed:
+            packed.seek(self.first_byte + share.first_row * image_NHWC[0].nbytes)
+            packed.write(image_NHWC.data)
+        return outcomes
+
+
+def _after_crash(share: _Share, exit_code: int | None) -> tuple[list[list[_Outcome]], list[_Share]]:
+    """Try the images of a share one by one; set aside the one that was alone when the decoder crashed."""
+    if len(share.files) > 1:
+        return [], [_Share(share.first_row + place, [file]) for place, file in enumerate(share.files)]
+    reason = f"the decoder crashed on it (exit code {exit_code})"
+    return [[_Outcome(share.first_row, False, b"", [Finding("unreadable", reason, "set aside")])]], []
+
+
+def _decode_all(
+    decoder: _Decoder, files: Sequence[ImageFile], workers: int, progress: Callable[[int, int], None] | None
+) -> list[_Outcome]:
+    shares = [_Share(row, files[row : row + _IMAGES_A_SHARE]) for row in range(0, len(files), _IMAGES_A_SHARE)]
+    outcomes: list[_Outcome] = []
+    try:
+        for some in in_processes(decoder, shares, min(workers, len(shares)), _after_crash):
+            outcomes += some
+            if progress is not None:
+                progress(len(outcomes), len(files))
+    except OSError as error:
+        raise UserError(
+            f"cannot go on with {decoder.images_file.parent}: {error.strerror or error}; make room or change the place"
+        ) from error
+    return sorted(outcomes)
+
+
+def _kept_rows(outcomes: list[_Outcome], files: Sequence[ImageFile], preflight: Preflight) -> np.ndarray:
+    """Return the rows to keep, in order: decoded, and not the same bytes as one before."""
+    first: dict[bytes, str] = {}
+    rows = []
+    for outcome in outcomes:
+        name = files[outcome.row].name
+        if outcome.kept and outcome.digest in first:
+            preflight.add([Problem(name, "duplicate", f"the same bytes as {first[outcome.digest]}", "set aside")])
+            continue
+        preflight.add(Problem(name, finding.kind, finding.reason, finding.action) for finding in outcome.findings)
+        if outcome.kept:
+            first[outcome.digest] = name
+            rows.append(outcome.row)
+    return np.array(rows, np.int64)
+
+
+def _warnings(preflight: Preflight) -> list[str]:
+    enlarged = preflight.counts[("enlarged", "noted")]
+    if not enlarged:
+        return []
+    example = next(problem.reason for problem in preflight.problems if problem.kind == "enlarged")
+    return [f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail"]
 
 
 def _check_values(resolution: int, crop: Crop, workers: int | None, limit: int | None) -> None:
@@ -143,102 +222,6 @@ def _check_space(out: Path, count: int, resolution: int) -> None:
         )
 
 
-def _read_labels(listing: Listing, names: list[str], given: dict[str, Path | None], preflight: Preflight) -> _Labels:
-    count = len(names)
-    labels = _Labels(
-        np.zeros((count, ATTRIBUTE_COUNT), np.int8), np.full(count, -1, np.int8), np.zeros(count, np.int32), {}
-    )
-    found = find_annotations(listing.source, listing)
-    for what in ANNOTATIONS:
-        file = given[what]
-        if file is not None:
-            found[what] = (str(file), _read_given(f"--{what}", file))
-        if what not in found:
-            continue
-        label_file = _parse(what, *found[what])
-        row_N = label_file.rows_for(names)
-        has_row = row_N >= 0
-        if not has_row.any():
-            if file is not None:
-                raise UserError(f"{file} has no row for any image of {listing.source}, such as {names[0]}")
-            continue  # lies beside the images by chance and belongs to others
-        labels.sources[what] = label_file.name
-        preflight.add(label_file.problems)
-        preflight.add(_unmatched(label_file, names, row_N, what))
-        values = label_file.values[row_N[has_row]]
-        if what == "attributes":
-            labels.attributes[has_row] = values
-        elif what == "partition":
-            labels.partitions[has_row] = values[:, 0]
-        else:
-            labels.identities[has_row] = values[:, 0].clip(0)
-    preflight.add(_people_in_two_partitions(labels))
-    return labels
-
-
-def _read_given(flag: str, file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{flag} {file} cannot be read: {error.strerror}; give the annotation file") from error
-
-
-def _parse(what: str, name: str, data: bytes) -> LabelFile:
-    if what == "attributes":
-        return parse_attributes(name, data)
-    return parse_numbers(name, data, range(3) if what == "partition" else range(1, _LARGEST_IDENTITY + 1), what)
-
-
-def _unmatched(label_file: LabelFile, names: list[str], row_N: np.ndarray, what: str) -> list[Problem]:
-    file = Path(label_file.name).name
-    problems = [
-        Problem(names[place], f"image without {what} row", f"no row in {file}: unknown", "noted")
-        for place in np.flatnonzero(row_N < 0)
-    ]
-    used = set(row_N.tolist())
-    return problems + [
-        Problem(name, f"{what} row without image", f"a row in {file}, and no such image", "noted")
-        for name, row in label_file.row_of.items()
-        if row not in used
-    ]
-
-
-def _people_in_two_partitions(labels: _Labels) -> list[Problem]:
-    known = (labels.identities > 0) & (labels.partitions >= 0)
-    pairs = np.unique(np.stack([labels.identities[known], labels.partitions[known]], axis=1), axis=0)
-    people, uses = np.unique(pairs[:, 0], return_counts=True)
-    return [
-        Problem(
-            f"identity {person}",
-            "identity in two partitions",
-            f"partitions {', '.join(map(str, pairs[pairs[:, 0] == person, 1]))}",
-            "noted",
-        )
-        for person in people[uses > 1]
-    ]
-
-
-def _kept_rows(outcomes: list[Outcome], names: list[str], preflight: Preflight) -> np.ndarray:
-    """Return the rows to keep, in order: decoded, and not the same bytes as one before."""
-    first: dict[bytes, str] = {}
-    rows = []
-    for outcome in outcomes:
-        name = names[outcome.row]
-        if outcome.kept and outcome.digest in first:
-            reason = f"the same bytes as {first[outcome.digest]}"
-            preflight.add([Problem(name, "duplicate", reason, "set aside")])
-            continue
-        preflight.add(Problem(name, finding.kind, finding.reason, finding.action) for finding in outcome.findings)
-        if outcome.kept:
-            first[outcome.digest] = name
-            rows.append(outcome.row)
-    return np.array(rows, np.int64)
-
-
-def _warnings(preflight: Preflight, outcomes: list[Outcome]) -> list[str]:
-    warnings = []
-    enlarged = preflight.counts[("enlarged", "noted")]
-    if enlarged:
-        example = next(finding.reason for out in outcomes for finding in out.findings if finding.kind == "enlarged")
-        warnings.append(f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): detail is missing")
-    return warnings
+def _cores() -> int:
+    """The cores this process may use, which in a container or a batch job are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -78,7 +78,7 @@ class PackedWriter:
         rows = np.arange(self.capacity) if rows is None else np.asarray(rows)
         count = len(rows)
         if not count:
-            raise UserError(f"{self._partial.out} would hold no image: every image was set aside")
+            raise ValueError("a packed dataset holds at least one image")
         layout = array_layout(count, self.resolution)
         labels = {}
         for name, array in (("attributes", attributes), ("identities", identities), ("partitions", partitions)):

@@ -1,0 +1,184 @@
+"""The command line as a person uses it: real processes, their exit codes and what they print."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SMALL = ["--set", "generator.width=8", "--set", "discriminator.width=8", "--precision", "float32", "--threads", "1"]
+
+
+def facegan(*arguments, cwd=None, **options):
+    command = [sys.executable, "-m", "facegan", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, packed16):
+    path = tmp_path_factory.mktemp("cli") / "run"
+    done = facegan(
+        "train", packed16, "--recipe", "dcgan", "--run", path, "--images", "32", "--batch", "8", *SMALL, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events if event["event"] in ("start", "stop")] == ["start", "stop"]
+    assert events[-1]["nimg"] == 32
+    return path
+
+
+def mistake(*arguments, cwd=None):
+    """Run a command that must fail as a user's mistake; return its one sentence."""
+    done = facegan(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_a_html_page_named_zip(tmp_path):
+    (tmp_path / "img_align_celeba.zip").write_text("<!DOCTYPE html><html><title>Google Drive - Quota exceeded</title>")
+    sentence = mistake("prepare", tmp_path / "img_align_celeba.zip", tmp_path / "out")
+    assert "HTML" in sentence and "download" in sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "empty" in mistake("prepare", tmp_path / "empty", tmp_path / "out")
+
+
+def test_a_missing_path(tmp_path):
+    assert "missing" in mistake("prepare", tmp_path / "missing", tmp_path / "out")
+    assert "missing" in mistake("train", tmp_path / "missing", "--recipe", "dcgan", "--run", tmp_path / "run")
+    assert "missing" in mistake("sample", tmp_path / "missing", "--out", tmp_path / "a.png")
+
+
+def test_random_bytes_as_a_model(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(np.random.default_rng(0).bytes(5000))
+    assert "is a file" in mistake("sample", tmp_path / "model.safetensors", "--out", tmp_path / "a.png")
+
+
+def test_random_bytes_in_a_snapshot(tmp_path, run):
+    import shutil
+
+    broken = tmp_path / "run"
+    shutil.copytree(run, broken)
+    ema = sorted(broken.glob("snapshots/*/ema.safetensors"))[-1]
+    ema.write_bytes(np.random.default_rng(0).bytes(5000))
+    assert "sha256" in mistake("sample", broken, "--out", tmp_path / "a.png")
+
+
+def test_an_unknown_recipe(packed16, tmp_path):
+    sentence = mistake("train", packed16, "--recipe", "dcgann", "--run", tmp_path / "run")
+    assert "did you mean dcgan" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert "is no run" in mistake("sample", tmp_path / "photos", "--out", tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("arguments", "word"), [
+    (["--images", "many"], "--images"),
+    (["--images", "-5"], "--images"),
+    (["--batch", "1"], "--batch"),
+    (["--seed", "-1"], "--seed"),
+    (["--minutes", "0"], "--minutes"),
+    (["--precision", "int8"], "--precision"),
+    (["--accelerator", "tpu"], "--accelerator"),
+    (["--set", "width=3"], "did you mean"),
+])  # fmt: skip
+def test_wrong_values_are_named(packed16, tmp_path, arguments, word):
+    assert word in mistake("train", packed16, "--recipe", "dcgan", "--run", tmp_path / "run", *arguments)
+
+
+def test_data_that_is_no_packed_dataset(tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert "prepare" in mistake("train", tmp_path / "photos", "--recipe", "dcgan", "--run", tmp_path / "run")
+
+
+def test_sample_grid_folder_and_array_agree(run, tmp_path):
+    for out in ("grid.png", "faces/", "faces.npy"):
+        done = facegan("sample", run, "--count", "5", "--seed", "3", "--out", tmp_path / out)
+        assert done.returncode == 0, done.stderr
+    array = np.load(tmp_path / "faces.npy")
+    assert array.shape == (5, 16, 16, 3)
+    files = sorted((tmp_path / "faces").iterdir())
+    assert [file.name for file in files] == [f"{number:06d}.png" for number in range(5)]
+    np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), array)
+    picture = np.asarray(Image.open(tmp_path / "grid.png"))
+    np.testing.assert_array_equal(picture[2:18, 2:18], array[0])
+    np.testing.assert_array_equal(picture[20:36, 20:36], array[4])
+
+
+def test_sample_prints_scores(run, tmp_path):
+    done = facegan("sample", run, "--count", "3", "--score", "--out", tmp_path / "faces")
+    assert [0 < float(line.split()[1]) < 1 for line in done.stdout.splitlines()] == [True] * 3
+
+
+def test_sample_does_not_overwrite_unasked(run, tmp_path):
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    assert "--force" in mistake("sample", run, "--out", tmp_path / "mine.png")
+    assert (tmp_path / "mine.png").read_bytes() == b"mine"
+    assert facegan("sample", run, "--count", "1", "--out", tmp_path / "mine.png", "--force").returncode == 0
+
+
+@pytest.mark.parametrize(("arguments", "word"), [
+    (["--count", "0"], "--count"),
+    (["--count", "1M"], "one picture"),
+    (["--out", "faces.jpg"], ".png"),
+    (["--attr", "Smiling"], "NAME=VALUE"),
+    (["--attr", "Smiling=1"], "attributes"),
+    (["--truncation", "2"], "truncation"),
+    (["--seed", "-3"], "seed"),
+])  # fmt: skip
+def test_sample_names_wrong_values(run, tmp_path, arguments, word):
+    assert word in mistake("sample", run, *arguments, cwd=tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_step_and_leaves_a_snapshot(tmp_path, packed16, number, code):
+    command = [sys.executable, "-m", "facegan", "train", str(packed16), "--recipe", "dcgan", "--run", str(tmp_path / "run"),
+               "--batch", "8", "--log-every", "8", *SMALL]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "the same command goes on from there" in errors
+    assert "Traceback" not in errors
+    nimg = json.loads(log.read_text().splitlines()[-1])["nimg"]
+    assert (tmp_path / "run" / "snapshots" / f"nimg-{nimg:09d}" / "generator.safetensors").is_file()
+    again = facegan(*command[3:], "--images", str(nimg + 8))
+    assert again.returncode == 0, again.stderr
+    assert f"goes on at {nimg:,} images" in again.stdout
+
+
+def test_help_names_every_command_and_needs_no_torch():
+    script = "import sys; from facegan.cli import app; app(['--help'], standalone_mode=False); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for command in ("prepare", "train", "sample", "summary", "demo", "synth-dataset"):
+        assert command in done.stdout
+        shown = facegan(command, "--help")
+        assert shown.returncode == 0
+        assert f"facegan {command}" in shown.stdout  # a runnable example
+
+
+def test_summary_prints_the_known_numbers():
+    done = facegan("summary", "classic-dcgan", "--resolution", "96")
+    assert "Total: 6,169,475" in done.stdout
+    assert "Total: 4,396,673" in done.stdout
+    assert "trainable: 6,168,579   non-trainable: 896" in done.stdout

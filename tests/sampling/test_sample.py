@@ -1,0 +1,75 @@
+"""Face i of a seed is the same face in any company."""
+
+import numpy as np
+import pytest
+
+import facegan
+from facegan.errors import UserError
+from facegan.sampling.latents import draw_latents
+from facegan.sampling.sample import INTERNAL_BATCH, sample
+from facegan.training.loop import Schedule
+from facegan.training.train import train
+from tests.conftest import small_recipe
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, packed16):
+    path = tmp_path_factory.mktemp("run") / "run"
+    schedule = Schedule(images=32, snapshot_every=16)
+    train([packed16], path, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32", threads=1)
+    return path
+
+
+@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan"])
+def test_a_face_is_the_same_in_any_batch(name):
+    generator = facegan.build(name, resolution=16).generator.eval()
+    everything = sample(generator, count=INTERNAL_BATCH + 3, seed=1, distribution="normal")
+    for first, count in ((0, 1), (5, 4), (INTERNAL_BATCH - 1, 2)):
+        part = sample(generator, count=count, seed=1, distribution="normal", first=first)
+        difference = np.abs(part.astype(int) - everything[first : first + count].astype(int))
+        assert difference.max() <= 2
+
+
+def test_latents_are_a_function_of_seed_and_number():
+    number_N = np.array([3, 10**6])
+    normal = draw_latents(1, "latents", number_N, 100, "normal")
+    uniform = draw_latents(1, "latents", number_N, 100, "uniform")
+    np.testing.assert_array_equal(normal[1], draw_latents(1, "latents", number_N[1:], 100, "normal")[0])
+    assert not np.array_equal(normal[0], normal[1])
+    assert -1 < uniform.min() < -0.9 and 0.9 < uniform.max() < 1
+    assert uniform.dtype == normal.dtype == np.float32
+
+
+def test_a_run_and_its_snapshot_are_one_model(run):
+    model = facegan.load(run)
+    assert model.nimg == 32
+    faces = model.sample(5, seed=2)
+    assert faces.shape == (5, 16, 16, 3) and faces.dtype == np.uint8
+    np.testing.assert_array_equal(facegan.load(run / "snapshots" / "nimg-000000032").sample(5, seed=2), faces)
+    assert not np.array_equal(model.sample(5, seed=3), faces)
+    assert not np.array_equal(facegan.load(run / "snapshots" / "nimg-000000000").sample(5, seed=2), faces)
+
+
+def test_scores_are_probabilities_of_the_discriminator(run):
+    model = facegan.load(run)
+    (faces, scores), *rest = model.batches(7, scores=True)
+    assert rest == []
+    assert scores.shape == (7,) and (scores > 0).all() and (scores < 1).all()
+    assert len(faces) == 7
+
+
+def test_no_truncation_left_makes_all_faces_alike(run):
+    faces = facegan.load(run).sample(3, truncation=0.0)
+    np.testing.assert_array_equal(faces[0], faces[2])
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"count": 0}, "count=0"),
+    ({"count": 1, "seed": -1}, "seed=-1"),
+    ({"count": 1, "truncation": 1.5}, "truncation=1.5"),
+    ({"count": 1, "attributes": {"Smiling": 1}}, "without regard to attributes"),
+    ({"count": 1, "attributes": {"Smilling": 1}}, "did you mean Smiling"),
+])  # fmt: skip
+def test_what_cannot_be_asked_for(run, arguments, message):
+    with pytest.raises(UserError, match=message):
+        facegan.load(run).sample(**arguments)
