@@ -67,14 +67,18 @@ def main() -> None:
             start = time.perf_counter()
             plain_loop(listing.source, names, options.resolution, Path(folder, f"{number}.npy"))
             plain.append(len(names) / (time.perf_counter() - start))
-            print(f"round {number + 1}: prepare {ours[-1]:.0f} images/s, plain loop {plain[-1]:.0f} images/s", flush=True)
+            print(
+                f"round {number + 1}: prepare {ours[-1]:.0f} images/s, plain loop {plain[-1]:.0f} images/s", flush=True
+            )
 
     ratios = [one / other for one, other in zip(ours, plain, strict=True)]
     print(f"{len(names)} images of {options.source} to {options.resolution} px; medians of {options.rounds} rounds:")
     print(f"  prepare     {statistics.median(ours):8.0f} images/s")
     print(f"  plain loop  {statistics.median(plain):8.0f} images/s")
     print(f"  ratio       {statistics.median(ratios):8.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"  on {os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()},")
+    print(
+        f"  on {os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()},"
+    )
     print(f"  Pillow {PIL.__version__}, {platform.platform()}")
 
 

@@ -16,8 +16,8 @@ def test_a_config_survives_json(name):
 
 
 def test_settings_reach_into_parts():
-    changed = with_settings(recipe("dcgan"), ["generator.width=32", "flip=false", "generator_optimizer.learning_rate=1e-3",
-                                              "ema_halflife=2k"])  # fmt: skip
+    settings = ["generator.width=32", "flip=false", "generator_optimizer.learning_rate=1e-3", "ema_halflife=2k"]
+    changed = with_settings(recipe("dcgan"), settings)
     assert changed.generator["width"] == 32
     assert changed.discriminator["width"] == 64
     assert changed.flip is False

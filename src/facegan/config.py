@@ -67,10 +67,10 @@ class RecipeConfig:
     """joint: D sees real and fake put together in one batch, so its batch normalisation mixes them; separate: one
     pass for each."""
     generator_batch: Literal["alone", "joint"] = "alone"
-    """What D sees in G's step. alone: G's images only; joint: real and fake put together, the loss on the fakes, so that
-    D's batch normalisation has the statistics it was trained with."""
+    """What D sees in G's step. alone: G's images only; joint: real and fake put together, the loss on the fakes, so
+    that D's batch normalisation has the statistics it was trained with."""
     fakes: Literal["training", "inference"] = "training"
-    """How G makes the fakes that D learns from: with the batch's statistics, or as ``predict`` does, with moving ones."""
+    """How G makes the fakes that D learns from: with the batch's statistics, or, as ``predict`` does, moving ones."""
     real_label: float = 1.0
     """D's target for real images; below 1 is one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
     flip: bool = False

@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,13 @@ def build(network: str, **options: Any) -> keras.Model:
     return makers[f"{recipe}/{side}"](int(resolution), **options)
 
 
-def build_without_dropout(network: str) -> keras.Model:
-    """Return the model with no chance in it, its weights drawn."""
-    model = build(network, **({"dropout": 0.0} if network.startswith("classic-dcgan") and "discrim" in network else {}))
-    model.set_weights(cases.draw_weights(network, weight_arrays(model)))
+def build_without_dropout(network: str, draw: Callable[..., list[np.ndarray]]) -> keras.Model:
+    """Return the model with no chance in it, its weights as ``draw`` gives them."""
+    options = (
+        {"dropout": 0.0} if network in ("classic-dcgan/64/discriminator", "classic-dcgan/96/discriminator") else {}
+    )
+    model = build(network, **options)
+    model.set_weights(draw(network, weight_arrays(model)))
     return model
 
 
@@ -162,7 +165,7 @@ def forward(model: keras.Model, x: np.ndarray, *, training: bool) -> np.ndarray:
 
 def record_network(network: str) -> dict[str, np.ndarray]:
     """Return outputs in both modes, and the moving statistics after one pass in training mode."""
-    model, x = build_without_dropout(network), cases.network_input(network)
+    model, x = build_without_dropout(network, cases.draw_weights), cases.network_input(network)
     arrays = {"inference": forward(model, x, training=False)}
     if model.layers[-1].activation is keras.activations.sigmoid:
         arrays["score"] = model(x, training=False).numpy()[:, 0]
@@ -192,8 +195,8 @@ def make_optimizer(name: str) -> keras.optimizers.Optimizer:
 
 def record_run(run: cases.Run) -> tuple[dict[str, list[float]], dict[str, np.ndarray]]:
     """Return the losses of each step, and what the trained pair then makes of the fixed latents and images."""
-    G = build_without_dropout(f"{run.recipe}/64/generator")
-    D = build_without_dropout(f"{run.recipe}/64/discriminator")
+    G = build_without_dropout(f"{run.recipe}/64/generator", cases.draw_start)
+    D = build_without_dropout(f"{run.recipe}/64/discriminator", cases.draw_start)
     G_optimizer, D_optimizer = make_optimizer(run.optimizer), make_optimizer(run.optimizer)
     cross_entropy = keras.losses.BinaryCrossentropy()
     losses: dict[str, list[float]] = {"D_loss": [], "G_loss": []}

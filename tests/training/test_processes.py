@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,7 +38,7 @@ def test_two_processes_equal_one(tmp_path, packed16, name):
     )
     script = tmp_path / "train_in_two.py"
     script.write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
     subprocess.run(
         [sys.executable, str(script), str(packed16), str(tmp_path / "two"), name],
         check=True, env=environment, timeout=120, capture_output=True,

@@ -1,4 +1,4 @@
-"""The command line: one small module a command, each a plain function. torch is imported by the commands that need it."""
+"""The command line: one small module a command, each a plain function, which imports torch only where needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facegan.errors import UserError
 
 app = typer.Typer(
     name="facegan",
-    help="Train a face generator on CelebA, know honestly how good it is, and use the faces: random noise in, face out.",
+    help="Train a face generator on CelebA and use the faces: random noise in, face out.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from facegan.cli.progress import JsonWatcher, TerminalWatcher
 
 
 def prepare(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SRC", help="img_align_celeba.zip, its folder, the folder around it, or any folder or zip of images."
+            metavar="SRC",
+            help="img_align_celeba.zip, its folder, the folder around it, or any folder or zip of images.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make; nothing is ever overwritten.")],
@@ -36,7 +41,8 @@ def prepare(
     limit: Annotated[str | None, typer.Option(help="Take only the first images by name: 5000, 10k.")] = None,
     workers: Annotated[int | None, typer.Option(help="Decoding processes; default: one for each core.")] = None,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Also write OUT/preview.png: a contact sheet of what the network will see.")
+        bool,
+        typer.Option("--preview", help="Also write OUT/preview.png: a contact sheet of what the network will see."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
@@ -52,10 +58,8 @@ def prepare(
     facegan prepare img_align_celeba.zip celeba64 --attributes list_attr_celeba.csv
     facegan prepare my-photos faces64 --preview
     """
-    import time
-
     from facegan.cli.options import count_option
-    from facegan.cli.progress import make_watcher, progress_reporter
+    from facegan.cli.progress import make_watcher
     from facegan.data import prepare as preparing
 
     watcher = make_watcher(json)
@@ -106,13 +110,30 @@ def prepare(
     used = ", ".join(f"{what} from {file}" for what, file in result.annotations.items()) or "no annotation files found"
     size = sum(file.stat().st_size for file in dataset.path.iterdir()) / 1e6
     console.print(
-        f"{dataset.path}: {len(dataset):,} of {preflight.examined:,} images at {dataset.resolution} px, {size:,.0f} MB, "
+        f"{dataset.path}: {len(dataset):,} of {preflight.examined:,} images at {dataset.resolution} px, {size:,.0f} MB "
         f"in {seconds:.1f} s ({preflight.examined / seconds:,.0f} images/s); {used}",
         markup=False,
         soft_wrap=True,
     )
     if result.preview is not None:
         console.print(f"{result.preview}: look at what the network will see", markup=False, soft_wrap=True)
+
+
+def progress_reporter(watcher: JsonWatcher | TerminalWatcher) -> Callable[[int, int], None]:
+    """Return what shows (images done, images in all) as a bar with rate and time left, or one JSON line a second."""
+    begin = said = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        rate = done / max(now - begin, 1e-9)
+        watcher.progress(done, total, rate)
+        if now - said >= 1:
+            said = now
+            left = (total - done) / rate
+            watcher.event("progress", done=done, total=total, images_per_s=round(rate, 1), seconds_left=round(left, 1))
+
+    return report
 
 
 def _parse_crop(text: str) -> int | tuple[int, int, int, int]:

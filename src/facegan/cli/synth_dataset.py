@@ -26,7 +26,8 @@ def synth_dataset(
     facegan prepare drawn drawn64 --preview
     """
     from facegan.cli.options import count_option
-    from facegan.cli.progress import make_watcher, progress_reporter
+    from facegan.cli.prepare import progress_reporter
+    from facegan.cli.progress import make_watcher
     from facegan.data.drawn_dataset import write_drawn_dataset
     from facegan.errors import UserError
 

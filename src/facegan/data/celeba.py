@@ -67,15 +67,27 @@ def frame_box(crop: Crop) -> tuple[float, float, float, float]:
 
 @dataclass
 class LabelFile:
-    """One annotation file. ``values`` is int32 [rows, 40] for attributes and int32 [rows, 1] for a number.
+    """One annotation file. ``values`` is int8 [rows, 40] for attributes and int32 [rows, 1] for a number.
 
     ``row_of`` leads from an image's name to its row; ``problems`` are those of single rows.
     """
 
     name: str
     values: np.ndarray
-    row_of: dict[str, int]
+    row_of: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+
+    def note(self, file: str, kind: str, reason: str) -> None:
+        """Add a problem that is only noted."""
+        self.problems.append(Problem(file, kind, reason, "noted"))
+
+    def enter(self, table: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
+        """Enter the name of each row in ``row_of``; yield (number, row) of those with a new name."""
+        for number, row in enumerate(table):
+            if self.row_of.setdefault(row[0], number) == number:
+                yield number, row
+            else:
+                self.note(row[0], "second row", f"another row in {self.name}: the first one counts")
 
     def rows_for(self, names: Sequence[str]) -> np.ndarray:
         """Return int64 [N]: the row of each image, -1 for none.
@@ -114,7 +126,7 @@ def find_annotations(source: Path, listing: Listing) -> dict[str, tuple[str, byt
             path = min(inside, key=lambda path: (path.count("/"), wanted.index(_base_name(path))))
             found[what] = (path, read_text_member(source, path))
         elif beside is not None:
-            found[what] = (str(beside), beside.read_bytes())
+            found[what] = (str(beside), read_annotation(beside))
     return found
 
 
@@ -124,46 +136,58 @@ def _file_beside(source: Path, wanted: Sequence[str]) -> Path | None:
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
+def read_annotation(file: Path) -> bytes:
+    """Return the bytes of an annotation file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}): expected an annotation file of CelebA") from error
+
+
 def parse_attributes(name: str, data: bytes) -> LabelFile:
     """Parse ``list_attr_celeba``: official text or CSV, columns in any order, found by their names.
 
-    Rows with other than as many values as the header names, or with a value other than -1, 0 and 1, are unknown (0).
+    Rows with other than as many values as the header has names, or with a value other than -1, 0 and 1, are unknown
+    (0). Where a file has no -1 at all, 0 is read as absent.
 
     Raises:
         UserError: no header with any of the 40 names, or no row at all.
     """
-    promised, header, rows = _split_table(name, data)
-    positions = [_POSITIONS.get(column.lower(), -1) for column in header]
+    table = _Table(name, data)
+    positions = [_POSITIONS.get(column.lower(), -1) for column in table.header]
     if max(positions, default=-1) < 0:
         raise UserError(
-            f"{name}: expected a header with CelebA's attribute names, found {' '.join(header)[:60]!r}; give the file "
-            f"list_attr_celeba.txt or .csv"
+            f"{name}: expected a header with CelebA's attribute names, found {' '.join(table.header)[:60]!r}; give the "
+            f"file list_attr_celeba.txt or .csv"
         )
-    label_file = LabelFile(name, np.zeros((len(rows), ATTRIBUTE_COUNT), np.int32), {})
-    for column, position in zip(header, positions, strict=True):
-        if position < 0:
-            label_file.problems.append(
-                Problem(name, "unknown attribute", f"column {column!r} is none of the 40", "noted")
-            )
-    known = [column for column, position in enumerate(positions) if position >= 0]
-    values = np.zeros((len(rows), len(header)), np.int32)
-    for number, row, image in _new_rows(label_file, rows):
-        if len(row) - 1 != len(header):
-            reason = f"{len(row) - 1} values in {name}, expected {len(header)}: labels unknown"
-            label_file.problems.append(Problem(image, "attribute count", reason, "noted"))
+    label_file = LabelFile(name, np.zeros((table.row_count, ATTRIBUTE_COUNT), np.int8))
+    values = np.zeros((table.row_count, len(positions)), np.int8)
+    for number, row in label_file.enter(table):
+        if len(row) - 1 != len(positions):
+            reason = f"{len(row) - 1} values in {name}, expected {len(positions)}: labels unknown"
+            label_file.note(row[0], "attribute count", reason)
             continue
         try:
             values[number] = [_VALUES[value] for value in row[1:]]
         except KeyError as error:
             reason = f"value {error.args[0]!r} in {name}, expected -1 or 1: labels unknown"
-            label_file.problems.append(Problem(image, "attribute value", reason, "noted"))
-    if len(rows) and values.min() == 0 and values.max() == 1:
-        values[values.any(axis=1)] = 2 * values[values.any(axis=1)] - 1
-        label_file.problems.append(Problem(name, "0 for absent", "no -1 anywhere: 0 was read as absent", "noted"))
-    label_file.values[:, [positions[column] for column in known]] = values[:, known]
-    if promised is not None and promised != len(rows):
-        reason = f"the first line promises {promised:,} rows, and there are {len(rows):,}"
-        label_file.problems.append(Problem(name, "header count", reason, "noted"))
+            label_file.note(row[0], "attribute value", reason)
+    if values.min() == 0 and values.max() == 1:
+        known = values.any(axis=1)
+        values[known] = 2 * values[known] - 1
+        label_file.note(name, "0 for absent", "there is no -1: 0 was read as absent")
+    for column, position in enumerate(positions):
+        if position < 0:
+            label_file.note(name, "unknown attribute", f"column {table.header[column]!r} is none of the 40: left out")
+        else:
+            label_file.values[:, position] = values[:, column]
+    if table.promised_rows not in (None, table.row_count):
+        reason = f"the first line says {table.promised_rows:,} rows, and there are {table.row_count:,}"
+        label_file.note(name, "header count", reason)
     return label_file
 
 
@@ -171,60 +195,50 @@ def parse_numbers(name: str, data: bytes, allowed: range, what: str) -> LabelFil
     """Parse a file of one number for each image: ``list_eval_partition`` or ``identity_CelebA``, text or CSV.
 
     Numbers outside ``allowed`` are noted and become -1.
+
+    Raises:
+        UserError: there is no row.
     """
-    _, _, rows = _split_table(name, data)
-    label_file = LabelFile(name, np.full((len(rows), 1), -1, np.int32), {})
-    for number, row, image in _new_rows(label_file, rows):
-        try:
-            value = int(row[1])
-        except (ValueError, IndexError):
-            value = -1
-        if len(row) == 2 and value in allowed:
+    table = _Table(name, data)
+    label_file = LabelFile(name, np.full((table.row_count, 1), -1, np.int32))
+    for number, row in label_file.enter(table):
+        value = int(row[1]) if len(row) == 2 and row[1].isdecimal() else -1
+        if value in allowed:
             label_file.values[number] = value
         else:
             found = " ".join(row[1:])
             reason = f"{found!r} in {name}, expected a number from {allowed.start} to {allowed.stop - 1}: unknown"
-            label_file.problems.append(Problem(image, f"{what} value", reason, "noted"))
+            label_file.note(row[0], f"{what} value", reason)
     return label_file
 
 
-def _new_rows(label_file: LabelFile, rows: Iterable[list[str]]) -> Iterator[tuple[int, list[str], str]]:
-    """Enter each row's name; yield (number, row, name) of those not met before."""
-    for number, row in enumerate(rows):
-        image = row[0]
-        if label_file.row_of.setdefault(image, number) == number:
-            yield number, row, image
-        else:
-            reason = f"a second row in {label_file.name}: the first one counts"
-            label_file.problems.append(Problem(image, "second row", reason, "noted"))
+class _Table:
+    """Lines of an annotation file, official text or CSV: iterating gives each row's cells, the file's name first.
 
-
-def _split_table(name: str, data: bytes) -> tuple[int | None, list[str], list[list[str]]]:
-    """Return (count promised by the first line, column names, rows), each row beginning with its file's name.
-
-    Raises:
-        UserError: it is an HTML page, or nothing like such a table.
+    Read line by line: all cells of CelebA's 202,599 rows at once would take half a gigabyte.
     """
-    if b"<html" in data[:2048].lower() or data[:64].lstrip().lower().startswith(b"<!doctype"):
-        raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
-    lines = [line for line in data.decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
-    is_csv = bool(lines) and "," in lines[0]
-    table = (
-        [[cell.strip() for cell in row] for row in csv.reader(lines)] if is_csv else [line.split() for line in lines]
-    )
-    promised = None
-    if table and len(table[0]) == 1 and table[0][0].isdigit():
-        promised = int(table.pop(0)[0])
-    header: list[str] = []
-    if table and _is_header(table[0]):
-        header = table.pop(0)
-        if is_csv:
-            header = header[1:]
-    if not table or len(table[0]) < 2:
-        raise UserError(f"{name}: expected rows of a file name and its values, found none; download the file again")
-    return promised, header, table
 
+    def __init__(self, name: str, data: bytes) -> None:
+        if b"<html" in data[:2048].lower() or data[:64].lstrip().lower().startswith(b"<!doctype"):
+            raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
+        self._lines = [line for line in data.decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
+        self.promised_rows = None
+        if self._lines and self._lines[0].strip().isdecimal():
+            self.promised_rows = int(self._lines.pop(0))
+        self._is_csv = bool(self._lines) and "," in self._lines[0]
+        self.header: list[str] = []
+        first = next(iter(self), [])
+        if first and not any(cell.lstrip("+-").replace(".", "", 1).isdecimal() for cell in first[1:]):
+            self.header = first[1:] if self._is_csv else first
+            del self._lines[0]
+        if not self._lines or len(next(iter(self))) < 2:
+            raise UserError(f"{name}: expected rows of a file name and its values, found none; download the file again")
 
-def _is_header(row: list[str]) -> bool:
-    """Whether the row holds names: in a row of values, everything after the file's name is a number."""
-    return not any(cell.lstrip("+-").replace(".", "", 1).isdigit() for cell in row[1:])
+    @property
+    def row_count(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        if self._is_csv:
+            return ([cell.strip() for cell in row] for row in csv.reader(self._lines))
+        return (line.split() for line in self._lines)

@@ -40,6 +40,7 @@ class Face:
     hat: Colour | None
     glasses: Colour | None
     sunglasses: bool
+    blond: bool
     male: bool
     smiling: bool
     teeth: bool

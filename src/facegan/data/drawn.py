@@ -60,8 +60,42 @@ class _Chance:
 def draw_face(seed: int, number: int, size: tuple[int, int] = (178, 218)) -> tuple[Image.Image, dict[str, int], int]:
     """Return face ``number`` (0, 1, 2 ...) of ``seed``: its picture (RGB of ``size``), attributes, and identity.
 
-    The attributes are the six that are true by construction, as -1 or 1. Faces of one identity share skin, hair and
-    features; pose, expression, light, backdrop, clothes, fringe, glasses and hat change.
+    The attributes are the six that are true by construction, as -1 or 1.
+    """
+    face, identity = invent_face(seed, number)
+    return paint_face(face, size), shown_attributes(face), identity
+
+
+def shown_attributes(face: Face) -> dict[str, int]:
+    """Return what can be seen in the face, as -1 or 1, by CelebA's names."""
+    shown = {
+        "Bangs": face.bangs,
+        "Blond_Hair": face.blond,
+        "Eyeglasses": face.glasses is not None,
+        "Male": face.male,
+        "Smiling": face.smiling,
+        "Wearing_Hat": face.hat is not None,
+    }
+    return {name: 1 if present else -1 for name, present in shown.items()}
+
+
+def paint_face(face: Face, size: tuple[int, int]) -> Image.Image:
+    """Return the picture of a face, RGB of ``size`` (width, height)."""
+    painting = Painting(face, size)
+    paint_back_hair(painting)
+    paint_body(painting)
+    paint_head(painting)
+    paint_features(painting)
+    paint_front_hair(painting)
+    paint_hat(painting)
+    return painting.picture()
+
+
+def invent_face(seed: int, number: int) -> tuple[Face, int]:
+    """Return face ``number`` of ``seed``, and its identity.
+
+    Faces of one identity share skin, hair and features; pose, expression, light, backdrop, clothes, fringe, glasses
+    and hat change.
     """
     identity = number // FACES_OF_A_PERSON + 1
     person = _Chance(seed, "drawn/person", identity)
@@ -98,6 +132,7 @@ def draw_face(seed: int, number: int, size: tuple[int, int] = (178, 218)) -> tup
         hat=now.colour(_HATS) if hatted else None,
         glasses=now.colour(_RIMS) if now.happens(0.22) else None,
         sunglasses=now.happens(0.25),
+        blond=blond,
         male=male,
         smiling=now.happens(0.5),
         teeth=now.happens(0.65),
@@ -119,23 +154,4 @@ def draw_face(seed: int, number: int, size: tuple[int, int] = (178, 218)) -> tup
         tilt=now.between(-4, 4),
         light=now.between(-1, 1),
     )
-    shown = {
-        "Bangs": face.bangs,
-        "Blond_Hair": blond,
-        "Eyeglasses": face.glasses is not None,
-        "Male": male,
-        "Smiling": face.smiling,
-        "Wearing_Hat": face.hat is not None,
-    }
-    return _paint(face, size), {name: 1 if present else -1 for name, present in shown.items()}, identity
-
-
-def _paint(face: Face, size: tuple[int, int]) -> Image.Image:
-    painting = Painting(face, size)
-    paint_back_hair(painting)
-    paint_body(painting)
-    paint_head(painting)
-    paint_features(painting)
-    paint_front_hair(painting)
-    paint_hat(painting)
-    return painting.picture()
+    return face, identity

@@ -65,6 +65,8 @@ def find_source(path: Path) -> Listing:
     Raises:
         UserError: no image is in there, or several zips might be meant; or as ``list_images``.
     """
+    if (path / "dataset.json").is_file():
+        raise UserError(f"{path} is a packed dataset already: give it to `facegan train`, or prepare its source again")
     listing = list_images(path)
     if listing.images:
         return listing

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
-from facegan.data.celeba import ANNOTATIONS, LabelFile, find_annotations, parse_attributes, parse_numbers
+from facegan.data.celeba import (
+    ANNOTATIONS,
+    LabelFile,
+    find_annotations,
+    parse_attributes,
+    parse_numbers,
+    read_annotation,
+)
 from facegan.data.folder import Listing
 from facegan.data.preflight import Preflight, Problem
 from facegan.errors import UserError
@@ -47,7 +55,7 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
     for what in ANNOTATIONS:
         file = given.get(what)
         if file is not None:
-            found[what] = (str(file), _read_given(what, file))
+            found[what] = (str(file), read_annotation(file))
         if what not in found:
             continue
         label_file = _parse(what, *found[what])
@@ -71,31 +79,20 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
     return labels
 
 
-def _read_given(what: str, file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"--{what} {file} cannot be read ({error.strerror}): name the annotation file") from error
-
-
 def _parse(what: str, name: str, data: bytes) -> LabelFile:
     if what == "attributes":
         return parse_attributes(name, data)
     return parse_numbers(name, data, range(3) if what == "partition" else range(1, _LARGEST_IDENTITY + 1), what)
 
 
-def _unmatched(label_file: LabelFile, names: list[str], row_N: np.ndarray, what: str) -> list[Problem]:
+def _unmatched(label_file: LabelFile, names: list[str], row_N: np.ndarray, what: str) -> Iterator[Problem]:
     file = Path(label_file.name).name
-    problems = [
-        Problem(names[place], f"image without {what} row", f"no row in {file}: unknown", "noted")
-        for place in np.flatnonzero(row_N < 0)
-    ]
+    for place in np.flatnonzero(row_N < 0):
+        yield Problem(names[place], f"image without {what} row", f"no row in {file}: unknown", "noted")
     used = set(row_N.tolist())
-    return problems + [
-        Problem(name, f"{what} row without image", f"a row in {file}, and no such image", "noted")
-        for name, row in label_file.row_of.items()
-        if row not in used
-    ]
+    for name, row in label_file.row_of.items():
+        if row not in used:
+            yield Problem(name, f"{what} row without image", f"a row in {file}, and no such image", "noted")
 
 
 def _people_in_two_partitions(labels: Labels) -> list[Problem]:

@@ -49,4 +49,4 @@ def _built(network_class: type[nn.Module], options: Mapping[str, Any], seed: int
     network = network_class(**options)
     if seed is not None:
         initialize(network, seed, stream)
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

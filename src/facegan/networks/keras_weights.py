@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,28 +14,34 @@ from facegan.errors import UserError
 from facegan.networks.layers import BatchNorm, Conv, Dense, UpsampleConv
 
 
-def _slots(network: nn.Module) -> list[tuple[str, Tensor, tuple[int, ...]]]:
-    """Return (name, tensor, how to permute Keras' axes to ours) for each array, in Keras' order."""
-    slots: list[tuple[str, Tensor, tuple[int, ...]]] = []
-    counts: dict[str, int] = {}
+@dataclass(frozen=True)
+class _Slot:
+    """Where one of Keras' arrays belongs: its name, our tensor, and the order of Keras' axes that gives ours."""
+
+    name: str
+    tensor: Tensor
+    axes: tuple[int, ...]
+
+
+def _slots(network: nn.Module) -> list[_Slot]:
+    """Return the slots of a network in the order of Keras' ``get_weights()``."""
+    slots: list[_Slot] = []
+    counts: Counter[str] = Counter()
+
+    def add(kind: str, arrays: dict[str, tuple[Tensor, tuple[int, ...]]]) -> None:
+        layer = f"{kind}_{counts[kind]}" if counts[kind] else kind
+        counts[kind] += 1
+        slots.extend(_Slot(f"{layer}/{name}", tensor, axes) for name, (tensor, axes) in arrays.items())
+
     for module in network.modules():
-        match module:
-            case Dense():
-                kind, names = "dense", ("kernel", "bias")
-                tensors, axes = (module.weight, module.bias), ((1, 0), (0,))
-            case Conv() | UpsampleConv() if module.bias is not None:
-                kind, names = "conv2d", ("kernel", "bias")
-                tensors, axes = (module.weight, module.bias), ((3, 2, 0, 1), (0,))
-            case BatchNorm():
-                kind, names = "batch_normalization", ("gamma", "beta", "moving_mean", "moving_variance")
-                tensors = (module.weight, module.bias, module.running_mean, module.running_var)
-                axes = ((0,),) * 4
-            case _:
-                continue
-        number = counts.get(kind, 0)
-        counts[kind] = number + 1
-        layer = f"{kind}_{number}" if number else kind
-        slots += [(f"{layer}/{name}", tensor, axis) for name, tensor, axis in zip(names, tensors, axes, strict=True)]
+        if isinstance(module, Dense):
+            add("dense", {"kernel": (module.weight, (1, 0)), "bias": (module.bias, (0,))})
+        elif isinstance(module, Conv | UpsampleConv) and module.bias is not None:
+            add("conv2d", {"kernel": (module.weight, (3, 2, 0, 1)), "bias": (module.bias, (0,))})
+        elif isinstance(module, BatchNorm):
+            names: dict[str, Tensor] = {"gamma": module.weight, "beta": module.bias}
+            names |= {"moving_mean": module.running_mean, "moving_variance": module.running_var}
+            add("batch_normalization", {name: (tensor, (0,)) for name, tensor in names.items()})
     return slots
 
 
@@ -52,12 +60,12 @@ def load_keras_weights(network: nn.Module, arrays: Sequence[np.ndarray]) -> None
             f"{type(network).__name__} takes {len(slots)} arrays as Keras' get_weights() lists them, found "
             f"{len(arrays)}: give the weights of the whole model of the same recipe"
         )
-    for place, (array, (name, tensor, axes)) in enumerate(zip(arrays, slots, strict=True)):
-        expected = tuple(tensor.shape[axes.index(axis)] for axis in range(len(axes)))
+    for place, (array, slot) in enumerate(zip(arrays, slots, strict=True)):
+        expected = tuple(slot.tensor.shape[slot.axes.index(axis)] for axis in range(len(slot.axes)))
         if tuple(array.shape) != expected:
             raise UserError(
-                f"{type(network).__name__} array {place}, {name}: expected shape {expected}, found "
+                f"{type(network).__name__} array {place}, {slot.name}: expected shape {expected}, found "
                 f"{tuple(array.shape)}; is it the same recipe at the same resolution?"
             )
-    for array, (_, tensor, axes) in zip(arrays, slots, strict=True):
-        tensor.copy_(torch.from_numpy(np.ascontiguousarray(np.transpose(array, axes), dtype=np.float32)))
+    for array, slot in zip(arrays, slots, strict=True):
+        slot.tensor.copy_(torch.from_numpy(np.ascontiguousarray(np.transpose(array, slot.axes), dtype=np.float32)))

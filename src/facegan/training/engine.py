@@ -39,7 +39,11 @@ class Engine:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
-        return self.fabric.all_reduce(tensor, reduce_op="sum") if self.world_size > 1 else tensor
+        if self.world_size == 1:
+            return tensor
+        total = self.fabric.all_reduce(tensor, reduce_op="sum")
+        assert isinstance(total, Tensor)
+        return total
 
     def barrier(self) -> None:
         """Wait for every process."""

@@ -174,7 +174,7 @@ def train_loop(
 
 
 def _is_over(nimg: int, schedule: Schedule, clock: Clock, stop: StopRequest, engine: Engine) -> bool:
-    """Return whether to stop now; processes agree, because one that went on alone would wait for the others for ever."""
+    """Return whether to stop now. Processes agree: one that went on alone would wait for the others for ever."""
     late = schedule.minutes is not None and clock.seconds >= schedule.minutes * 60
     mine = stop.signal is not None or late or (schedule.images is not None and nimg >= schedule.images)
     if engine.world_size == 1:
