@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -27,6 +28,20 @@ def test_grid_places_images_row_by_row():
     captioned = pixels.grid(image_NHWC, columns=3, padding=1, captions=["0.50"] * 5)
     assert captioned.shape == (2 * 19 + 1, 3 * 5 + 1, 3)
     assert captioned[5:19, 1:5].min() < 128  # ink under the first image
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_a_grid_can_be_taken_apart(count):
+    image_NHWC = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(pixels.ungrid(pixels.grid(image_NHWC), 8)[:count], image_NHWC)
+
+
+def test_a_film_shows_every_picture(tmp_path):
+    pictures = [np.full((8, 8, 3), value, np.uint8) for value in (0, 128, 255)]
+    for name in ("a.gif", "a.webp"):
+        pixels.save_animation(tmp_path / name, pictures, seconds=0.1)
+        with Image.open(tmp_path / name) as film:
+            assert film.n_frames == 3
 
 
 def test_png_is_written_whole(tmp_path):

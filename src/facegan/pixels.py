@@ -1,4 +1,4 @@
-"""uint8 <-> [-1, 1], grids and PNG files. ``image`` is uint8 NHWC or float NCHW in [-1, 1]."""
+"""uint8 <-> [-1, 1], grids, PNG files and films. ``image`` is uint8 NHWC or float NCHW in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -57,9 +57,29 @@ def grid(
     return np.asarray(picture)
 
 
+def ungrid(picture_HWC: np.ndarray, side: int, *, padding: int = 2) -> np.ndarray:
+    """Return uint8 [N, side, side, 3]: the images that ``grid`` put into a picture, row by row."""
+    pitch = side + padding
+    tops, lefts = (range(padding, size - side + 1, pitch) for size in picture_HWC.shape[:2])
+    return np.stack([picture_HWC[top : top + side, left : left + side] for top in tops for left in lefts])
+
+
 def save_png(path: Path, image_HWC: np.ndarray) -> None:
     """Write a PNG beside its final name and rename it into place, so that a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     Image.fromarray(image_HWC).save(partial, format="PNG")
+    partial.replace(path)
+
+
+def save_animation(path: Path, pictures: Sequence[np.ndarray], *, seconds: float) -> None:
+    """Write uint8 [H, W, 3] pictures of one size as an animated GIF or WebP, each for so many seconds, the last for
+    four times as long; endless."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = [Image.fromarray(picture) for picture in pictures]
+    durations = [round(seconds * 1000)] * (len(frames) - 1) + [round(seconds * 4000)]
+    partial = path.with_name(path.name + ".partial")
+    frames[0].save(
+        partial, format=path.suffix[1:].upper(), save_all=True, append_images=frames[1:], duration=durations, loop=0
+    )
     partial.replace(path)

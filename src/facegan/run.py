@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,16 @@ class RunFolder:
         """Return the whole snapshots, oldest first."""
         found = self.snapshots.glob("nimg-*") if self.snapshots.is_dir() else []
         return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name.removeprefix("nimg-")))
+
+    def list_grids(self) -> list[Path]:
+        """Return the grids of samples, earliest first."""
+
+        def moment(path: Path) -> tuple[int, int]:
+            epoch, step = path.stem.removeprefix("epoch").split("-")
+            return int(epoch), int(step)
+
+        named = [path for path in self.samples.glob("epoch*-*.png") if re.fullmatch(r"epoch\d+-\d+", path.stem)]
+        return sorted(named, key=moment)
 
     def latest_snapshot(self) -> Path:
         """Return the newest snapshot.

@@ -166,6 +166,16 @@ def test_a_signal_finishes_the_step_and_leaves_a_snapshot(tmp_path, packed16, nu
     assert f"goes on at {nimg:,} images" in again.stdout
 
 
+def test_film_shows_the_stages(run, tmp_path):
+    for name in ("stages.png", "film.webp"):
+        assert facegan("film", run, "--out", tmp_path / name, "--faces", "4").returncode == 0
+    picture = np.asarray(Image.open(tmp_path / "stages.png"))
+    assert picture.shape == (2 * 18 + 2, 4 * 18 + 2, 3)  # the grids of the start and of the end
+    assert not np.array_equal(picture[2:18], picture[20:36])
+    assert ".png" in mistake("film", run, "--out", tmp_path / "film.avi")
+    assert "is no run" in mistake("film", tmp_path)
+
+
 def test_help_names_every_command_and_needs_no_torch():
     script = (
         "import sys; from facegan.cli import app; app(['--help'], standalone_mode=False); "
@@ -173,7 +183,7 @@ def test_help_names_every_command_and_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for command in ("prepare", "train", "sample", "summary", "demo", "synth-dataset"):
+    for command in ("prepare", "train", "sample", "summary", "film", "demo", "synth-dataset"):
         assert command in done.stdout
         shown = facegan(command, "--help")
         assert shown.returncode == 0

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from facegan.cli import demo, prepare, sample, summary, synth_dataset, train
+from facegan.cli import demo, film, prepare, sample, summary, synth_dataset, train
 from facegan.errors import UserError
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("summary")(summary.summary)
+app.command("film")(film.film)
 app.command("demo")(demo.demo)
 app.command("synth-dataset")(synth_dataset.synth_dataset)
 

@@ -34,10 +34,13 @@ def demo(
 
     import facegan
     from facegan import pixels, recipes
+    from facegan.cli.film import stages_picture
+    from facegan.cli.prepare import progress_reporter
     from facegan.cli.progress import make_watcher
     from facegan.config import with_settings
     from facegan.data.drawn_dataset import write_drawn_dataset
     from facegan.data.prepare import prepare
+    from facegan.run import RunFolder
     from facegan.training.loop import Schedule
     from facegan.training.train import train
 
@@ -53,13 +56,13 @@ def demo(
         if not packed.exists():
             say(f"1/3  Drawing {count:,} faces in CelebA's layout, then packing them at 64 px: {drawn}")
             if not drawn.exists():
-                write_drawn_dataset(drawn, count, seed=0)
-            prepare(drawn, packed, resolution=64)
+                write_drawn_dataset(drawn, count, seed=0, progress=progress_reporter(watcher))
+            prepare(drawn, packed, resolution=64, progress=progress_reporter(watcher))
         say(f"2/3  Training a small DCGAN for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")
         schedule = Schedule(minutes=minutes, log_every=1024, sample_every=2048, snapshot_every=16384)
         result = train([packed], run, recipe, batch=32, schedule=schedule, threads=threads, watcher=watcher)
     stages = out / "stages.png"
-    pixels.save_png(stages, stages_picture(run / "samples"))
+    pixels.save_png(stages, stages_picture(RunFolder(run)))
     pixels.save_png(faces, pixels.grid(facegan.load(run).sample(64, seed=0)))
     say(f"3/3  Faces made from noise after {result.nimg:,} images; how they came about: {stages}", stages=str(stages))
     say(str(faces.absolute()), faces=str(faces.absolute()))
@@ -68,20 +71,3 @@ def demo(
 
 
 DEMO_SETTINGS = ["generator.width=32", "discriminator.width=32", "ema_halflife=2000"]
-_CELL, _SHOWN, _STAGES = 66, 8, 6
-
-
-def stages_picture(samples: Path) -> Any:
-    """Return one picture, uint8 [H, W, 3]: the first eight faces of up to six grids of a run, earliest on top."""
-    import numpy as np
-    from PIL import Image
-
-    def moment(path: Path) -> tuple[int, int]:
-        epoch, step = path.stem.removeprefix("epoch").split("-")
-        return int(epoch), int(step)
-
-    grids = sorted(samples.glob("epoch*-*.png"), key=moment)
-    # Early stages change most: take the first and the last grid, and between them ever longer steps.
-    places = np.unique(np.round(np.linspace(0, 1, _STAGES) ** 1.5 * (len(grids) - 1)).astype(int))
-    rows = [np.asarray(Image.open(grids[place]).convert("RGB"))[: _CELL + 1, : _CELL * _SHOWN + 2] for place in places]
-    return np.concatenate(rows)

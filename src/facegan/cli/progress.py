@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 
 class JsonWatcher:
@@ -16,7 +17,7 @@ class JsonWatcher:
     def event(self, kind: str, **fields: Any) -> None:
         print(json.dumps({"event": kind, **fields}), flush=True)
 
-    def progress(self, nimg: int, target: int | None, rate: float) -> None: ...
+    def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None: ...
 
     def __enter__(self) -> Self:
         return self
@@ -34,12 +35,11 @@ class TerminalWatcher:
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]:.0f} images/s"),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[left]} left"),
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task("", rate=0.0, total=None, visible=False)
+        self._task = self._bar.add_task("", rate=0.0, left="?", total=None, visible=False)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -74,9 +74,12 @@ class TerminalWatcher:
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def progress(self, nimg: int, target: int | None, rate: float) -> None:
+    def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
+        if seconds_left is None and target is not None:
+            seconds_left = (target - nimg) / max(rate, 1e-9)
+        left = "?" if seconds_left is None else str(timedelta(seconds=max(0, round(seconds_left))))
         self._bar.update(
-            self._task, completed=nimg, total=target, rate=rate, description=f"{nimg:,} images", visible=True
+            self._task, completed=nimg, total=target, rate=rate, left=left, description=f"{nimg:,} images", visible=True
         )
 
 

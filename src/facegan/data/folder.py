@@ -94,10 +94,11 @@ def list_images(source: Path) -> Listing:
     """
     if source.is_dir():
         found = [ImageFile(path, path) for path in _walk(source)]
-    elif source.exists():
+    elif source.is_file():
         found = [_zip_member(info) for info in _zip_directory(source) if not info.is_dir()]
     else:
-        raise UserError(f"{source} does not exist: give CelebA's zip or folder, or any folder or zip of images")
+        what = "is neither a file nor a folder" if source.exists() else "does not exist"
+        raise UserError(f"{source} {what}: give CelebA's zip or folder, or any folder or zip of images")
     listing = Listing(source)
     for file in found:
         path = PurePosixPath(file.path)

@@ -24,7 +24,7 @@ from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.pixels import grid, save_png
 
-_IMAGES_A_SHARE = 32
+_IMAGES_A_SHARE = 16
 _PREVIEW_FACES = 64
 
 

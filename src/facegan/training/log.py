@@ -21,7 +21,7 @@ class Watcher(Protocol):
     def event(self, kind: str, **fields: Any) -> None:
         """Take note of something that happened: "start", "log", "grid", "snapshot", "stop"."""
 
-    def progress(self, nimg: int, target: int | None, rate: float) -> None:
+    def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
         """Take note of one more step; ``rate`` in images/s, ``target`` in images."""
 
 
@@ -30,7 +30,7 @@ class Nobody:
 
     def event(self, kind: str, **fields: Any) -> None: ...
 
-    def progress(self, nimg: int, target: int | None, rate: float) -> None: ...
+    def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None: ...
 
 
 class MetricWindow:

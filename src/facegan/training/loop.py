@@ -44,6 +44,11 @@ class Schedule:
     keep: int = 3
     """Snapshots kept, the newest ones."""
 
+    def seconds_left(self, nimg: int, rate: float, seconds: float) -> float | None:
+        """Return the time to the end at this rate (images/s), ``seconds`` after the start; None if there is no end."""
+        ends = [] if self.images is None else [(self.images - nimg) / rate]
+        return min(ends if self.minutes is None else [*ends, self.minutes * 60 - seconds], default=None)
+
 
 class StopRequest:
     """Remembers the first SIGINT or SIGTERM, so that the step in progress can be finished."""
@@ -151,7 +156,7 @@ def train_loop(
                 decay = ema_decay(state.nimg, batch, recipe.ema_halflife)
                 update_ema(state.average, state.generator.network, decay)
             rate = clock.step(batch)
-            watcher.progress(state.nimg, schedule.images, rate)
+            watcher.progress(state.nimg, schedule.images, rate, schedule.seconds_left(state.nimg, rate, clock.seconds))
             if is_due(state.nimg, batch, schedule.log_every):
                 write_log(rate)
                 logged = state.nimg

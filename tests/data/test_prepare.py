@@ -1,0 +1,330 @@
+"""`facegan prepare`: CelebA as people have it, any folder of images, and everything that may be wrong with them."""
+
+import csv
+import io
+import json
+import shutil
+import zipfile
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.data import prepare as preparing
+from facegan.data.drawn import draw_face
+from facegan.data.prepare import prepare
+from facegan.errors import UserError
+from tests.data.conftest import findings
+
+
+def written(out):
+    """Return {name: bytes} of a packed dataset's files."""
+    return {file.name: file.read_bytes() for file in sorted(out.iterdir())}
+
+
+def zipped(source, path, prefix):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(source.iterdir()):
+            archive.write(file, f"{prefix}{file.name}")
+    return path
+
+
+def as_csv(text_file, csv_file, header, skip=0):
+    """Rewrite an official annotation file as Kaggle does."""
+    rows = [line.split() for line in text_file.read_text().splitlines()[skip:]]
+    with csv_file.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def test_celeba_folder_with_all_its_annotations(drawn, tmp_path):
+    result = prepare(drawn, tmp_path / "out", resolution=32, workers=1)
+    dataset = result.dataset
+    assert len(dataset) == 48 and dataset.labelled and not result.warnings
+    assert dataset.files[:2] == ["000001.jpg", "000002.jpg"]
+    for row in (0, 17, 47):
+        _, attributes, identity = draw_face(3, row)
+        known = {name: dataset.attributes[row][ATTRIBUTE_NAMES.index(name)] for name in attributes}
+        assert known == attributes and np.count_nonzero(dataset.attributes[row]) == len(attributes)
+        assert dataset.identities[row] == identity
+        with Image.open(drawn / "img_align_celeba" / dataset.files[row]) as image:
+            expected = image.resize((32, 32), Image.Resampling.LANCZOS, box=(15, 35, 163, 183))
+        np.testing.assert_array_equal(dataset.images[row], np.asarray(expected))
+    assert sorted(set(dataset.partitions.tolist())) == [0, 1, 2]
+    assert not result.preflight.counts
+
+
+def test_the_number_of_processes_changes_nothing(drawn, tmp_path):
+    shutil.copytree(drawn, tmp_path / "celeba")
+    images = tmp_path / "celeba" / "img_align_celeba"
+    shutil.copy(images / "000002.jpg", images / "000040.jpg")
+    (images / "000033.jpg").write_bytes(b"broken")
+    for workers in (1, 3):
+        prepare(tmp_path / "celeba", tmp_path / f"{workers}", resolution=16, workers=workers, preview=True)
+    assert written(tmp_path / "1") == written(tmp_path / "3")
+    assert findings(tmp_path / "1") == {
+        "000033.jpg": [("unreadable", "set aside")],
+        "000040.jpg": [("duplicate", "set aside")],
+    }
+
+
+@pytest.fixture(scope="module")
+def layouts(drawn, tmp_path_factory):
+    """The same faces in every shape that CelebA comes in."""
+    root = tmp_path_factory.mktemp("layouts")
+    annotations = sorted(drawn.glob("*.txt"))
+    images = drawn / "img_align_celeba"
+
+    beside = root / "beside"
+    beside.mkdir()
+    zipped(images, beside / "img_align_celeba.zip", "img_align_celeba/")
+    for file in annotations:
+        shutil.copy(file, beside)
+
+    official = root / "official"
+    for folder in ("Img", "Anno", "Eval"):
+        (official / folder).mkdir(parents=True)
+    zipped(images, official / "Img" / "img_align_celeba.zip", "img_align_celeba/")
+    shutil.copy(drawn / "list_attr_celeba.txt", official / "Anno")
+    shutil.copy(drawn / "identity_CelebA.txt", official / "Anno")
+    shutil.copy(drawn / "list_eval_partition.txt", official / "Eval")
+
+    kaggle = root / "kaggle"
+    shutil.copytree(images, kaggle / "img_align_celeba" / "img_align_celeba")
+    header = ["image_id", *ATTRIBUTE_NAMES]
+    as_csv(drawn / "list_attr_celeba.txt", kaggle / "list_attr_celeba.csv", header, skip=2)
+    as_csv(drawn / "list_eval_partition.txt", kaggle / "list_eval_partition.csv", ["image_id", "partition"])
+    as_csv(drawn / "identity_CelebA.txt", kaggle / "identity_CelebA.csv", ["image_id", "identity"])
+
+    with zipfile.ZipFile(root / "archive.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(kaggle.rglob("*.*")):
+            archive.write(file, file.relative_to(kaggle).as_posix())
+    return root
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "beside", "beside/img_align_celeba.zip", "official", "official/Img", "official/Img/img_align_celeba.zip",
+        "kaggle", "kaggle/img_align_celeba", "kaggle/img_align_celeba/img_align_celeba", "archive.zip",
+    ],
+)  # fmt: skip
+def test_every_layout_gives_the_same_dataset(drawn, layouts, tmp_path, source):
+    expected = prepare(drawn, tmp_path / "expected", resolution=16, workers=1).dataset
+    found = prepare(layouts / source, tmp_path / "found", resolution=16, workers=1).dataset
+    assert found.content_hash == expected.content_hash and found.files == expected.files
+
+
+def test_annotations_named_by_flags(drawn, tmp_path):
+    images = tmp_path / "pictures"
+    shutil.copytree(drawn / "img_align_celeba", images)
+    assert not prepare(images, tmp_path / "plain", resolution=16, workers=1).dataset.labelled
+    given = prepare(
+        images,
+        tmp_path / "given",
+        resolution=16,
+        workers=1,
+        attributes=drawn / "list_attr_celeba.txt",
+        partition=drawn / "list_eval_partition.txt",
+        identities=drawn / "identity_CelebA.txt",
+    ).dataset
+    assert given.content_hash == prepare(drawn, tmp_path / "all", resolution=16, workers=1).dataset.content_hash
+
+
+def test_annotations_named_by_flags_that_cannot_be_used(drawn, tmp_path):
+    with pytest.raises(UserError, match=r"missing\.txt cannot be read"):
+        prepare(drawn, tmp_path / "out", attributes=tmp_path / "missing.txt")
+    (tmp_path / "other.txt").write_text("someone.jpg 1\n")
+    with pytest.raises(UserError, match=r"other\.txt has no row for any image"):
+        prepare(drawn, tmp_path / "out", partition=tmp_path / "other.txt")
+    assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+
+
+def test_annotations_of_other_images_beside_are_left_alone(drawn, tmp_path, encoded):
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "tom.png").write_bytes(encoded(Image.new("RGB", (40, 40), "orange")))
+    shutil.copy(drawn / "list_attr_celeba.txt", tmp_path)
+    result = prepare(tmp_path / "cats", tmp_path / "out", resolution=16, workers=1)
+    assert not result.dataset.labelled and not result.annotations and not result.preflight.counts
+
+
+@pytest.fixture(scope="module")
+def size_sources(tmp_path_factory):
+    """One drawn face at double size, full size and half size."""
+    root = tmp_path_factory.mktemp("sizes")
+    double = draw_face(1, 5, (356, 436))[0]
+    for name, image in (("double", double), ("full", double.reduce(2)), ("half", double.reduce(4))):
+        assert image.size == {"double": (356, 436), "full": (178, 218), "half": (89, 109)}[name]
+        (root / name).mkdir()
+        image.save(root / name / "face.png")
+    return root
+
+
+def test_half_and_double_size_have_the_same_crop(size_sources, tmp_path):
+    def pack(name, crop=148, resolution=32):
+        out = tmp_path / f"{name}-{crop}-{resolution}"
+        return prepare(size_sources / name, out, resolution=resolution, crop=crop, workers=1)
+
+    full = pack("full").dataset.images[0].astype(float)
+    for name in ("half", "double"):
+        result = pack(name)
+        difference = np.abs(result.dataset.images[0] - full).mean()
+        assert difference < 1.5 and not result.warnings
+        assert difference < np.abs(pack(name, crop=146).dataset.images[0] - full).mean() / 2
+    enlarged = pack("half", resolution=96)
+    assert "1 of 1 images had to be enlarged (from a crop 74 px wide to 96 px)" in enlarged.warnings[0]
+    with pytest.raises(UserError, match=r"every image was set aside.*too small"):
+        pack("half", resolution=149)
+
+
+def test_an_explicit_crop(size_sources, tmp_path):
+    dataset = prepare(size_sources / "full", tmp_path / "d", resolution=128, crop=(25, 45, 153, 173), workers=1).dataset
+    with Image.open(size_sources / "full" / "face.png") as image:
+        np.testing.assert_array_equal(dataset.images[0], np.asarray(image)[45:173, 25:153])
+
+
+def test_any_folder_of_images(tmp_path, encoded):
+    wide = np.zeros((60, 100, 3), np.uint8)
+    wide[:, 10:90] = 255
+    source = tmp_path / "pictures"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub" / "wide.png").write_bytes(encoded(wide))
+    (source / "red.webp").write_bytes(encoded(Image.new("RGB", (50, 50), "red"), "WEBP"))
+    dataset = prepare(source, tmp_path / "out", resolution=20, workers=1).dataset
+    assert dataset.files == ["red.webp", "sub/wide.png"] and not dataset.labelled
+    assert (dataset.images[1] == 255).all(), "the largest square in the middle"
+    assert dataset.images[0, 10, 10, 0] > 240 and (dataset.partitions == -1).all()
+
+
+def test_one_bad_file_never_stops_the_rest(tmp_path, encoded):
+    good = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    files = {
+        "good.png": encoded(good),
+        "good_again.png": encoded(good),
+        "grey.png": encoded(good[..., 0]),
+        "truncated.jpg": encoded(good, "JPEG")[:900],
+        "html.jpg": b"<html>not here</html>",
+        "tiny.png": encoded(good[:5, :5]),
+        "small.png": encoded(good[:12, :12]),
+    }
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, data in files.items():
+        (source / name).write_bytes(data)
+    result = prepare(source, tmp_path / "out", resolution=16, workers=1)
+    assert result.dataset.files == ["good.png", "grey.png", "small.png"]
+    assert findings(tmp_path / "out") == {
+        "good_again.png": [("duplicate", "set aside")],
+        "grey.png": [("grey", "converted")],
+        "truncated.jpg": [("truncated", "set aside")],
+        "html.jpg": [("unreadable", "set aside")],
+        "tiny.png": [("too small", "set aside")],
+        "small.png": [("enlarged", "noted")],
+    }
+    summary = json.loads((tmp_path / "out" / "preflight.json").read_text())
+    assert (summary["examined"], summary["kept"]) == (7, 3)
+    reasons = {problem["file"]: problem["reason"] for problem in summary["problems"]}
+    assert "good.png" in reasons["good_again.png"] and "HTML" in reasons["html.jpg"]
+    console = Console(file=io.StringIO(), width=140)
+    console.print(result.preflight.table())
+    table = console.file.getvalue()
+    assert "3 of 7 images kept" in table and all(
+        kind in table for kind in ("duplicate", "grey", "truncated", "html.jpg")
+    )
+
+
+def test_odd_annotations_are_noted_and_listed(drawn, tmp_path):
+    source = tmp_path / "celeba"
+    shutil.copytree(drawn, source)
+    attributes = (source / "list_attr_celeba.txt").read_text().splitlines()
+    attributes[0] = "202599"
+    attributes[2] += " 1"
+    del attributes[6]
+    (source / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n000999.jpg" + "  1" * 40 + "\n")
+    partition = (source / "list_eval_partition.txt").read_text().splitlines()
+    partition[1], partition[2] = "000002.jpg 2", "000003.jpg 7"
+    (source / "list_eval_partition.txt").write_text("\n".join(partition))
+    dataset = prepare(source, tmp_path / "out", resolution=16, workers=1).dataset
+    assert len(dataset) == 48, "labels never cost an image"
+    assert [bool(dataset.attributes[row].any()) for row in range(6)] == [False, True, True, True, False, True]
+    assert dataset.partitions[:4].tolist() == [0, 2, -1, 0]
+    found = findings(tmp_path / "out")
+    assert found == {
+        "list_attr_celeba.txt": [("header count", "noted")],
+        "000001.jpg": [("attribute count", "noted")],
+        "000005.jpg": [("image without attributes row", "noted")],
+        "000999.jpg": [("attributes row without image", "noted")],
+        "000003.jpg": [("partition value", "noted")],
+        "identity 1": [("identity in two partitions", "noted")],
+    }
+
+
+def test_a_partial_download_is_summed_up(drawn, tmp_path):
+    source = tmp_path / "celeba"
+    shutil.copytree(drawn, source)
+    with (source / "list_eval_partition.txt").open("a") as file:
+        file.writelines(f"{number:06d}.jpg 0\n" for number in range(1000, 6000))
+    result = prepare(source, tmp_path / "out", resolution=16, workers=1)
+    document = json.loads((tmp_path / "out" / "preflight.json").read_text())
+    assert document["counts"] == [{"kind": "partition row without image", "action": "noted", "count": 5000}]
+    assert len(document["problems"]) == 1000 and result.preflight.table().row_count == 1
+
+
+def test_limit_takes_the_first_and_blames_nobody(drawn, tmp_path):
+    result = prepare(drawn, tmp_path / "out", resolution=16, limit=5, workers=1)
+    assert result.dataset.files == [f"{number:06d}.jpg" for number in range(1, 6)]
+    assert result.preflight.examined == 5 and not result.preflight.counts
+
+
+def test_preview(drawn, tmp_path):
+    result = prepare(drawn, tmp_path / "out", resolution=16, workers=1, preview=True)
+    assert result.preview == tmp_path / "out" / "preview.png"
+    with Image.open(result.preview) as image:
+        np.testing.assert_array_equal(np.asarray(image)[2:18, 20:36], result.dataset.images[1])
+    assert prepare(drawn, tmp_path / "b", resolution=16, workers=1, preview=tmp_path / "p.png").preview.exists()
+    assert not (tmp_path / "b" / "preview.png").exists()
+
+
+def test_progress_counts_every_image(drawn, tmp_path):
+    seen = []
+    prepare(drawn, tmp_path / "out", resolution=16, workers=2, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (48, 48) and seen == sorted(seen) and len(seen) > 1
+
+
+def test_a_full_disk_is_noticed_before_the_start(drawn, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda path: usage(10**12, 10**12, 10**6))
+    with pytest.raises(UserError, match=r"needs 0\.00 GB for 48 images at 64 px and .* has 0\.00 GB free"):
+        prepare(drawn, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_on_the_way(drawn, tmp_path, monkeypatch):
+    path_open = Path.open
+
+    def open_until_full(self, mode="r", *arguments, **options):
+        if mode == "r+b" and self.name == "images.npy":
+            raise OSError(28, "No space left on device")
+        return path_open(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_until_full)
+    with pytest.raises(UserError, match=r"No space left on device.*make room"):
+        prepare(drawn, tmp_path / "out", workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_values_out_of_range(drawn, tmp_path):
+    for wrong in ({"resolution": 3}, {"resolution": 5000}, {"limit": 0}, {"workers": 0}, {"crop": 500}):
+        with pytest.raises(UserError, match=f"{next(iter(wrong))} {next(iter(wrong.values()))}"):
+            prepare(drawn, tmp_path / "out", **wrong)
+
+
+def test_an_existing_dataset_is_not_overwritten(drawn, tmp_path):
+    prepare(drawn, tmp_path / "out", resolution=16, limit=2, workers=1)
+    before = written(tmp_path / "out")
+    with pytest.raises(UserError, match="nothing is overwritten"):
+        prepare(drawn, tmp_path / "out", resolution=16, workers=1)
+    assert written(tmp_path / "out") == before
