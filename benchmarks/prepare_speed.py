@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -76,10 +74,9 @@ def main() -> None:
     print(f"  prepare     {statistics.median(ours):8.0f} images/s")
     print(f"  plain loop  {statistics.median(plain):8.0f} images/s")
     print(f"  ratio       {statistics.median(ratios):8.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    print(
-        f"  on {os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()},"
-    )
-    print(f"  Pillow {PIL.__version__}, {platform.platform()}")
+    from facegan.machine import describe_machine  # late: the decoding processes import this file, and it imports torch
+
+    print(f"  Pillow {PIL.__version__}; {describe_machine()}")
 
 
 if __name__ == "__main__":

@@ -209,6 +209,7 @@ def test_one_bad_file_never_stops_the_rest(tmp_path, encoded):
         "html.jpg": b"<html>not here</html>",
         "tiny.png": encoded(good[:5, :5]),
         "small.png": encoded(good[:12, :12]),
+        "phone.HEIC": b"not read",
     }
     source = tmp_path / "source"
     source.mkdir()
@@ -223,6 +224,7 @@ def test_one_bad_file_never_stops_the_rest(tmp_path, encoded):
         "html.jpg": [("unreadable", "set aside")],
         "tiny.png": [("too small", "set aside")],
         "small.png": [("enlarged", "noted")],
+        "phone.HEIC": [("unsupported format", "set aside")],
     }
     summary = json.loads((tmp_path / "out" / "preflight.json").read_text())
     assert (summary["examined"], summary["kept"]) == (7, 3)

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from facegan.data.folder import ImageFile, Reader
@@ -75,7 +76,7 @@ class CrashingDecoder(_Decoder):
 def test_an_image_that_crashes_the_decoder_is_set_aside(tmp_path, encoded):
     names = [f"{number}.png" for number in range(70)] + ["evil.png"]
     for name in names:
-        (tmp_path / name).write_bytes(encoded(bytes_image(len(name))))
+        (tmp_path / name).write_bytes(encoded(np.full((8, 8, 3), (1, 2, 3), np.uint8)))
     files = [ImageFile(name, name) for name in names]
     packed = tmp_path / "images.bin"
     packed.write_bytes(bytes(71 * 8 * 8 * 3))
@@ -86,16 +87,6 @@ def test_an_image_that_crashes_the_decoder_is_set_aside(tmp_path, encoded):
     assert [outcome.row for outcome in outcomes if not outcome.kept] == [70]
     assert "crashed" in outcomes[70].findings[0].reason and "11" in outcomes[70].findings[0].reason
     assert packed.read_bytes()[: 70 * 192] == bytes([1, 2, 3]) * (64 * 70)
-
-
-def bytes_image(_):
-    import numpy as np
-
-    return np.broadcast_to(np.array([1, 2, 3], np.uint8), (8, 8, 3)).copy()
-
-
-def unpicklable_state():
-    raise UserError("never called")
 
 
 class Unwilling:

@@ -96,7 +96,7 @@ def draw_start(network: str, arrays: Iterable[tuple[str, tuple[int, ...]]]) -> l
     if network.endswith("discriminator"):
         for weight, (name, _) in zip(weights, arrays, strict=True):
             if name in ("gamma", "beta"):
-                weight *= 0.1
+                weight *= 0.03
     return weights
 
 

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
-from facegan.training.ema import ema_decay, update_ema
+import facegan
+from facegan.sampling.latents import draw_latents
+from facegan.training.ema import calibrate, ema_decay, update_ema
 from facegan.training.schedule import grid_name, is_due
 
 
@@ -29,3 +32,20 @@ def test_average_moves_by_the_rest():
         torch.nn.init.constant_(linear.weight, value)
     update_ema(average, network, 0.75)
     torch.testing.assert_close(average.weight.detach(), torch.full((1, 2), 1.5))
+
+
+def test_calibration_gives_an_average_its_own_statistics():
+    generator = facegan.build("dcgan", resolution=16).generator.eval()
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(0.5)
+    latents = torch.from_numpy(draw_latents(0, "test", np.arange(64), 100, "normal")).split(32)
+    calibrate(generator, latents)
+    first = generator.blocks[2]
+    activations = torch.cat([generator.blocks[1](generator.blocks[0](latent)) for latent in latents]).detach()
+    torch.testing.assert_close(first.running_mean, activations.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(first.running_var, activations.var((0, 2, 3)), rtol=0.1, atol=0)
+    assert not first.training and first.momentum == 0.9
+    once = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+    calibrate(generator, latents)  # nothing of what was there before remains
+    assert all(torch.equal(tensor, once[name]) for name, tensor in generator.state_dict().items())

@@ -17,7 +17,9 @@ from facegan.data.preflight import Action
 
 MAX_PIXELS = 64_000_000
 """Larger images are set aside before they are decoded: four bytes a pixel in every process."""
-_FORMATS = ("JPEG", "PNG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+_USUAL_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
+_OTHER_FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
+"""All that photographs come in, and no more: reading EPS, for one, runs a program."""
 _EXIF_ORIENTATION = 0x0112
 _ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "La", "RGBa"))
 _MODE_KINDS = {"L": "grey", "1": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK"}
@@ -84,7 +86,10 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding]) -
 
 def _open_image(data: bytes) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=_known_formats())
+        try:
+            return Image.open(io.BytesIO(data), formats=_USUAL_FORMATS)
+        except Image.UnidentifiedImageError:
+            return Image.open(io.BytesIO(data), formats=_other_formats())
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(str(error).split(",")[0]) from error
     except Image.UnidentifiedImageError as error:
@@ -93,10 +98,10 @@ def _open_image(data: bytes) -> Image.Image:
 
 
 @cache
-def _known_formats() -> tuple[str, ...]:
-    """The formats that this Pillow can read, of those that photographs come in: never EPS, which runs a program."""
+def _other_formats() -> tuple[str, ...]:
+    """Return those of the other formats that this Pillow can read; it loads dozens of modules to find out."""
     Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
+    return tuple(name for name in _OTHER_FORMATS if name in Image.OPEN)
 
 
 def _too_many_pixels(found: str) -> _SetAsideError:

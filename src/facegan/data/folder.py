@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
@@ -18,10 +19,16 @@ IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
      ".jp2", ".avif")
 )  # fmt: skip
+UNSUPPORTED_SUFFIXES = frozenset(
+    (".heic", ".heif", ".jxl", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".psd", ".svg", ".eps",
+     ".tga", ".exr", ".hdr", ".ico")
+)  # fmt: skip
+"""Images too, but none that is read here."""
 MAX_FILE_BYTES = 256 << 20
 """No photograph is larger: what is would only fill the memory."""
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1
+_HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
 _NOT_ZIP = {
     b"7z\xbc\xaf": "a 7z archive: unpack it and give the folder",
     b"Rar!": "a rar archive: unpack it and give the folder",
@@ -48,10 +55,11 @@ class ImageFile(NamedTuple):
 
 @dataclass
 class Listing:
-    """What is in a source: images sorted by name, and the paths of all other files."""
+    """What is in a source: images sorted by name, and the paths of images in other formats and of other files."""
 
     source: Path
     images: list[ImageFile] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
@@ -78,8 +86,9 @@ def find_source(path: Path) -> Listing:
     if chosen:
         listing = list_images(path / chosen[0])
     if not listing.images:
-        suffixes = sorted({PurePosixPath(other).suffix for other in listing.others})
-        found = f"{len(listing.others)} other files ({' '.join(suffixes[:8])})" if suffixes else "nothing"
+        others = listing.unsupported + listing.others
+        suffixes = sorted({_suffix(other) for other in others})
+        found = f"{len(others)} other files ({' '.join(suffixes[:8])})" if others else "nothing"
         raise UserError(f"{listing.source} holds no images: found {found}, expected files such as .jpg or .png")
     return listing
 
@@ -101,11 +110,12 @@ def list_images(source: Path) -> Listing:
         raise UserError(f"{source} {what}: give CelebA's zip or folder, or any folder or zip of images")
     listing = Listing(source)
     for file in found:
-        path = PurePosixPath(file.path)
-        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts if part != ".."):
+        if _HIDDEN.search(file.path):
             continue
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if _suffix(file.path) in IMAGE_SUFFIXES:
             listing.images.append(file)
+        elif _suffix(file.path) in UNSUPPORTED_SUFFIXES:
+            listing.unsupported.append(file.path)
         else:
             listing.others.append(file.path)
     cut = _common_folder([file.path for file in listing.images])
@@ -185,6 +195,11 @@ def read_text_member(source: Path, path: str) -> bytes:
             return archive.read(path)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{path} in {source} cannot be read ({error}): download the zip again") from error
+
+
+def _suffix(path: str) -> str:
+    stem, _, suffix = path.rsplit("/", 1)[-1].rpartition(".")
+    return f".{suffix.lower()}" if stem else ""
 
 
 def _common_folder(paths: list[str]) -> int:

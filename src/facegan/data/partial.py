@@ -33,7 +33,7 @@ class PartialFolder:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
         self.out = out
-        self.folder = out.with_name(out.name + SUFFIX)
+        self.folder = out
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> PartialFolder:
@@ -83,6 +83,8 @@ class PartialFolder:
         except BlockingIOError as error:
             self._release_lock()
             raise UserError(f"another facegan is writing {self.out} now: wait for it, or give another name") from error
+        except OSError:  # a network file system without locks
+            return
 
     def _release_lock(self) -> None:
         if self._lock is not None:

@@ -71,6 +71,10 @@ def prepare(
     _check_space(out, len(files), resolution)
     given = {"attributes": attributes, "partition": partition, "identities": identities}
     labels = read_labels(listing, given, preflight)
+    preflight.add(
+        Problem(path, "unsupported format", "not read here: convert it to JPEG or PNG", "set aside")
+        for path in sorted(listing.unsupported)
+    )
     with writer, Reader(listing.source.resolve()) as reader:
         decoder = _Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
         outcomes = _decode_all(decoder, files, workers or _cores(), progress)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from facegan.networks.layers import BatchNorm
 
 _RAMP = 0.05
 """The half-life may be at most this share of the images seen, so that the first weights are soon forgotten."""
@@ -20,6 +24,26 @@ def ema_decay(nimg: int, batch: int, halflife: int) -> float:
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the average's weights, and moving statistics with them, towards the network's."""
-    own = [*average.parameters(), *average.buffers()]
-    torch._foreach_lerp_(own, [*network.parameters(), *network.buffers()], 1 - decay)
+    """Move the average's weights towards the network's. Its moving statistics are left to ``calibrate``."""
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+
+
+@torch.no_grad()
+def calibrate(average: nn.Module, latents: Sequence[Tensor]) -> None:
+    """Give the average's batch normalisation the statistics of its own activations, over batches of latents [N, Z].
+
+    Averaging the statistics with the weights would not do: activations of averaged weights vary less than the
+    average of their variances says, and the faces come out grey (Izmailov et al. 2018, section 3.2).
+    """
+    norms = [module for module in average.modules() if isinstance(module, BatchNorm)]
+    if not norms:
+        return
+    kept = [norm.momentum for norm in norms]
+    average.train()
+    for number, latent_NZ in enumerate(latents):
+        for norm in norms:
+            norm.momentum = number / (number + 1)  # the mean of all batches so far; the first forgets what was there
+        average(latent_NZ)
+    average.eval()
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum

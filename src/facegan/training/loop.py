@@ -20,7 +20,7 @@ from facegan.randomness import Stream
 from facegan.run import RunFolder
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sample import generate
-from facegan.training.ema import ema_decay, update_ema
+from facegan.training.ema import calibrate, ema_decay, update_ema
 from facegan.training.engine import Engine
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
 from facegan.training.schedule import grid_name, is_due
@@ -28,6 +28,7 @@ from facegan.training.state import TrainingState, save_state
 from facegan.training.steps import StepInput, discriminator_step, generator_step
 
 GRID_COUNT = 64
+CALIBRATION_COUNT = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +102,15 @@ def sample_grid(generator: nn.Module, config: RunConfig) -> np.ndarray:
     return pixels.grid(pixels.to_uint8(image_NCHW))
 
 
+def calibrate_average(state: TrainingState, config: RunConfig, device: torch.device) -> None:
+    """Make the averaged generator, if there is one, ready to sample from: a function of its weights alone."""
+    if state.average is not None:
+        recipe = config.recipe
+        number_N = np.arange(CALIBRATION_COUNT)
+        latent_NZ = draw_latents(config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
+        calibrate(state.average, torch.from_numpy(latent_NZ).to(device).split(64))
+
+
 def train_loop(
     state: TrainingState,
     config: RunConfig,
@@ -118,6 +128,7 @@ def train_loop(
     log = RunLog(folder, state.nimg) if engine.is_main else None
 
     def show_grid() -> None:
+        calibrate_average(state, config, engine.device)
         if log is None:
             return
         picture, name = sample_grid(state.sampler, config), grid_name(state.nimg, batch, len(view))
@@ -132,6 +143,7 @@ def train_loop(
             watcher.event("log", nimg=state.nimg, seconds=round(clock.seconds, 1), **values)
 
     def snapshot() -> None:
+        calibrate_average(state, config, engine.device)
         if engine.is_main:
             save_state(state, config, folder.snapshot(state.nimg))
             folder.keep_latest(schedule.keep)
