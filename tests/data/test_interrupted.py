@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,21 +56,25 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.02)
 
 
+@contextmanager
 def started(source, out):
-    """Start a prepare; return it and its processes when the first images are packed."""
+    """Start a prepare; give it and its processes when the first images are packed; end it in any case."""
     command = [*PREPARE, str(source), str(out), "--resolution", "32", "--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     images = out.with_name(out.name + ".partial") / "images.npy"
-    wait_until(lambda: images.exists() and images.stat().st_blocks * 512 > 8192)
-    return process, children_of(process.pid)
+    try:
+        wait_until(lambda: images.exists() and images.stat().st_blocks * 512 > 8192)
+        yield process, children_of(process.pid)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_killed_in_the_middle(slow_source, tmp_path):
     out = tmp_path / "out"
-    process, children = started(slow_source, out)
-    assert process.poll() is None and len(children) >= 2
-    process.kill()
-    process.communicate()
+    with started(slow_source, out) as (process, children):
+        assert process.poll() is None and len(children) >= 2
+    assert process.returncode == -signal.SIGKILL
     assert not out.exists() and out.with_name("out.partial").exists()
     for path in (out, out.with_name("out.partial")):
         with pytest.raises(UserError):
@@ -83,11 +88,12 @@ def test_killed_in_the_middle(slow_source, tmp_path):
 
 
 def test_interrupted_by_ctrl_c(slow_source, tmp_path):
-    process, children = started(slow_source, tmp_path / "out")
-    assert process.poll() is None
-    for target in (process.pid, *children):  # Ctrl-C reaches every process of the terminal's foreground group
-        os.kill(target, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    with started(slow_source, tmp_path / "out") as (process, children):
+        assert process.poll() is None
+        for target in (process.pid, *children):  # Ctrl-C reaches every process of the terminal's foreground group
+            os.kill(target, signal.SIGINT)
+        process.wait(20)
+        errors = process.stderr.read()
     assert process.returncode == 130 and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
     wait_until(lambda: not any(alive(child) for child in children))

@@ -33,7 +33,7 @@ class PartialFolder:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
         self.out = out
-        self.folder = out
+        self.folder = out.with_name(out.name + SUFFIX)
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> PartialFolder:
