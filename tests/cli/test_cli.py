@@ -60,6 +60,11 @@ def test_a_missing_path(tmp_path):
     assert "missing" in mistake("sample", tmp_path / "missing", "--out", tmp_path / "a.png")
 
 
+def test_a_place_that_cannot_be_written(run, packed16):
+    assert "/proc/faces" in mistake("sample", run, "--count", "1", "--out", "/proc/faces/")
+    assert "/proc/run" in mistake("train", packed16, "--recipe", "dcgan", "--run", "/proc/run")
+
+
 def test_random_bytes_as_a_model(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(np.random.default_rng(0).bytes(5000))
     assert "is a file" in mistake("sample", tmp_path / "model.safetensors", "--out", tmp_path / "a.png")

@@ -8,7 +8,7 @@ Legend: N samples, R resolution, Z latent size, K values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,15 @@ import numpy as np
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 
+Arrays = Sequence[tuple[str, tuple[int, ...]]]
+"""The name and the shape of each array of Keras' ``get_weights()``."""
+
 SEED = 0
 COUNT = 8
-"""Samples of each output, and real images of each step."""
+"""Samples of each output."""
 STEPS = 3
+BATCH = 4
+"""Real images of each step."""
 
 NETWORKS = tuple(
     f"{pair}/{side}"
@@ -44,7 +49,7 @@ class Run:
 
     recipe: str
     optimizer: str
-    """"sgd": 5e-4 with Nesterov momentum 0.9; "adam": 2e-4 with beta1 0.5 and epsilon 1e-7."""
+    """Of both networks. "sgd": 5e-4, Nesterov momentum 0.9; "adam": 2e-4, beta1 0.5, epsilon 1e-7."""
     fakes: str
     """How G makes the fakes that D learns from: in "training" or in "inference" mode."""
     generator_batch: str = "alone"
@@ -59,14 +64,15 @@ RUNS = (
     Run("classic-tanh", "sgd", "training"),
     Run("classic-tanh", "sgd", "inference"),
     Run("classic-tanh", "adam", "training"),
+    Run("classic-dcgan", "sgd", "training"),
     Run("classic-dcgan", "adam", "training"),
     Run("classic-dcgan", "adam", "inference"),
     Run("classic-dcgan", "adam", "training", generator_batch="joint"),
 )
 
 
-def draw_weights(network: str, arrays: Iterable[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
-    """Return float32 arrays for the (name, shape) of each of Keras' ``get_weights()``.
+def draw_weights(network: str, arrays: Arrays) -> list[np.ndarray]:
+    """Return a float32 array for each of Keras' ``get_weights()``.
 
     Kernels are U(-l, l), l = sqrt(6 / (fan in + fan out)); biases and a batch normalisation's arrays are moved away
     from 0 and 1, so that no two of them can be mistaken for one another.
@@ -84,20 +90,18 @@ def draw_weights(network: str, arrays: Iterable[tuple[str, tuple[int, ...]]]) ->
     return weights
 
 
-def draw_start(network: str, arrays: Iterable[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
-    """Return the weights that training steps start from: those of ``draw_weights``, with a calmer discriminator.
+def calmed(network: str, arrays: Arrays, weights: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the weights that training steps start from: the same, but for D's gamma and beta, made 33 times smaller.
 
-    Adam's first step moves each weight by its whole learning rate, and the last layer of classic-dcgan's D adds up
-    41,472 features: at a scale (gamma) of 1 the logits jump by 8, and in the third step a rounding error of 1e-7 has
-    become 0.1 of loss, in any library. At a tenth of gamma and beta it stays below 2e-4.
+    Adam's first step moves each weight by its whole learning rate, and classic-dcgan's D adds up 41,472 features in its
+    last layer: with a gamma near 1 its logits jump by 8, and a rounding error of 1e-7 has grown to 0.1 of loss in the
+    third step, in any library. From a calmer start three steps can be compared.
     """
-    arrays = list(arrays)
-    weights = draw_weights(network, arrays)
-    if network.endswith("discriminator"):
-        for weight, (name, _) in zip(weights, arrays, strict=True):
-            if name in ("gamma", "beta"):
-                weight *= 0.03
-    return weights
+    scale = {"gamma": 0.03, "beta": 0.03} if network.endswith("discriminator") else {}
+    return [
+        weight * np.float32(scale[name]) if name in scale else weight
+        for (name, _), weight in zip(arrays, weights, strict=True)
+    ]
 
 
 def draw_images(stream: str, index_N: np.ndarray, resolution: int) -> np.ndarray:
@@ -120,7 +124,7 @@ def network_input(network: str) -> np.ndarray:
 
 def step_index(step: int) -> np.ndarray:
     """Return int64 [N]: images shown before each sample of a step (0, 1 or 2)."""
-    return np.arange(step * COUNT, (step + 1) * COUNT)
+    return np.arange(step * BATCH, (step + 1) * BATCH)
 
 
 def real_images(step: int) -> np.ndarray:

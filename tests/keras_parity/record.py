@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,13 +125,13 @@ def build(network: str, **options: Any) -> keras.Model:
     return makers[f"{recipe}/{side}"](int(resolution), **options)
 
 
-def build_without_dropout(network: str, draw: Callable[..., list[np.ndarray]]) -> keras.Model:
-    """Return the model with no chance in it, its weights as ``draw`` gives them."""
-    options = (
-        {"dropout": 0.0} if network in ("classic-dcgan/64/discriminator", "classic-dcgan/96/discriminator") else {}
-    )
-    model = build(network, **options)
-    model.set_weights(draw(network, weight_arrays(model)))
+def build_without_dropout(network: str, *, calm: bool) -> keras.Model:
+    """Return the model with no chance in it, its weights drawn; ``calm`` as training steps start."""
+    has_dropout = network.startswith("classic-dcgan") and network.endswith("discriminator")
+    model = build(network, **({"dropout": 0.0} if has_dropout else {}))
+    arrays = weight_arrays(model)
+    weights = cases.draw_weights(network, arrays)
+    model.set_weights(cases.calmed(network, arrays, weights) if calm else weights)
     return model
 
 
@@ -165,7 +165,7 @@ def forward(model: keras.Model, x: np.ndarray, *, training: bool) -> np.ndarray:
 
 def record_network(network: str) -> dict[str, np.ndarray]:
     """Return outputs in both modes, and the moving statistics after one pass in training mode."""
-    model, x = build_without_dropout(network, cases.draw_weights), cases.network_input(network)
+    model, x = build_without_dropout(network, calm=False), cases.network_input(network)
     arrays = {"inference": forward(model, x, training=False)}
     if model.layers[-1].activation is keras.activations.sigmoid:
         arrays["score"] = model(x, training=False).numpy()[:, 0]
@@ -195,8 +195,8 @@ def make_optimizer(name: str) -> keras.optimizers.Optimizer:
 
 def record_run(run: cases.Run) -> tuple[dict[str, list[float]], dict[str, np.ndarray]]:
     """Return the losses of each step, and what the trained pair then makes of the fixed latents and images."""
-    G = build_without_dropout(f"{run.recipe}/64/generator", cases.draw_start)
-    D = build_without_dropout(f"{run.recipe}/64/discriminator", cases.draw_start)
+    G = build_without_dropout(f"{run.recipe}/64/generator", calm=True)
+    D = build_without_dropout(f"{run.recipe}/64/discriminator", calm=True)
     G_optimizer, D_optimizer = make_optimizer(run.optimizer), make_optimizer(run.optimizer)
     cross_entropy = keras.losses.BinaryCrossentropy()
     losses: dict[str, list[float]] = {"D_loss": [], "G_loss": []}
@@ -209,7 +209,7 @@ def record_run(run: cases.Run) -> tuple[dict[str, list[float]], dict[str, np.nda
         with statistics_kept(G):
             fake = G(latents("D", step), training=run.fakes == "training")
         both = tf.concat([cases.real_images(step), fake], axis=0)
-        target = np.repeat(np.float32([1, 0]), cases.COUNT)[:, None]
+        target = np.repeat(np.float32([1, 0]), cases.BATCH)[:, None]
         with tf.GradientTape() as tape:
             D_loss = cross_entropy(target, D(both, training=True))
         D_optimizer.apply_gradients(
@@ -219,7 +219,7 @@ def record_run(run: cases.Run) -> tuple[dict[str, list[float]], dict[str, np.nda
         with statistics_kept(D), tf.GradientTape() as tape:
             fake = G(latents("G", step), training=True)
             if run.generator_batch == "joint":
-                score = D(tf.concat([cases.real_images(step), fake], axis=0), training=True)[cases.COUNT :]
+                score = D(tf.concat([cases.real_images(step), fake], axis=0), training=True)[cases.BATCH :]
             else:
                 score = D(fake, training=True)
             G_loss = cross_entropy(tf.ones_like(score), score)

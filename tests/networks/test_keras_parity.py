@@ -1,13 +1,12 @@
 """The classic networks and their training steps against real Keras, by what ``tests/keras_parity/record.py`` stored.
 
-``pytest -rP`` shows every difference. ``FACEGAN_KERAS_PARITY`` names a folder with another recording.
+``pytest -rP`` shows every difference; ``FACEGAN_KERAS_PARITY`` names a folder with another recording.
 """
 
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,6 +29,10 @@ from tests.keras_parity import cases
 RECORDING = Path(os.environ.get("FACEGAN_KERAS_PARITY", Path(cases.__file__).parent))
 FACTS = json.loads((RECORDING / "recorded.json").read_text(encoding="utf-8"))
 OUTPUT_TOLERANCE, LOSS_TOLERANCE = 1e-4, 1e-3
+OPTIMIZERS = {
+    "sgd": OptimizerConfig(name="sgd", learning_rate=5e-4, momentum=0.9, nesterov=True),
+    "adam": OptimizerConfig(name="adam", learning_rate=2e-4, beta1=0.5, beta2=0.999, epsilon=1e-7),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +41,17 @@ def recorded():
         return dict(arrays)
 
 
+@pytest.fixture(scope="module")
+def weights():
+    """Draw the weights of a network, once for all tests here."""
+    return lru_cache(lambda network: cases.draw_weights(network, FACTS["networks"][network]["weights"]))
+
+
 def recipe_for(network: str) -> RecipeConfig:
     """Return the recipe of "recipe/resolution/side", without dropout."""
     name, resolution, _ = network.split("/")
     recipe = recipes.recipe(name, int(resolution))
-    return dataclasses.replace(recipe, discriminator={"dropout": 0.0}) if "dropout" in recipe.discriminator else recipe
+    return dataclasses.replace(recipe, discriminator={"dropout": 0.0}) if name == "classic-dcgan" else recipe
 
 
 def empty_network(network: str) -> torch.nn.Module:
@@ -50,17 +59,6 @@ def empty_network(network: str) -> torch.nn.Module:
     if network.endswith("generator"):
         return build_generator(recipe.network, recipe.generator_options, seed=None)
     return build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
-
-
-@lru_cache(maxsize=2)
-def drawn(draw: Callable[..., list[np.ndarray]], network: str) -> list[np.ndarray]:
-    return draw(network, FACTS["networks"][network]["weights"])
-
-
-def loaded_network(network: str, draw: Callable[..., list[np.ndarray]]) -> torch.nn.Module:
-    built = empty_network(network)
-    load_keras_weights(built, drawn(draw, network))
-    return built
 
 
 @torch.no_grad()
@@ -80,17 +78,18 @@ def assert_near(what: str, ours: np.ndarray, keras: np.ndarray, tolerance: float
 @pytest.mark.parametrize("network", cases.NETWORKS)
 def test_the_summary_has_the_numbers_of_keras(network):
     keras = FACTS["networks"][network]
-    side = network.split("/")[-1]
-    input_shape = (100,) if side == "generator" else (int(network.split("/")[1]),) * 2 + (3,)
-    rows = summarize(empty_network(network), input_shape)
-    keras_rows = keras["rows"] if side == "generator" else keras["rows"][:-1]  # D's last layer is the sigmoid
+    _, resolution, side = network.split("/")
+    is_generator = side == "generator"
+    rows = summarize(empty_network(network), (100,) if is_generator else (int(resolution), int(resolution), 3))
+    keras_rows = keras["rows"] if is_generator else keras["rows"][:-1]  # Keras' D ends in a sigmoid
     assert [[row.layer, list(row.shape), row.parameters] for row in rows] == keras_rows
     assert totals(rows) == (keras["total"], keras["trainable"], keras["non_trainable"])
 
 
 @pytest.mark.parametrize("network", cases.NETWORKS)
-def test_the_outputs_are_those_of_keras(network, recorded):
-    ours, x = loaded_network(network, cases.draw_weights), cases.network_input(network)
+def test_the_outputs_are_those_of_keras(network, recorded, weights):
+    ours, x = empty_network(network), cases.network_input(network)
+    load_keras_weights(ours, weights(network))
     output = forward(ours.eval(), x)
     assert_near("inference", output, recorded[f"{network}/inference"], OUTPUT_TOLERANCE)
     if network.endswith("discriminator"):
@@ -106,56 +105,63 @@ def test_the_outputs_are_those_of_keras(network, recorded):
 def use_keras_epsilon(player: Player, step: int) -> None:
     """Make step 1, 2 ... of torch's Adam that of Keras.
 
-    torch adds epsilon to the root of the corrected second moment. Keras adds it before the correction ("epsilon hat",
-    Kingma and Ba 2015, end of section 2), which weighs 32 times as much in step 1, 3 times in step 100.
+    torch adds epsilon to the root of the corrected second moment; Keras adds it before the correction ("epsilon hat":
+    Kingma and Ba 2015, end of section 2), where it weighs 32 times as much in step 1 and 3 times in step 100.
     """
     for group in player.optimizer.param_groups:
-        group["eps"] = 1e-7 / math.sqrt(1 - group["betas"][1] ** step)
+        group["eps"] = OPTIMIZERS["adam"].epsilon / math.sqrt(1 - OPTIMIZERS["adam"].beta2 ** step)
 
 
 @pytest.mark.parametrize("run", cases.RUNS, ids=lambda run: run.name)
-def test_three_steps_have_the_losses_of_keras(run, recorded):
-    generator_name, discriminator_name = (f"{run.recipe}/64/{side}" for side in ("generator", "discriminator"))
-    recipe = dataclasses.replace(recipe_for(generator_name), fakes=run.fakes, generator_batch=run.generator_batch)
-    if run.optimizer != recipe.generator_optimizer.name:
-        other = OptimizerConfig(name="adam", learning_rate=2e-4, beta1=0.5, epsilon=1e-7)
-        recipe = dataclasses.replace(recipe, generator_optimizer=other, discriminator_optimizer=other)
+def test_three_steps_have_the_losses_of_keras(run, recorded, weights):
+    names = [f"{run.recipe}/64/{side}" for side in ("generator", "discriminator")]
+    recipe = dataclasses.replace(
+        recipe_for(names[0]),
+        discriminator_batch="joint",
+        generator_batch=run.generator_batch,
+        fakes=run.fakes,
+        real_label=1.0,
+    )
     engine = Engine(accelerator="cpu")
-    G = Player(loaded_network(generator_name, cases.draw_start), recipe.generator_optimizer, "float32", engine)
-    D = Player(loaded_network(discriminator_name, cases.draw_start), recipe.discriminator_optimizer, "float32", engine)
+    players = []
+    for name in names:
+        network = empty_network(name)
+        load_keras_weights(network, cases.calmed(name, FACTS["networks"][name]["weights"], weights(name)))
+        players.append(Player(network, OPTIMIZERS[run.optimizer], "float32", engine))
     losses: dict[str, list[float]] = {"D_loss": [], "G_loss": []}
     for number in range(cases.STEPS):
+        if run.optimizer == "adam":
+            for player in players:
+                use_keras_epsilon(player, number + 1)
         step = StepInput(recipe=recipe, seed=cases.SEED, index_N=cases.step_index(number))
         real_NCHW = torch.from_numpy(cases.real_images(number)).permute(0, 3, 1, 2)
-        if run.optimizer == "adam":
-            use_keras_epsilon(G, number + 1)
-            use_keras_epsilon(D, number + 1)
-        logged = discriminator_step(G, D, real_NCHW, step) | generator_step(G, D, real_NCHW, step)
+        logged = discriminator_step(*players, real_NCHW, step) | generator_step(*players, real_NCHW, step)
         for name, values in losses.items():
             values.append(logged[name].item())
     for name, values in losses.items():
         assert_near(name, np.array(values), np.array(FACTS["losses"][run.name][name]), LOSS_TOLERANCE)
-    for player, network in ((G, generator_name), (D, discriminator_name)):
-        output = forward(player.network.eval(), cases.network_input(network))
-        assert_near(f"{network} afterwards", output, recorded[f"{run.name}/{network.split('/')[-1]}"], 1e9)
+    for player, name in zip(players, names, strict=True):
+        output = forward(player.network.eval(), cases.network_input(name))
+        assert_near(f"{name} afterwards", output, recorded[f"{run.name}/{name.split('/')[-1]}"], 1e9)
 
 
 def test_an_array_that_does_not_fit_is_named_and_changes_nothing():
     network = ClassicDcganGenerator(16)
-    for tensor in network.state_dict().values():
+    loaded = [tensor for name, tensor in network.state_dict().items() if not name.endswith("taps")]
+    for tensor in loaded:
         tensor.fill_(0.5)
     arrays = [np.zeros((100, 512)), np.zeros(512)]
     for inputs, outputs in ((512, 256), (256, 128), (128, 64)):
         arrays += [np.zeros((5, 5, inputs, outputs)), np.zeros(outputs), *np.zeros((4, outputs))]
     arrays += [np.zeros((5, 5, 64, 3)), np.zeros(3)]
-    wrong = [*arrays]
-    wrong[8] = wrong[8].transpose(0, 1, 3, 2)
-    for given, words in (
-        (wrong, r"array 8, conv2d_1/kernel: expected shape \(5, 5, 256, 128\), found \(5, 5, 128, 256\)"),
+    swapped = [*arrays]
+    swapped[8] = swapped[8].transpose(0, 1, 3, 2)
+    for wrong, words in (
+        (swapped, r"array 8, conv2d_1/kernel: expected shape \(5, 5, 256, 128\), found \(5, 5, 128, 256\)"),
         (arrays[:-1], r"takes 22 arrays .* found 21"),
     ):
         with pytest.raises(UserError, match=words):
-            load_keras_weights(network, given)
-        assert all((tensor == 0.5).all() for name, tensor in network.state_dict().items() if not name.endswith("taps"))
+            load_keras_weights(network, wrong)
+        assert all((tensor == 0.5).all() for tensor in loaded)
     load_keras_weights(network, arrays)
-    assert all((tensor == 0).all() for name, tensor in network.state_dict().items() if not name.endswith("taps"))
+    assert all((tensor == 0).all() for tensor in loaded)

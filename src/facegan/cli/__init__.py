@@ -54,9 +54,13 @@ def main() -> None:
     except UserError as error:
         print(f"facegan: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("facegan: interrupted", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:  # whoever read our output went away: there is nobody left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"facegan: {where}{error.strerror or error}; make room, or choose another place", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("facegan: interrupted", file=sys.stderr)
+        sys.exit(130)
