@@ -90,6 +90,8 @@ def train(
             devices=devices,
             watcher=watcher,
         )
+    if not result.is_main:
+        return
     if result.signal is not None:
         typer.echo(
             f"Stopped by {signal.Signals(result.signal).name} at {result.nimg:,} images, saved in {result.snapshot}; "

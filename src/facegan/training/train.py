@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class TrainResult:
     snapshot: Path
     signal: int | None
     """The signal that ended it early (2 for Ctrl-C, 15 for SIGTERM), or None."""
+    is_main: bool
+    """Whether this process is the one that writes the run's files and speaks for it."""
 
 
 def train(
@@ -69,11 +72,16 @@ def train(
         raise UserError(f"--precision {precision}: choose auto, float32 or bfloat16")
     if run.exists() and not folder.exists() and _is_strange(run):
         raise UserError(f"{run} exists and is no run; choose a new folder for --run, facegan does not write into it")
+    if folder.exists():
+        _refuse_other_settings(folder, config, precision, threads)
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
-    with _exclusive(folder, engine):
-        choices = _settle(folder, config, precision, threads, data, engine)
+    if not engine.is_main:
+        watcher = Nobody()
+    with folder.locked() if engine.is_main else nullcontext():
+        settled = _settle(folder, config, precision, threads, data, engine) if engine.is_main else None
+        choices: dict[str, Any] = engine.fabric.broadcast(settled)
         torch.set_num_threads(choices["threads"])
         state = _begin(folder, config, choices["precision"], engine)
         watcher.event(
@@ -88,7 +96,9 @@ def train(
             **choices,
         )
         signal = train_loop(state, config, view, schedule, engine, folder, watcher)
-    result = TrainResult(run=run, nimg=state.nimg, snapshot=folder.snapshot(state.nimg), signal=signal)
+    result = TrainResult(
+        run=run, nimg=state.nimg, snapshot=folder.snapshot(state.nimg), signal=signal, is_main=engine.is_main
+    )
     watcher.event("stop", run=str(run), nimg=state.nimg, snapshot=str(result.snapshot), signal=signal)
     return result
 
@@ -101,64 +111,45 @@ def _is_strange(path: Path) -> bool:
     )
 
 
-class _exclusive:  # noqa: N801
-    """The run's lock, held by the process that writes."""
-
-    def __init__(self, folder: RunFolder, engine: Engine) -> None:
-        self._lock = folder.locked() if engine.is_main else None
-
-    def __enter__(self) -> None:
-        if self._lock is not None:
-            self._lock.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        if self._lock is not None:
-            self._lock.__exit__(*error)
-
-
 def _settle(
     folder: RunFolder, config: RunConfig, precision: str, threads: int | None, data: Sequence[Path], engine: Engine
 ) -> dict[str, Any]:
     """Return the run's own choices: those in ``run.json``, or new ones, measured here and written there."""
     if folder.exists():
-        contents = folder.read()
-        _refuse_other_settings(folder, contents, config, precision, threads)
-        return contents["choices"]
+        return folder.read()["choices"]
     seconds: dict[str, float] = {}
     if precision == "auto":
         precision, seconds = fastest_precision(engine.device)
-        precision = engine.fabric.broadcast(precision)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    choices = {"precision": precision, "threads": threads or max(1, cores // _local_processes(engine))}
-    if engine.is_main:
-        folder.create(
-            {
-                "config": to_dict(config),
-                "choices": choices,
-                "convolution_seconds": seconds,
-                "machine": describe_machine(),
-                "processes": engine.world_size,
-                "data": [str(path.absolute()) for path in data],
-                "facegan": facegan.__version__,
-                "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            }
-        )
-    engine.barrier()
+    local_processes = engine.world_size if engine.device.type == "cpu" else 1
+    choices = {"precision": precision, "threads": threads or max(1, cores // local_processes)}
+    folder.create(
+        {
+            "config": to_dict(config),
+            "choices": choices,
+            "convolution_seconds": seconds,
+            "machine": describe_machine(),
+            "processes": engine.world_size,
+            "data": [str(path.absolute()) for path in data],
+            "facegan": facegan.__version__,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+    )
     return choices
 
 
-def _local_processes(engine: Engine) -> int:
-    return engine.world_size if engine.device.type == "cpu" else 1
-
-
-def _refuse_other_settings(
-    folder: RunFolder, contents: dict[str, Any], config: RunConfig, precision: str, threads: int | None
-) -> None:
-    old = from_dict(RunConfig, contents["config"], str(folder.path / "run.json"))
+def _refuse_other_settings(folder: RunFolder, config: RunConfig, precision: str, threads: int | None) -> None:
+    contents = folder.read()
+    file = str(folder.path / "run.json")
+    try:
+        choices = {name: contents["choices"][name] for name in ("precision", "threads")}
+        old = from_dict(RunConfig, contents["config"], file)
+    except (KeyError, TypeError):
+        raise UserError(f"{file} is damaged; restore it from a copy, or train a new run") from None
     changed = differences(old, config)
     for name, new in (("precision", None if precision == "auto" else precision), ("threads", threads)):
-        if new is not None and new != contents["choices"][name]:
-            changed.append((name, contents["choices"][name], new))
+        if new is not None and new != choices[name]:
+            changed.append((name, choices[name], new))
     if changed:
         lines = "\n".join(f"  {name}: the run has {before}, asked for {after}" for name, before, after in changed)
         raise UserError(
