@@ -80,7 +80,7 @@ def train(
     if not engine.is_main:
         watcher = Nobody()
     with folder.locked() if engine.is_main else nullcontext():
-        settled = _settle(folder, config, precision, threads, data, engine) if engine.is_main else None
+        settled = _settle(folder, config, precision, threads, data, engine) if engine.is_main else {}
         choices: dict[str, Any] = engine.fabric.broadcast(settled)
         torch.set_num_threads(choices["threads"])
         state = _begin(folder, config, choices["precision"], engine)
