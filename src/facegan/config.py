@@ -30,7 +30,7 @@ class OptimizerConfig:
     beta2: float = 0.999
     """Adam: decay of the mean of squared gradients."""
     epsilon: float = 1e-7
-    """Adam: added to the root of the second moment (Keras' default)."""
+    """Adam: added to the root of the second moment after its bias correction (Keras adds its 1e-7 before it)."""
     momentum: float = 0.0
     """SGD only."""
     nesterov: bool = False
