@@ -10,23 +10,24 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("faces"),
-    minutes: Annotated[float, typer.Option(help="Minutes to train.")] = 2.0,
+    images: Annotated[str, typer.Option(help="Images to train on, each time.")] = "8k",
     count: Annotated[int, typer.Option(help="Faces to draw and train on.")] = 3000,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
-    """Draw a small set of faces, train a small DCGAN on it for two minutes, and make faces from noise.
+    """Draw a small set of faces, train a small DCGAN on it for about two minutes, and make faces from noise.
 
     Nothing is downloaded. Again, it goes on from where it stopped, and the faces get better.
 
     \b
     facegan demo
-    facegan demo --minutes 10 --out better-faces
+    facegan demo --images 50k --out better-faces
     """
+    from facegan.cli.options import count_option
     from facegan.errors import UserError
 
-    if not 0 < minutes < 1e6:
-        raise UserError(f"--minutes {minutes}: give a time above 0")
+    number = count_option(images, "--images")
+
     if not 64 <= count <= 200_000:
         raise UserError(f"--count {count}: draw from 64 to 200000 faces")
     if out.exists() and not out.is_dir():
@@ -51,6 +52,7 @@ def demo(
             typer.echo(text)
 
     drawn, packed, run, faces = out / "drawn", out / "drawn64", out / "run", out / "faces.png"
+    folder = RunFolder(run)
     recipe = with_settings(recipes.recipe("dcgan", 64), DEMO_SETTINGS)
     with make_watcher(json) as watcher:
         if not packed.exists():
@@ -58,11 +60,12 @@ def demo(
             if not drawn.exists():
                 write_drawn_dataset(drawn, count, seed=0, progress=progress_reporter(watcher))
             prepare(drawn, packed, resolution=64, progress=progress_reporter(watcher))
-        say(f"2/3  Training a small DCGAN for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")
-        schedule = Schedule(minutes=minutes, log_every=1024, sample_every=2048, snapshot_every=16384)
+        seen = int(folder.latest_snapshot().name.removeprefix("nimg-")) if folder.list_snapshots() else 0
+        say(f"2/3  Training a small DCGAN on {number:,} images; look at {run / 'samples'} meanwhile.")
+        schedule = Schedule(images=seen + number, log_every=1024, sample_every=2000, snapshot_every=16000)
         result = train([packed], run, recipe, batch=16, schedule=schedule, threads=threads, watcher=watcher)
     stages = out / "stages.png"
-    pixels.save_png(stages, stages_picture(RunFolder(run)))
+    pixels.save_png(stages, stages_picture(folder))
     pixels.save_png(faces, pixels.grid(facegan.load(run).sample(64, seed=0)))
     say(f"3/3  Faces made from noise after {result.nimg:,} images; how they came about: {stages}", stages=str(stages))
     say(str(faces.absolute()), faces=str(faces.absolute()))
