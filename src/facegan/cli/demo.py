@@ -10,7 +10,7 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("faces"),
-    images: Annotated[str, typer.Option(help="Images to train on, each time.")] = "8k",
+    images: Annotated[str, typer.Option(help="Images to train on, each time.")] = "10k",
     count: Annotated[int, typer.Option(help="Faces to draw and train on.")] = 3000,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
