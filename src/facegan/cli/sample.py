@@ -112,18 +112,21 @@ def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None
 
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial")
-    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, resolution, resolution, 3))
-    written = 0
-    with _progress(count) as advance:
-        for faces, scores in batches:
-            array[written : written + len(faces)] = faces
-            for place in range(len(faces) if scores is not None else 0):
-                typer.echo(f"{written + place} {scores[place]:.4f}")  # type: ignore[index]
-            written += len(faces)
-            advance(len(faces))
-    array.flush()
-    del array
-    partial.replace(out)
+    try:
+        array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, resolution, resolution, 3))
+        written = 0
+        with _progress(count) as advance:
+            for faces, scores in batches:
+                array[written : written + len(faces)] = faces
+                for place in range(len(faces) if scores is not None else 0):
+                    typer.echo(f"{written + place} {scores[place]:.4f}")  # type: ignore[index]
+                written += len(faces)
+                advance(len(faces))
+        array.flush()
+        del array
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)  # of a sampling that was interrupted
 
 
 @contextmanager
