@@ -65,31 +65,41 @@ def write_snapshot(
     """Write a snapshot folder at ``path``. ``tensors`` maps a file's stem ("generator") to its named tensors.
 
     An existing folder at ``path`` is the same state of the same run, and stays.
+
+    Raises:
+        UserError: the disk is full or cannot be written; nothing half-written stays.
     """
     if path.exists():
         return
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    digests: dict[str, str] = {}
-    for stem, named in tensors.items():
-        file = partial / f"{stem}.safetensors"
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}, file)
-        digests[file.name] = _sha256(file)
-    info = {
-        "format_version": FORMAT_VERSION,
-        "nimg": nimg,
-        "config": config,
-        "state": dict(state),
-        "sha256": digests,
-    }
-    (partial / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
-    for file in partial.iterdir():
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-    fsync_folder(partial)
-    partial.rename(path)
-    fsync_folder(path.parent)
+    try:
+        partial.mkdir(parents=True)
+        digests: dict[str, str] = {}
+        for stem, named in tensors.items():
+            file = partial / f"{stem}.safetensors"
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}, file)
+            digests[file.name] = _sha256(file)
+        info = {
+            "format_version": FORMAT_VERSION,
+            "nimg": nimg,
+            "config": config,
+            "state": dict(state),
+            "sha256": digests,
+        }
+        (partial / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
+        for file in partial.iterdir():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        fsync_folder(partial)
+        partial.rename(path)
+        fsync_folder(path.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(
+            f"the snapshot {path} cannot be written ({error}); make room, then the same command goes on from the "
+            "snapshot before it"
+        ) from None
 
 
 def read_info(path: Path) -> SnapshotInfo:
