@@ -178,7 +178,8 @@ def test_film_shows_the_stages(run, tmp_path):
     assert picture.shape == (2 * 18 + 2, 4 * 18 + 2, 3)  # the grids of the start and of the end
     assert not np.array_equal(picture[2:18], picture[20:36])
     assert ".png" in mistake("film", run, "--out", tmp_path / "film.avi")
-    assert "is no run" in mistake("film", tmp_path)
+    assert "--force" in mistake("film", run, "--out", tmp_path / "stages.png")
+    assert "is no run" in mistake("film", tmp_path, "--out", tmp_path / "none.png")
 
 
 def test_help_names_every_command_and_needs_no_torch():

@@ -23,6 +23,7 @@ def film(
     faces: Annotated[int, typer.Option(help="Faces in each row of the strip, 1 to 64.")] = 8,
     stages: Annotated[int, typer.Option(help="Rows of the strip.")] = 6,
     seconds: Annotated[float, typer.Option(help="Time each grid of a film is shown.")] = 0.25,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
 ) -> None:
     """Show how a run's faces came about: the same latents over time.
 
@@ -40,6 +41,8 @@ def film(
         raise UserError(f"--faces {faces} --stages {stages}: choose from 1 to 64 faces and from 1 to 1000 stages")
     if not 0 < seconds <= 60:
         raise UserError(f"--seconds {seconds}: choose a time above 0 and up to 60")
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
     folder = RunFolder(run)
     folder.read()
     match out.suffix.lower():
