@@ -19,6 +19,11 @@ IMAGES = 1500
 PREPARE = [sys.executable, "-m", "facegan", "prepare"]
 
 
+def hear_ctrl_c() -> None:
+    """Undo what a shell does to its background jobs: they ignore SIGINT, and so would the process under test."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="module")
 def slow_source(tmp_path_factory):
     """Links to a few large images: seconds of work, in order that there is a middle to be killed in."""
@@ -60,7 +65,9 @@ def wait_until(condition, seconds=20.0):
 def started(source, out):
     """Start a prepare; give it and its processes when the first images are packed; end it in any case."""
     command = [*PREPARE, str(source), str(out), "--resolution", "32", "--workers", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     images = out.with_name(out.name + ".partial") / "images.npy"
     try:
         wait_until(lambda: images.exists() and images.stat().st_blocks * 512 > 8192)
