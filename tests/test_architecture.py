@@ -6,7 +6,7 @@ from pathlib import Path
 import facegan
 
 ORDER = [
-    {"errors"},
+    {"errors", "cores"},
     {"randomness", "pixels", "attributes", "config"},
     {"data", "networks", "losses", "recipes", "machine"},
     {"sampling"},

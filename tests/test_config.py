@@ -37,7 +37,7 @@ def test_settings_reach_into_parts():
     ("generator_optimizer=adam", "no field"),
     ("fakes=sometimes", "training or inference"),
     ("real_label=0.2", "real_label"),
-    ("name=other", "no field"),
+    ("name=other", "choose another --recipe"),
     ("flip.deep=1", "no field"),
 ])  # fmt: skip
 def test_a_wrong_setting_is_named(setting, message):

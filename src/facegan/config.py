@@ -165,6 +165,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
+FIXED = ("name", "network", "resolution")
+"""Fields of a recipe that are not to be set: another recipe, or other data, is what is wanted."""
+
+
 def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
     """Return the recipe with ``field=value`` settings applied; a dot reaches into a part: ``generator.width=32``.
 
@@ -179,7 +183,9 @@ def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
         *parents, last = path.split(".")
         for parent in parents:
             place = place.get(parent, {}) if isinstance(place, dict) else {}
-        if not isinstance(place, dict) or last not in place or isinstance(place[last], dict) or path == "name":
+        if path in FIXED:
+            raise UserError(f"--set {setting}: {path} is what the recipe is; choose another --recipe, or other data")
+        if not isinstance(place, dict) or last not in place or isinstance(place[last], dict):
             near = difflib.get_close_matches(path, known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise UserError(f"--set {setting}: the recipe {recipe.name} has no field {path}; {hint}")

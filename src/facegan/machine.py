@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from facegan.cores import usable_cores
+
 
 def describe_machine() -> dict[str, Any]:
     """Return processor, cores, memory in GiB, accelerator, and versions."""
     return {
         "processor": _processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -86,5 +86,5 @@ def recipe(name: str, resolution: int = 64) -> RecipeConfig:
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"no recipe is called {name!r}; {hint}The recipes are: {', '.join(RECIPES)}.")
+        raise UserError(f"no recipe is called {name!r}; {hint}the recipes are {', '.join(RECIPES)}")
     return RECIPES[name](resolution)

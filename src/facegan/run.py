@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facegan.data.partial import sync
 from facegan.errors import UserError
-from facegan.snapshot import fsync_folder
 
 FORMAT_VERSION = 1
 RUN_FILE = "run.json"
@@ -102,7 +102,7 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path / RUN_FILE)
-        fsync_folder(self.path)
+        sync(self.path)
 
     def read(self) -> dict[str, Any]:
         """Return what ``run.json`` holds.

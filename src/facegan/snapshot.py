@@ -19,10 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from facegan.data.partial import sync
 from facegan.errors import UserError
 
 FORMAT_VERSION = 1
 INFO_FILE = "snapshot.json"
+_ADVICE = "remove that snapshot's folder, and the run goes on from the one before it"
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,6 @@ class SnapshotInfo:
     """Whatever else the run has learnt."""
     sha256: dict[str, str]
     """Digest of each file beside ``snapshot.json``."""
-
-
-def fsync_folder(path: Path) -> None:
-    """Make names in a folder durable, where the system can (POSIX)."""
-    if os.name == "posix":
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _sha256(path: Path) -> str:
@@ -91,9 +83,9 @@ def write_snapshot(
         for file in partial.iterdir():
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
-        fsync_folder(partial)
+        sync(partial)
         partial.rename(path)
-        fsync_folder(path.parent)
+        sync(path.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
@@ -117,7 +109,7 @@ def read_info(path: Path) -> SnapshotInfo:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is no snapshot: it holds no {INFO_FILE}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error}); use another snapshot of the run") from None
+        raise UserError(f"{file} is damaged ({error}); {_ADVICE}") from None
     if version != FORMAT_VERSION:
         raise UserError(
             f"{file} has format version {version}, this facegan reads {FORMAT_VERSION}: use a newer facegan"
@@ -133,16 +125,14 @@ def read_tensors(info: SnapshotInfo, stem: str) -> dict[str, Tensor]:
     """
     file = info.path / f"{stem}.safetensors"
     if file.name not in info.sha256 or not file.is_file():
-        raise UserError(f"{info.path} has no {file.name}; use another snapshot of the run")
+        raise UserError(f"{info.path} has no {file.name}; {_ADVICE}")
     if _sha256(file) != info.sha256[file.name]:
-        raise UserError(
-            f"{file} is not the file that was written (its sha256 differs); use another snapshot of the run"
-        )
+        raise UserError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
     try:
         with safe_open(file, framework="pt") as tensors:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise UserError(f"{file} is damaged ({error}); use another snapshot of the run") from None
+        raise UserError(f"{file} is damaged ({error}); {_ADVICE}") from None
 
 
 def load_into(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

@@ -100,6 +100,9 @@ def test_a_folder_that_is_no_run(tmp_path):
     (["--precision", "int8"], "--precision"),
     (["--accelerator", "tpu"], "--accelerator"),
     (["--set", "width=3"], "did you mean"),
+    (["--set", "network=classic-tanh"], "choose another --recipe"),
+    (["--set", "generator.width=-4"], "width"),
+    (["--set", "generator.width=100000"], "width"),
 ])  # fmt: skip
 def test_wrong_values_are_named(packed16, tmp_path, arguments, word):
     assert word in mistake("train", packed16, "--recipe", "dcgan", "--run", tmp_path / "run", *arguments)
@@ -201,3 +204,35 @@ def test_summary_prints_the_known_numbers():
     assert "Total: 6,169,475" in done.stdout
     assert "Total: 4,396,673" in done.stdout
     assert "trainable: 6,168,579   non-trainable: 896" in done.stdout
+
+
+def test_a_summary_of_any_size_needs_no_memory():
+    assert "Total: 34," in facegan("summary", "classic-tanh", "--resolution", "2048").stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them")
+def test_a_reader_that_leaves_ends_nothing(tmp_path, packed16):
+    command = [sys.executable, "-m", "facegan", "train", str(packed16), "--recipe", "dcgan", "--run"]
+    command += [str(tmp_path / "run"), "--images", "32", "--batch", "8", "--log-every", "8", *SMALL]
+    for more in ([], ["--json", "--seed", "1"]):
+        command[command.index("--run") + 1] = str(tmp_path / f"run{len(more)}")
+        process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+        assert (tmp_path / f"run{len(more)}" / "snapshots" / "nimg-000000032").is_dir()
+        process.stderr.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_an_interrupt_outside_training_says_so(tmp_path):
+    command = [sys.executable, "-m", "facegan", "synth-dataset", str(tmp_path / "drawn"), "--drawn", "--count", "100k"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "facegan: interrupted" in errors and "Traceback" not in errors

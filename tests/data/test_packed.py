@@ -154,6 +154,16 @@ def test_damage_is_refused(whole, tmp_path, damage):
     assert "prepare" in str(error.value)
 
 
+def test_content_that_changed_since_is_noticed(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "d")
+    PackedDataset.open(tmp_path / "d").verify()
+    images = np.load(tmp_path / "d" / "images.npy")
+    images[1, 2, 3] ^= 1
+    np.save(tmp_path / "d" / "images.npy", images)
+    with pytest.raises(UserError, match="changed since it was packed"):
+        PackedDataset.open(tmp_path / "d").verify()
+
+
 def test_names_that_do_not_match_are_refused(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "d")
     (tmp_path / "d" / "names.txt").write_text("one\ntwo\n")

@@ -140,7 +140,20 @@ def test_annotations_named_by_flags_that_cannot_be_used(drawn, tmp_path):
     (tmp_path / "other.txt").write_text("someone.jpg 1\n")
     with pytest.raises(UserError, match=r"other\.txt has no row for any image"):
         prepare(drawn, tmp_path / "out", partition=tmp_path / "other.txt")
+    partition = (drawn / "list_eval_partition.txt").read_text()
+    (tmp_path / "no-identities.txt").write_text(partition.replace(" 1\n", " 0\n").replace(" 2\n", " 0\n"))
+    with pytest.raises(UserError, match="holds no identities value that fits"):  # nobody would be held out
+        prepare(drawn, tmp_path / "out", identities=tmp_path / "no-identities.txt")
+    with pytest.raises(UserError, match="holds no partition value that fits"):
+        prepare(drawn, tmp_path / "out", partition=as_other_numbers(drawn, tmp_path / "no-partition.txt"))
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
+
+
+def as_other_numbers(drawn, path):
+    """Write the list of identities with 1000 added, none of which is a partition."""
+    rows = [line.split() for line in (drawn / "identity_CelebA.txt").read_text().splitlines()]
+    path.write_text("".join(f"{name} {int(number) + 1000}\n" for name, number in rows))
+    return path
 
 
 def test_annotations_of_other_images_beside_are_left_alone(drawn, tmp_path, encoded):

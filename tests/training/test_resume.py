@@ -66,6 +66,21 @@ def test_a_killed_run_goes_on_from_its_last_snapshot(tmp_path, packed16):
     assert numbers == [8, 16, 24, 32, 40, 48]
 
 
+def test_a_log_of_garbage_is_cut_away(tmp_path, packed16):
+    run(packed16, tmp_path / "run", small_recipe("dcgan"), 8)
+    with (tmp_path / "run" / "log.jsonl").open("ab") as log:
+        log.write(b"\xff\x00\xfe garbage\n")
+    run(packed16, tmp_path / "run", small_recipe("dcgan"), 16)
+    lines = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["nimg"] for line in lines] == [8, 16]
+
+
+def test_a_start_that_failed_does_not_bind_the_next(tmp_path, packed16):
+    with pytest.raises(UserError, match="width"):
+        run(packed16, tmp_path / "run", small_recipe("dcgan", generator={"width": 0}), 8)
+    assert run(packed16, tmp_path / "run", small_recipe("dcgan"), 8).nimg == 8
+
+
 def test_other_settings_are_refused_and_named(tmp_path, packed16):
     run(packed16, tmp_path / "run", small_recipe("dcgan"), 8)
     with pytest.raises(UserError, match=r"flip: the run has True, asked for False"):

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+import typer.core
 
 from facegan.cli import demo, film, prepare, sample, summary, synth_dataset, train
 from facegan.errors import UserError
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, with one sentence where typer would say nothing."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("facegan: interrupted", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # whoever read our output went away, as head does: there is nobody left to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
 app = typer.Typer(
     name="facegan",
+    cls=_Commands,
     help="Train a face generator on CelebA and use the faces: random noise in, face out.",
     no_args_is_help=True,
     add_completion=False,
@@ -54,9 +72,6 @@ def main() -> None:
     except UserError as error:
         print(f"facegan: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever read our output went away: there is nobody left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"facegan: {where}{error.strerror or error}; make room, or choose another place", file=sys.stderr)

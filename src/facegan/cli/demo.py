@@ -11,7 +11,7 @@ import typer
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("faces"),
     images: Annotated[str, typer.Option(help="Images to train on, each time.")] = "10k",
-    count: Annotated[int, typer.Option(help="Faces to draw and train on.")] = 3000,
+    count: Annotated[str, typer.Option(help="Faces to draw and train on.")] = "3000",
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
@@ -26,12 +26,13 @@ def demo(
     from facegan.cli.options import count_option
     from facegan.errors import UserError
 
-    number = count_option(images, "--images")
-
-    if not 64 <= count <= 200_000:
-        raise UserError(f"--count {count}: draw from 64 to 200000 faces")
+    number, faces_drawn = count_option(images, "--images"), count_option(count, "--count", least=64)
+    if faces_drawn > 200_000:
+        raise UserError(f"--count {count}: draw at most 200k faces")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; name a folder")
+
+    import signal
 
     import facegan
     from facegan import pixels, recipes
@@ -52,13 +53,15 @@ def demo(
             typer.echo(text)
 
     drawn, packed, run, faces = out / "drawn", out / "drawn64", out / "run", out / "faces.png"
+    if faces.exists() and not run.exists():
+        raise UserError(f"{faces} is not the demo's; choose another folder with --out")
     folder = RunFolder(run)
     recipe = with_settings(recipes.recipe("dcgan", 64), DEMO_SETTINGS)
     with make_watcher(json) as watcher:
         if not packed.exists():
-            say(f"1/3  Drawing {count:,} faces in CelebA's layout, then packing them at 64 px: {drawn}")
+            say(f"1/3  Drawing {faces_drawn:,} faces in CelebA's layout, then packing them at 64 px: {drawn}")
             if not drawn.exists():
-                write_drawn_dataset(drawn, count, seed=0, progress=progress_reporter(watcher))
+                write_drawn_dataset(drawn, faces_drawn, seed=0, progress=progress_reporter(watcher))
             prepare(drawn, packed, resolution=64, progress=progress_reporter(watcher))
         seen = int(folder.latest_snapshot().name.removeprefix("nimg-")) if folder.list_snapshots() else 0
         say(f"2/3  Training a small DCGAN on {number:,} images; look at {run / 'samples'} meanwhile.")
@@ -70,6 +73,7 @@ def demo(
     say(f"3/3  Faces made from noise after {result.nimg:,} images; how they came about: {stages}", stages=str(stages))
     say(str(faces.absolute()), faces=str(faces.absolute()))
     if result.signal is not None:
+        typer.echo(f"Stopped early by {signal.Signals(result.signal).name}; facegan demo goes on from there.", err=True)
         raise typer.Exit(128 + result.signal)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -11,11 +13,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 
+def talk_to_nobody() -> None:
+    """Go on without a reader of standard output: it went away, as ``head`` does, and that is no error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class OutputConsole(Console):
+    """Rich's console, which would end the process when its reader goes away."""
+
+    def on_broken_pipe(self) -> None:
+        talk_to_nobody()
+
+
 class JsonWatcher:
     """One JSON line on standard output for each event."""
 
     def event(self, kind: str, **fields: Any) -> None:
-        print(json.dumps({"event": kind, **fields}), flush=True)
+        try:
+            print(json.dumps({"event": kind, **fields}), flush=True)
+        except BrokenPipeError:
+            talk_to_nobody()
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None: ...
 
@@ -56,7 +73,8 @@ class TerminalWatcher:
                 begun = f"goes on at {fields['nimg']:,} images" if fields["nimg"] else "begins"
                 self._say(
                     f"{fields['recipe']} at {fields['resolution']} px on {fields['faces']:,} faces {begun}: "
-                    f"{fields['device']}, {fields['precision']}, {fields['threads']} threads"
+                    f"{fields['device']}, {fields['precision']}, "
+                    f"{fields['threads']} thread{'s' if fields['threads'] > 1 else ''}"
                     + (f", {fields['processes']} processes" if fields["processes"] > 1 else "")
                     + f"; run folder {fields['run']}"
                 )
@@ -85,4 +103,4 @@ class TerminalWatcher:
 
 def make_watcher(as_json: bool) -> JsonWatcher | TerminalWatcher:
     """Return the watcher that a command's ``--json`` asks for."""
-    return JsonWatcher() if as_json else TerminalWatcher(Console())
+    return JsonWatcher() if as_json else TerminalWatcher(OutputConsole())

@@ -17,18 +17,20 @@ def summary(
     facegan summary classic-tanh
     facegan summary classic-dcgan --resolution 96
     """
-    from rich.console import Console
+    import torch
     from rich.table import Table
 
     from facegan import recipes
+    from facegan.cli.progress import OutputConsole
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.layers import Row
     from facegan.networks.summary import summarize, totals
 
     config = recipes.recipe(recipe, resolution)
-    console = Console()
-    generator = build_generator(config.network, config.generator_options, seed=None)
-    discriminator = build_discriminator(config.network, config.discriminator_options, seed=None)
+    console = OutputConsole()
+    with torch.device("meta"):  # shapes alone: a summary needs no memory for the weights
+        generator = build_generator(config.network, config.generator_options, seed=None)
+        discriminator = build_discriminator(config.network, config.discriminator_options, seed=None)
     sides = (
         ("generator", [Row("Input", (config.latent_size,)), *summarize(generator, (config.latent_size,))]),
         (

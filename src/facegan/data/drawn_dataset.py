@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.cores import usable_cores
 from facegan.data.drawn import draw_face
 from facegan.data.partial import PartialFolder
 from facegan.data.processes import in_processes
@@ -61,7 +61,7 @@ def write_drawn_dataset(
         shares = [range(start, min(start + _FACES_A_SHARE, count)) for start in range(0, count, _FACES_A_SHARE)]
         drawn: list[tuple[int, dict[str, int], int]] = []
         try:
-            for some in in_processes(_Drawer(images, seed, size), shares, workers or os.cpu_count() or 1, _after_crash):
+            for some in in_processes(_Drawer(images, seed, size), shares, workers or usable_cores(), _after_crash):
                 drawn += some
                 if progress is not None:
                     progress(len(drawn), count)

@@ -69,6 +69,11 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
         preflight.add(label_file.problems)
         preflight.add(_unmatched(label_file, names, row_N, what))
         values = label_file.values[row_N[has_row]]
+        if not _any_known(what, values):
+            raise UserError(
+                f"{label_file.name} holds no {what} value that fits; is it another of CelebA's files? "
+                f"Name the right one with --{what}"
+            )
         if what == "attributes":
             labels.attributes[has_row] = values
         elif what == "partition":
@@ -77,6 +82,13 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
             labels.identities[has_row] = values[:, 0].clip(0)
     preflight.add(_people_in_two_partitions(labels))
     return labels
+
+
+def _any_known(what: str, values: np.ndarray) -> bool:
+    """Return whether a table says anything: identities count from 1, partitions from 0, attributes are -1 or +1."""
+    if what == "attributes":
+        return bool(values.any())
+    return bool((values > 0).any() if what == "identities" else (values >= 0).any())
 
 
 def _parse(what: str, name: str, data: bytes) -> LabelFile:

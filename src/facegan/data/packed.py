@@ -71,6 +71,15 @@ class PackedDataset:
             )
         return names
 
+    def verify(self) -> None:
+        """Compare the content with the hash that was taken when it was packed; reads every image once.
+
+        Raises:
+            UserError: images or labels have changed since.
+        """
+        if content_digest(self.images, [self.attributes, self.identities, self.partitions]) != self.content_hash:
+            raise UserError(f"{self.path} has changed since it was packed (its content hash differs); prepare it again")
+
     def held_out(self) -> np.ndarray:
         """Return bool [N]: the person is known and held out from all training."""
         return (self.identities != 0) & (self.identities % HELD_OUT_EVERY == 0)

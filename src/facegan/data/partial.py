@@ -60,8 +60,8 @@ class PartialFolder:
             UserError: somebody else made ``out`` in the meantime.
         """
         for file in self.folder.iterdir():
-            _sync(file)
-        _sync(self.folder)
+            sync(file)
+        sync(self.folder)
         if fcntl is None:
             self._release_lock()  # Windows cannot rename a folder with an open file in it
         try:
@@ -72,7 +72,7 @@ class PartialFolder:
             raise UserError(f"{self.out} was made by somebody else in the meantime and stays as it is") from error
         (self.out / "lock").unlink()
         self._release_lock()
-        _sync(self.out.parent)
+        sync(self.out.parent)
 
     def _take_lock(self) -> None:
         self._lock = (self.folder / "lock").open("w")
@@ -97,7 +97,7 @@ class PartialFolder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     if path.is_dir() and os.name != "posix":
         return  # Windows cannot open a folder, and keeps its names in a journal

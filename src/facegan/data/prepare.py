@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.cores import usable_cores
 from facegan.data.celeba import Crop, frame_box
 from facegan.data.decode import Finding, decode_image, quiet_decoding
 from facegan.data.folder import ImageFile, Reader, UnreadableError, find_source
@@ -77,7 +77,7 @@ def prepare(
     )
     with writer, Reader(listing.source.resolve()) as reader:
         decoder = _Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
-        outcomes = _decode_all(decoder, files, workers or _cores(), progress)
+        outcomes = _decode_all(decoder, files, workers or usable_cores(), progress)
         rows = _kept_rows(outcomes, files, preflight)
         preflight.kept = len(rows)
         if not preflight.kept:
@@ -224,8 +224,3 @@ def _check_space(out: Path, count: int, resolution: int) -> None:
             f"{out} needs {needed / 1e9:.2f} GB for {count:,} images at {resolution} px and {place} has "
             f"{free / 1e9:.2f} GB free: make room, or give another place or a smaller --resolution or --limit"
         )
-
-
-def _cores() -> int:
-    """The cores this process may use, which in a container or a batch job are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

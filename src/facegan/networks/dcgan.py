@@ -28,6 +28,11 @@ def _doublings(resolution: int) -> int:
     return doublings
 
 
+def _check_width(width: int) -> None:
+    if not 1 <= width <= 1024:
+        raise UserError(f"dcgan takes a width from 1 to 1024 channels, such as 64: not {width}")
+
+
 def _norm(features: int) -> BatchNorm:
     return BatchNorm(features, momentum=0.9, epsilon=1e-5, initializer=_STD)
 
@@ -38,6 +43,7 @@ class DcganGenerator(nn.Module):
     def __init__(self, resolution: int = 64, latent_size: int = 100, width: int = 64) -> None:
         super().__init__()
         doublings = _doublings(resolution)
+        _check_width(width)
         self.latent_size, self.resolution = latent_size, resolution
         channels = width << (doublings - 1)
         blocks: list[nn.Module] = [
@@ -65,6 +71,7 @@ class DcganDiscriminator(nn.Module):
     def __init__(self, resolution: int = 64, width: int = 64) -> None:
         super().__init__()
         doublings = _doublings(resolution)
+        _check_width(width)
         self.resolution = resolution
         blocks: list[nn.Module] = [
             Conv(3, width, 4, stride=2, padding=1, bias=False, initializer=_STD), LeakyReLU(0.2),

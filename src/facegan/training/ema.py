@@ -33,7 +33,7 @@ def calibrate(average: nn.Module, latents: Sequence[Tensor]) -> None:
     """Give the average's batch normalisation the statistics of its own activations, over batches of latents [N, Z].
 
     Averaging the statistics with the weights would not do: activations of averaged weights vary less than the
-    average of their variances says, and the faces come out grey (Izmailov et al. 2018, section 3.2).
+    average of their variances says, and the faces come out grey (Izmailov et al. 2018 calibrate for the same reason).
     """
     norms = [module for module in average.modules() if isinstance(module, BatchNorm)]
     if not norms:

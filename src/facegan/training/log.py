@@ -89,7 +89,7 @@ def _cut_back(path: Path, nimg: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["nimg"] > nimg:
                 break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,6 +13,7 @@ import torch
 
 import facegan
 from facegan.config import RecipeConfig, RunConfig, differences, from_dict, to_dict
+from facegan.cores import usable_cores
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS, describe_machine, fastest_precision
@@ -62,7 +62,10 @@ def train(
     watcher = watcher or Nobody()
     folder = RunFolder(run)
     schedule = schedule or Schedule(images=2_000_000)
-    view = DataView([PackedDataset.open(path) for path in data])
+    datasets = [PackedDataset.open(path) for path in data]
+    for dataset in datasets:
+        dataset.verify()
+    view = DataView(datasets)
     if view.resolution != recipe.resolution:
         raise UserError(
             f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
@@ -72,7 +75,7 @@ def train(
         raise UserError(f"--precision {precision}: choose auto, float32 or bfloat16")
     if run.exists() and not folder.exists() and _is_strange(run):
         raise UserError(f"{run} exists and is no run; choose a new folder for --run, facegan does not write into it")
-    if folder.exists():
+    if folder.list_snapshots():
         _refuse_other_settings(folder, config, precision, threads)
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
@@ -115,12 +118,12 @@ def _settle(
     folder: RunFolder, config: RunConfig, precision: str, threads: int | None, data: Sequence[Path], engine: Engine
 ) -> dict[str, Any]:
     """Return the run's own choices: those in ``run.json``, or new ones, measured here and written there."""
-    if folder.exists():
+    if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
         return folder.read()["choices"]
     seconds: dict[str, float] = {}
     if precision == "auto":
         precision, seconds = fastest_precision(engine.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     local_processes = engine.world_size if engine.device.type == "cpu" else 1
     choices = {"precision": precision, "threads": threads or max(1, cores // local_processes)}
     folder.create(
