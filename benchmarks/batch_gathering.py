@@ -15,7 +15,8 @@ import numpy as np
 from facegan import recipes
 from facegan.config import RunConfig
 from facegan.data.packed import DataView, PackedDataset
-from facegan.machine import describe_machine, fastest_precision
+from facegan.machine import describe_machine
+from facegan.training.choices import measure_choices
 from facegan.training.engine import Engine
 from facegan.training.loop import BatchSource
 from facegan.training.state import new_state
@@ -32,9 +33,9 @@ def main() -> None:
     arguments = parser.parse_args()
     view = DataView([PackedDataset.open(path) for path in arguments.data])
     engine = Engine()
-    precision, _ = fastest_precision(engine.device)
     config = RunConfig(recipe=recipes.recipe(arguments.recipe, view.resolution), batch=arguments.batch)
-    state = new_state(config, precision, engine)
+    choices, _ = measure_choices(config, "auto", None, "auto", engine)
+    state = new_state(config, choices, engine)
     source = BatchSource(view, config, engine, state.discriminator.dtype)
     gathering, stepping = [], []
     for round_number in range(arguments.rounds + 2):
@@ -52,7 +53,9 @@ def main() -> None:
             stepping.append(ended - began)
     gather, step_seconds = statistics.median(gathering), statistics.median(stepping)
     print(describe_machine())
-    print(f"{arguments.recipe} at {view.resolution} px, batch {arguments.batch}, {precision}, {len(view):,} faces")
+    print(
+        f"{arguments.recipe} at {view.resolution} px, batch {arguments.batch}, {choices.precision}, {len(view):,} faces"
+    )
     print(f"gather {gather * 1e3:.2f} ms, whole step {step_seconds * 1e3:.1f} ms, share {gather / step_seconds:.2%}")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from facegan.cores import usable_cores
 
@@ -33,28 +32,19 @@ def _processor_name() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def fastest_precision(device: torch.device) -> tuple[str, dict[str, float]]:
-    """Return "float32" or "bfloat16", whichever runs a typical convolution, forward and backward, faster here.
-
-    Also returns the seconds of each. bfloat16 must win by a quarter, because casts around it cost something too.
-    """
-    seconds = {name: _convolution_seconds(dtype, device) for name, dtype in PRECISIONS.items()}
-    return ("bfloat16" if seconds["bfloat16"] * 1.25 < seconds["float32"] else "float32"), seconds
-
-
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
-def _convolution_seconds(dtype: torch.dtype, device: torch.device) -> float:
-    x = torch.ones(16, 64, 32, 32, dtype=dtype, device=device).to(memory_format=torch.channels_last).requires_grad_()
-    weight = (
-        torch.ones(128, 64, 5, 5, dtype=dtype, device=device).to(memory_format=torch.channels_last).requires_grad_()
-    )
-    best = float("inf")
-    for _ in range(4):
-        started = time.perf_counter()
-        F.conv2d(x, weight, stride=2, padding=2).sum().backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - started)
-    return best
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep large freed blocks for the next step, instead of giving them back to the system.
+
+    Fresh memory costs a page fault for every 4 KiB, and a training step frees and takes gigabytes. Returns whether it
+    could be done: glibc only, elsewhere nothing happens.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    largest = 2**31 - 1
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, largest) and libc.mallopt(_M_TRIM_THRESHOLD, largest))

@@ -26,6 +26,8 @@ _WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
 _CHUNK_BLOCKS = 1 << 15
 """Blocks computed at a time: 256 KiB for each intermediate, which stays in the second-level cache."""
+_TORCH_CHUNK_BLOCKS = 1 << 16
+"""The same for torch, which gives no second thread less than 32,768 values."""
 
 
 def stream_key(seed: int, stream: str) -> tuple[int, int]:
@@ -112,14 +114,36 @@ def random_bytes(seed: int, stream: str, index_N: torch.Tensor, count: int) -> t
 
     key = stream_key(seed, stream)
     blocks = -(-count // 16)
-    words_NB4 = torch.empty((len(index_N), blocks, 4), dtype=torch.int32, device=index_N.device)
-    index_N1 = index_N[:, None]
-    low_N1, high_N1 = index_N1 & _LOW_32, index_N1 >> 32
+    pairs_NB2 = torch.empty((len(index_N), blocks, 2), dtype=torch.int64, device=index_N.device)
+    rows = max(1, _TORCH_CHUNK_BLOCKS // max(1, blocks)) if index_N.device.type == "cpu" else len(index_N)
     block_1B = torch.arange(blocks, dtype=torch.int64, device=index_N.device)[None]
-    rows = max(1, _CHUNK_BLOCKS // max(1, blocks)) if index_N.device.type == "cpu" else len(index_N)
-    for row in range(0, len(index_N), max(1, rows)):
-        part = slice(row, row + rows)
-        words = philox4x32((low_N1[part], high_N1[part], block_1B, torch.zeros_like(block_1B)), key)
-        for place, word in enumerate(words):
-            words_NB4[part, :, place] = word  # the lower 32 bits: conversion to int32 wraps
-    return words_NB4.view(torch.uint8).reshape(len(index_N), -1)[:, :count]
+    room = torch.empty((6, min(rows, len(index_N)), blocks), dtype=torch.int64, device=index_N.device)
+    for row in range(0, len(index_N), rows):
+        index_N1 = index_N[row : row + rows, None]
+        c0, c1, c2, c3, product_0, product_1 = room[:, : len(index_N1)].unbind()
+        c0.copy_(index_N1 & _LOW_32), c1.copy_(index_N1 >> 32), c2.copy_(block_1B), c3.zero_()
+        _philox_in_place(c0, c1, c2, c3, product_0, product_1, key)
+        pairs_NB2[row : row + rows, :, 0] = c1.bitwise_left_shift_(32).bitwise_or_(c0)
+        pairs_NB2[row : row + rows, :, 1] = c3.bitwise_left_shift_(32).bitwise_or_(c2)
+    return pairs_NB2.view(torch.uint8).reshape(len(index_N), -1)[:, :count]
+
+
+def _philox_in_place(
+    c0: torch.Tensor,
+    c1: torch.Tensor,
+    c2: torch.Tensor,
+    c3: torch.Tensor,
+    product_0: torch.Tensor,
+    product_1: torch.Tensor,
+    key: tuple[int, int],
+) -> None:
+    """Turn a counter into its output words, as ``philox4x32`` does, without any new memory."""
+    import torch
+
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        torch.mul(c0, _MULTIPLIER_0, out=product_0), torch.mul(c2, _MULTIPLIER_1, out=product_1)
+        torch.bitwise_right_shift(product_1, 32, out=c0).bitwise_and_(_LOW_32).bitwise_xor_(c1).bitwise_xor_(k0)
+        torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(_LOW_32).bitwise_xor_(c3).bitwise_xor_(k1)
+        torch.bitwise_and(product_1, _LOW_32, out=c1), torch.bitwise_and(product_0, _LOW_32, out=c3)
+        k0, k1 = (k0 + _WEYL_0) & _LOW_32, (k1 + _WEYL_1) & _LOW_32

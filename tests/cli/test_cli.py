@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 SMALL = ["--set", "generator.width=8", "--set", "discriminator.width=8", "--precision", "float32", "--threads", "1"]
+SMALL += ["--forms", "direct"]
 
 
 def facegan(*arguments, cwd=None, **options):

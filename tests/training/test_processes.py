@@ -25,7 +25,7 @@ data, run, name = sys.argv[1:]
 sgd = OptimizerConfig(name="sgd", learning_rate=0.01)
 recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd)
 train([Path(data)], Path(run), recipe, batch=8, schedule=Schedule(images=24), precision="float32", threads=1,
-      accelerator="cpu", devices=2)
+      forms="direct", accelerator="cpu", devices=2)
 """
 
 
@@ -34,8 +34,9 @@ def test_two_processes_equal_one(tmp_path, packed16, name):
     sgd = OptimizerConfig(name="sgd", learning_rate=0.01)  # Adam would make a whole step of a gradient near 0
     recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd)
     one = train(
-        [packed16], tmp_path / "one", recipe, batch=8, schedule=Schedule(images=24), precision="float32", threads=1
-    )
+        [packed16], tmp_path / "one", recipe, batch=8, schedule=Schedule(images=24),
+        precision="float32", threads=1, forms="direct",
+    )  # fmt: skip
     script = tmp_path / "train_in_two.py"
     script.write_text(SCRIPT)
     environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}

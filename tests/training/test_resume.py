@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -23,7 +24,7 @@ def digests(snapshot):
 
 
 def run(data, folder, recipe, images, **options):
-    options = {"precision": "float32", "threads": 1} | options
+    options = {"precision": "float32", "threads": 1, "forms": "direct"} | options
     schedule = Schedule(images=images, log_every=BATCH, sample_every=24, snapshot_every=24)
     return train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)
 
@@ -105,3 +106,24 @@ def test_only_the_newest_snapshots_are_kept(tmp_path, packed16):
     run(packed16, tmp_path / "run", small_recipe("dcgan"), 144)
     names = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
     assert names == ["nimg-000000096", "nimg-000000120", "nimg-000000144"]
+
+
+def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16):
+    recipe = small_recipe("classic-dcgan")
+    run(packed16, tmp_path / "first", recipe, 8, forms="auto", precision="auto")
+    file = tmp_path / "first" / "run.json"
+    contents = json.loads(file.read_text())
+    choices = contents["choices"]
+    assert choices["forms"] == "auto" and choices["images_per_s"] > 0
+    assert set(contents["measured_seconds"]) == {"float32", "bfloat16"}
+    for side in ("generator", "discriminator"):
+        assert set(choices[side]) == set(contents["measured_seconds"]["float32"][side])
+        choices[side] = dict.fromkeys(choices[side], "tiles-2")
+    file.write_text(json.dumps(contents | {"choices": choices | {"precision": "float32"}}))
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    straight = run(packed16, tmp_path / "first", recipe, 40, forms="auto", precision="auto")
+    for images in (16, 40):
+        stopped = run(packed16, tmp_path / "second", recipe, images, forms="auto", precision="auto")
+    assert digests(straight.snapshot) == digests(stopped.snapshot)
+    with pytest.raises(UserError, match="forms: the run has auto, asked for plain"):
+        run(packed16, tmp_path / "first", recipe, 48, forms="plain", precision="auto")

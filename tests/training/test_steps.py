@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from facegan.config import RunConfig
 from facegan.training.engine import Engine
-from facegan.training.state import new_state
+from facegan.training.state import Choices, new_state
 from facegan.training.steps import StepInput, discriminator_step, generator_step, make_fakes
 from tests.conftest import small_recipe
 
@@ -17,7 +17,9 @@ BATCH = 6
 
 
 def play(recipe, precision="float32"):
-    state = new_state(RunConfig(recipe=recipe, batch=BATCH), precision, Engine(accelerator="cpu"))
+    state = new_state(
+        RunConfig(recipe=recipe, batch=BATCH), Choices(precision=precision, threads=1), Engine(accelerator="cpu")
+    )
     real_NCHW = torch.linspace(-1, 1, BATCH * 3 * 16 * 16).sin().view(BATCH, 3, 16, 16).to(state.generator.dtype)
     return state, real_NCHW, StepInput(recipe=recipe, seed=0, index_N=np.arange(BATCH))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -78,6 +79,7 @@ class TerminalWatcher:
                     + (f", {fields['processes']} processes" if fields["processes"] > 1 else "")
                     + f"; run folder {fields['run']}"
                 )
+                self._say(f"  {_computing(fields)}")
             case "log":
                 self._say(
                     f"{fields['nimg']:>10,} images  D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}  "
@@ -99,6 +101,16 @@ class TerminalWatcher:
         self._bar.update(
             self._task, completed=nimg, total=target, rate=rate, left=left, description=f"{nimg:,} images", visible=True
         )
+
+
+def _computing(choices: dict[str, Any]) -> str:
+    """Return how the run computes, in a sentence."""
+    forms = Counter([*choices["generator"].values(), *choices["discriminator"].values()])
+    counted = ", ".join(f"{number} {form}" for form, number in forms.most_common())
+    asked = "measured here: " if choices["forms"] == "auto" else ""
+    rate = choices["images_per_s"]
+    expected = "" if rate is None else f"; about {rate:.3g} images/s, measured when the run began"
+    return f"layers {asked}{counted or 'direct'}{expected}"
 
 
 def make_watcher(as_json: bool) -> JsonWatcher | TerminalWatcher:

@@ -27,6 +27,12 @@ def train(
         str, typer.Option(help="auto (the faster one, measured when the run starts), float32, bfloat16.")
     ] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of each process; default: all cores.")] = None,
+    forms: Annotated[
+        str,
+        typer.Option(
+            help="auto (the fastest form of each layer, measured when the run starts), direct, plain (as defined)."
+        ),
+    ] = "auto",
     accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[
         int | None, typer.Option(help="Processes, one a GPU; default: all GPUs, or one CPU process.")
@@ -86,6 +92,7 @@ def train(
             schedule=Schedule(minutes=minutes, keep=keep, **counts),
             precision=precision,
             threads=threads,
+            forms=forms,
             accelerator=accelerator,
             devices=devices,
             watcher=watcher,

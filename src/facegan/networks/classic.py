@@ -16,8 +16,8 @@ from facegan.networks.layers import (
     Dropout,
     Flatten,
     LeakyReLU,
-    MaxPool,
     PadRightBottom,
+    PooledTanh,
     ReLU,
     SampleNoise,
     Tanh,
@@ -78,8 +78,8 @@ class ClassicTanhDiscriminator(nn.Module):
         features = ((resolution // 2 - 4) // 2) ** 2 * 128
         self.blocks = nn.ModuleList(
             [
-                Conv(3, 64, 5), Tanh(), MaxPool(),
-                Conv(64, 128, 5, padding="valid"), Tanh(), MaxPool(),
+                Conv(3, 64, 5), PooledTanh(),
+                Conv(64, 128, 5, padding="valid"), PooledTanh(),
                 Flatten(), Dense(features, 1024), Tanh(), Dense(1024, 1),
             ]
         )  # fmt: skip

@@ -18,6 +18,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facegan.networks.convolution import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.randomness import Stream, random_bytes
 
 Shape = tuple[int, ...]
@@ -80,6 +81,7 @@ class Conv(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel, stride=stride, padding=fixed, bias=bias)
         self.same = padding == "same"
         self.initializer = initializer
+        self.form = DIRECT
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
@@ -90,13 +92,12 @@ class Conv(nn.Conv2d):
         return total // 2, total - total // 2
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        if not self.same:
-            return super().forward(x_NCHW)
-        top, bottom = self._same_padding(x_NCHW.shape[2])
-        left, right = self._same_padding(x_NCHW.shape[3])
-        if top == bottom == left == right:
-            return F.conv2d(x_NCHW, self.weight, self.bias, self.stride, top)
-        return F.conv2d(F.pad(x_NCHW, (left, right, top, bottom)), self.weight, self.bias, self.stride)
+        if self.same:
+            top, bottom = self._same_padding(x_NCHW.shape[2])
+            left, right = self._same_padding(x_NCHW.shape[3])
+        else:
+            top = bottom = left = right = int(self.padding[0])
+        return convolve(self.form, x_NCHW, self.weight, self.bias, self.stride[0], (top, bottom, left, right))
 
     def rows(self, shape: Shape) -> list[Row]:
         height, width, _ = shape
@@ -126,16 +127,20 @@ class UpsampleConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, 5, padding=2)
         self.initializer = initializer
         self.register_buffer("taps", torch.tensor(self._PHASE_TAPS, dtype=torch.float32), persistent=False)
+        self.form = DIRECT
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
+        if self.form == PLAIN:
+            return self.plain_forward(x_NCHW)
         samples, channels, height, width = x_NCHW.shape
         phase_weight = torch.einsum("apk,bql,oikl->aboipq", self.taps, self.taps, self.weight.to(self.taps.dtype))
         phase_weight = phase_weight.reshape(4 * self.out_channels, channels, 3, 3).to(self.weight.dtype)
         assert self.bias is not None
-        y = F.conv2d(x_NCHW, phase_weight.contiguous(memory_format=torch.channels_last), self.bias.repeat(4), padding=1)
+        phase_weight = phase_weight.contiguous(memory_format=torch.channels_last)
+        y = convolve(self.form, x_NCHW, phase_weight, self.bias.repeat(4), 1, (1, 1, 1, 1))
         phases = y.permute(0, 2, 3, 1).reshape(samples, height, width, 2, 2, self.out_channels)
         y_NHWC = phases.permute(0, 1, 3, 2, 4, 5).reshape(samples, 2 * height, 2 * width, self.out_channels)
         return y_NHWC.permute(0, 3, 1, 2)
@@ -159,9 +164,13 @@ class TransposedConv(nn.ConvTranspose2d):
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, padding: int, initializer: float) -> None:
         super().__init__(in_channels, out_channels, 4, stride=stride, padding=padding, bias=False)
         self.initializer = initializer
+        self.form = DIRECT
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:  # type: ignore[override]
+        return convolve_transposed(self.form, x_NCHW, self.weight, self.stride[0], int(self.padding[0]))
 
     def rows(self, shape: Shape) -> list[Row]:
         size = (shape[0] - 1) * self.stride[0] - 2 * int(self.padding[0]) + 4
@@ -202,12 +211,18 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(features))
         self.momentum, self.epsilon, self.initializer = momentum, epsilon, initializer
         self.update_statistics = True
+        self.parts = 1
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.epsilon
             )
+        if self.parts > 1:
+            return torch.cat([self._normalise(part) for part in x.chunk(self.parts)])
+        return self._normalise(x)
+
+    def _normalise(self, x: Tensor) -> Tensor:
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             y, mean, variance = self._normalise_across_processes(x)
         else:
@@ -277,14 +292,22 @@ class LeakyReLU(nn.LeakyReLU):
         return [Row("LeakyReLU", shape)]
 
 
-class MaxPool(nn.MaxPool2d):
-    """2x2 maximum with stride 2; an odd last row or column is dropped, as in Keras."""
+class PooledTanh(nn.Module):
+    """tanh, then the 2x2 maximum with stride 2; an odd last row or column is dropped, as in Keras.
+
+    tanh is monotone, so that the maximum may come first, which leaves a quarter of the values to take tanh of.
+    """
 
     def __init__(self) -> None:
-        super().__init__(2)
+        super().__init__()
+        self.form = DIRECT
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return F.max_pool2d(x_NCHW.tanh(), 2) if self.form == PLAIN else F.max_pool2d(x_NCHW, 2).tanh()
 
     def rows(self, shape: Shape) -> list[Row]:
-        return [Row("MaxPooling2D", (shape[0] // 2, shape[1] // 2, shape[2]))]
+        pooled = (shape[0] // 2, shape[1] // 2, shape[2])
+        return [Row("Activation", shape), Row("MaxPooling2D", pooled)]
 
 
 class PadRightBottom(nn.Module):
@@ -332,6 +355,19 @@ def statistics_frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.update_statistics = True
+
+
+@contextmanager
+def statistics_apart(network: nn.Module, parts: int) -> Iterator[None]:
+    """Inside, batch normalisation in training mode takes a batch in so many equal parts, each with its statistics."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.parts = parts
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.parts = 1
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from facegan.config import RecipeConfig
 from facegan.losses import binary_cross_entropy
-from facegan.networks.layers import SampleNoise, statistics_frozen
+from facegan.networks.layers import SampleNoise, statistics_apart, statistics_frozen
 from facegan.sampling.latents import draw_latents
 from facegan.training.engine import Player
 
@@ -33,7 +33,7 @@ class StepInput:
         return torch.from_numpy(latent_NZ).to(device)
 
     def noise(self, passed: str, device: torch.device) -> SampleNoise:
-        """Return the source of dropout masks for the pass of "real", "fake" or "G" images through D."""
+        """Return the source of dropout masks for the pass of "G" images through D."""
         return SampleNoise(self.seed, f"train/{passed}", torch.from_numpy(self.index_N).to(device))
 
 
@@ -58,10 +58,10 @@ def make_fakes(generator: Player, step: StepInput) -> Tensor:
     return fake_NCHW
 
 
-def joint_logits(
+def logits_of_both(
     discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput, passed: str
 ) -> tuple[Tensor, Tensor]:
-    """Return D's logits [N] of real and of fake images that pass through it in one batch of 2N."""
+    """Return D's logits [N] of real and of fake images, which pass through it together, 2N at a time."""
     # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
     index_2N = np.concatenate([2 * step.index_N, 2 * step.index_N + 1])
     noise = SampleNoise(step.seed, f"train/{passed}", torch.from_numpy(index_2N).to(real_NCHW.device))
@@ -74,20 +74,16 @@ def discriminator_step(
 ) -> dict[str, Tensor]:
     """Teach D that real images are 1 and G's are 0; return the log's tensors.
 
-    "joint": both in one batch of 2N, loss = mean over 2N. "separate": a pass for each, loss = sum of the two means.
+    "joint": both in one batch of 2N, loss = mean over 2N. "separate": each has its own batch statistics,
+    loss = sum of the two means.
     """
     fake_NCHW = make_fakes(generator, step)
-    D = discriminator.working
-    if step.recipe.discriminator_batch == "joint":
-        real_logit_N, fake_logit_N = joint_logits(D, real_NCHW, fake_NCHW, step, "joint")
-        weight = 0.5
-    else:
-        real_logit_N = D(real_NCHW, step.noise("real", real_NCHW.device))
-        fake_logit_N = D(fake_NCHW, step.noise("fake", real_NCHW.device))
-        weight = 1.0
+    D, joint = discriminator.working, step.recipe.discriminator_batch == "joint"
+    with statistics_apart(D, 1 if joint else 2):
+        real_logit_N, fake_logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "joint")
     real_loss = binary_cross_entropy(real_logit_N, step.recipe.real_label).mean()
     fake_loss = binary_cross_entropy(fake_logit_N, 0.0).mean()
-    loss = weight * (real_loss + fake_loss)
+    loss = (real_loss + fake_loss) * (0.5 if joint else 1.0)
     norm = discriminator.update(loss)
     return {
         "D_loss": loss.detach(),
@@ -103,7 +99,7 @@ def generator_step(generator: Player, discriminator: Player, real_NCHW: Tensor, 
     with untouched(D):
         fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype))
         if step.recipe.generator_batch == "joint":
-            _, logit_N = joint_logits(D, real_NCHW, fake_NCHW, step, "G-joint")
+            _, logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "G-joint")
         else:
             logit_N = D(fake_NCHW, step.noise("G", real_NCHW.device))
         loss = binary_cross_entropy(logit_N, 1.0).mean()

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import facegan
 from facegan.config import RecipeConfig, RunConfig, differences, from_dict, to_dict
-from facegan.cores import usable_cores
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.machine import PRECISIONS, describe_machine, fastest_precision
+from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.run import RunFolder
+from facegan.training.choices import FORMS, measure_choices
 from facegan.training.engine import Engine
 from facegan.training.log import Nobody, Watcher
 from facegan.training.loop import Schedule, train_loop
-from facegan.training.state import TrainingState, load_state, new_state
+from facegan.training.state import Choices, TrainingState, load_state, new_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +46,7 @@ def train(
     schedule: Schedule | None = None,
     precision: str = "auto",
     threads: int | None = None,
+    forms: str = "auto",
     accelerator: str = "auto",
     devices: int | None = None,
     watcher: Watcher | None = None,
@@ -54,7 +54,8 @@ def train(
     """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
 
     ``recipe`` must be of the data's resolution; held-out people are left out. ``precision`` ("float32", "bfloat16" or
-    "auto": the faster one here) and ``threads`` are settled when a run starts and stay its own.
+    "auto": the faster one here), ``threads`` and ``forms`` ("auto": the fastest form of each layer here; "direct": the
+    library's convolutions; "plain": every layer as it is defined) are settled when a run starts and stay its own.
 
     Raises:
         UserError: the data cannot be used, or the run was begun with other settings (all that differ are named).
@@ -73,20 +74,24 @@ def train(
     config = RunConfig(recipe=recipe, batch=batch, seed=seed, data=view.content_hash)
     if precision not in ("auto", *PRECISIONS):
         raise UserError(f"--precision {precision}: choose auto, float32 or bfloat16")
+    if forms not in FORMS:
+        raise UserError(f"--forms {forms}: choose {', '.join(FORMS)}")
     if run.exists() and not folder.exists() and _is_strange(run):
         raise UserError(f"{run} exists and is no run; choose a new folder for --run, facegan does not write into it")
     if folder.list_snapshots():
-        _refuse_other_settings(folder, config, precision, threads)
+        _refuse_other_settings(folder, config, precision, threads, forms)
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
     if not engine.is_main:
         watcher = Nobody()
     with folder.locked() if engine.is_main else nullcontext():
-        settled = _settle(folder, config, precision, threads, data, engine) if engine.is_main else {}
-        choices: dict[str, Any] = engine.fabric.broadcast(settled)
-        torch.set_num_threads(choices["threads"])
-        state = _begin(folder, config, choices["precision"], engine)
+        keep_freed_memory()
+        settled = _settle(folder, config, precision, threads, forms, data, engine) if engine.is_main else None
+        choices = engine.fabric.broadcast(settled)
+        assert isinstance(choices, Choices)
+        torch.set_num_threads(choices.threads)
+        state = _begin(folder, config, choices, engine)
         watcher.event(
             "start",
             run=str(run),
@@ -96,7 +101,7 @@ def train(
             faces=len(view),
             device=str(engine.device),
             processes=engine.world_size,
-            **choices,
+            **choices.to_dict(),
         )
         signal = train_loop(state, config, view, schedule, engine, folder, watcher)
     result = TrainResult(
@@ -115,22 +120,23 @@ def _is_strange(path: Path) -> bool:
 
 
 def _settle(
-    folder: RunFolder, config: RunConfig, precision: str, threads: int | None, data: Sequence[Path], engine: Engine
-) -> dict[str, Any]:
+    folder: RunFolder,
+    config: RunConfig,
+    precision: str,
+    threads: int | None,
+    forms: str,
+    data: Sequence[Path],
+    engine: Engine,
+) -> Choices:
     """Return the run's own choices: those in ``run.json``, or new ones, measured here and written there."""
     if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
-        return folder.read()["choices"]
-    seconds: dict[str, float] = {}
-    if precision == "auto":
-        precision, seconds = fastest_precision(engine.device)
-    cores = usable_cores()
-    local_processes = engine.world_size if engine.device.type == "cpu" else 1
-    choices = {"precision": precision, "threads": threads or max(1, cores // local_processes)}
+        return Choices.from_dict(folder.read()["choices"], str(folder.path / "run.json"))
+    choices, seconds = measure_choices(config, precision, threads, forms, engine)
     folder.create(
         {
             "config": to_dict(config),
-            "choices": choices,
-            "convolution_seconds": seconds,
+            "choices": choices.to_dict(),
+            "measured_seconds": seconds,
             "machine": describe_machine(),
             "processes": engine.world_size,
             "data": [str(path.absolute()) for path in data],
@@ -141,18 +147,24 @@ def _settle(
     return choices
 
 
-def _refuse_other_settings(folder: RunFolder, config: RunConfig, precision: str, threads: int | None) -> None:
+def _refuse_other_settings(
+    folder: RunFolder, config: RunConfig, precision: str, threads: int | None, forms: str
+) -> None:
     contents = folder.read()
     file = str(folder.path / "run.json")
     try:
-        choices = {name: contents["choices"][name] for name in ("precision", "threads")}
+        choices = {"forms": "direct", **contents["choices"]}
         old = from_dict(RunConfig, contents["config"], file)
     except (KeyError, TypeError):
         raise UserError(f"{file} is damaged; restore it from a copy, or train a new run") from None
     changed = differences(old, config)
-    for name, new in (("precision", None if precision == "auto" else precision), ("threads", threads)):
-        if new is not None and new != choices[name]:
-            changed.append((name, choices[name], new))
+    for name, new in (
+        ("precision", None if precision == "auto" else precision),
+        ("threads", threads),
+        ("forms", None if forms == "auto" else forms),
+    ):
+        if new is not None and new != choices.get(name):
+            changed.append((name, choices.get(name), new))
     if changed:
         lines = "\n".join(f"  {name}: the run has {before}, asked for {after}" for name, before, after in changed)
         raise UserError(
@@ -160,12 +172,12 @@ def _refuse_other_settings(folder: RunFolder, config: RunConfig, precision: str,
         )
 
 
-def _begin(folder: RunFolder, config: RunConfig, precision: str, engine: Engine) -> TrainingState:
+def _begin(folder: RunFolder, config: RunConfig, choices: Choices, engine: Engine) -> TrainingState:
     """Return the state of the newest snapshot, or that before the first step."""
     if engine.is_main:
         folder.remove_leftovers()
     engine.barrier()
     snapshots = folder.list_snapshots()
     if not snapshots:
-        return new_state(config, precision, engine)
-    return load_state(snapshots[-1], config, precision, engine)
+        return new_state(config, choices, engine)
+    return load_state(snapshots[-1], config, choices, engine)

@@ -1,0 +1,42 @@
+"""One convolution, several forms of computing it. Which is fastest depends on shape and machine: ``forms`` measures.
+
+Legend: N samples, C input channels, O output channels, H height, W width, k kernel size.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from facegan.networks import winograd
+
+PLAIN = "plain"
+"""As the layer is defined, step by step."""
+DIRECT = "direct"
+"""The library's convolution, of the four phases where the layer upsamples."""
+TILES = ("tiles-2", "tiles-3", "tiles-4")
+"""Winograd's, by tiles of so many outputs in each direction."""
+
+Padding = tuple[int, int, int, int]
+
+
+def tile_of(form: str) -> int:
+    """Return the outputs of a tile in one direction, 0 for a form without tiles."""
+    return int(form.removeprefix("tiles-")) if form in TILES else 0
+
+
+def convolve(form: str, x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: Padding) -> Tensor:
+    """Return ``conv2d`` of x [N, C, H, W] with a square kernel [O, C, k, k]; padding: (top, bottom, left, right)."""
+    if tile := tile_of(form):
+        return winograd.convolve(x_NCHW, weight, bias, stride=stride, padding=padding, tile=tile)
+    top, bottom, left, right = padding
+    if not top == bottom == left == right:
+        return F.conv2d(F.pad(x_NCHW, (left, right, top, bottom)), weight, bias, stride)
+    return F.conv2d(x_NCHW, weight, bias, stride, top)
+
+
+def convolve_transposed(form: str, x_NCHW: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """Return ``conv_transpose2d`` of x [N, C, H, W] with a square kernel [C, O, k, k]."""
+    if tile := tile_of(form):
+        return winograd.convolve_transposed(x_NCHW, weight, stride=stride, padding=padding, tile=tile)
+    return F.conv_transpose2d(x_NCHW, weight, stride=stride, padding=padding)

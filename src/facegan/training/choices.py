@@ -1,0 +1,111 @@
+"""What a run settles when it starts, by measuring on this machine: precision, threads, and a form for each layer."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from facegan.config import RunConfig
+from facegan.cores import usable_cores
+from facegan.machine import PRECISIONS
+from facegan.networks import build_discriminator, build_generator
+from facegan.networks.convolution import DIRECT, PLAIN
+from facegan.networks.forms import all_in_form, fastest, measure_forms
+from facegan.training.engine import Engine
+from facegan.training.state import Choices, new_state
+from facegan.training.steps import StepInput, discriminator_step, generator_step
+
+FORMS = ("auto", DIRECT, PLAIN)
+_BATCH = 16
+"""Images on which a layer's forms are measured."""
+_TRIAL_STEPS = 3
+_BFLOAT16_SHARE = 0.8
+"""bfloat16 is chosen where its convolutions need at most this share of float32's time."""
+
+
+def measure_choices(
+    config: RunConfig, precision: str, threads: int | None, forms: str, engine: Engine
+) -> tuple[Choices, dict[str, Any]]:
+    """Return the choices for a new run, and the seconds they rest on.
+
+    ``precision`` ("auto", "float32", "bfloat16"), ``threads`` and ``forms`` ("auto", "direct", "plain") are what was
+    asked for; what is "auto" is measured. Leaves torch's number of threads set.
+    """
+    threads = threads or usable_cores()
+    torch.set_num_threads(threads)
+    recipe = config.recipe
+    networks = {
+        "generator": build_generator(recipe.network, recipe.generator_options, seed=None),
+        "discriminator": build_discriminator(recipe.network, recipe.discriminator_options, seed=None),
+    }
+    examples = {
+        "generator": torch.ones(1, recipe.latent_size),
+        "discriminator": torch.ones(1, 3, recipe.resolution, recipe.resolution),
+    }
+    seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    chosen: dict[str, dict[str, str]] = {}
+    measured = [precision] if precision != "auto" else list(PRECISIONS)
+    if forms == "auto" or precision == "auto":
+        for name in measured:
+            for side, network in networks.items():
+                network.to(device=engine.device, dtype=PRECISIONS[name])
+                _fill(network)
+                example = examples[side].to(device=engine.device, dtype=PRECISIONS[name])
+                seconds.setdefault(name, {})[side] = measure_forms(
+                    network, example, min(_BATCH, config.batch), direct_only=forms != "auto"
+                )
+    if precision == "auto":
+        total = {name: _best_total(of_side) for name, of_side in seconds.items()}
+        precision = "bfloat16" if total["bfloat16"] < _BFLOAT16_SHARE * total["float32"] else "float32"
+    for side, network in networks.items():
+        chosen[side] = fastest(seconds[precision][side]) if forms == "auto" else all_in_form(network, forms)
+    del networks
+    choices = Choices(
+        precision=precision,
+        threads=threads,
+        forms=forms,
+        generator=chosen["generator"],
+        discriminator=chosen["discriminator"],
+    )
+    if engine.world_size == 1:
+        choices = dataclasses.replace(choices, images_per_s=trial_rate(config, choices, engine))
+    return choices, seconds
+
+
+def _best_total(of_side: Mapping[str, Mapping[str, Mapping[str, float]]]) -> float:
+    return sum(min(of_form.values()) for layers in of_side.values() for of_form in layers.values())
+
+
+def _fill(network: nn.Module) -> None:
+    """Give a network that only a clock will look at ordinary numbers, which no seed of the run has a part in."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            values = torch.empty(parameter.shape).normal_(0, 0.02, generator=generator)
+            parameter.copy_(values)
+
+
+def trial_rate(config: RunConfig, choices: Choices, engine: Engine) -> float:
+    """Return the images a second of a few steps with throw-away networks."""
+    state = new_state(config, choices, engine, empty=True)
+    for player in (state.generator, state.discriminator):
+        _fill(player.network)
+        player.refresh()
+    recipe, batch = config.recipe, config.batch
+    real_NCHW = torch.zeros(batch, 3, recipe.resolution, recipe.resolution, device=engine.device)
+    real_NCHW = real_NCHW.to(dtype=state.discriminator.dtype, memory_format=torch.channels_last)
+    step = StepInput(recipe=recipe, seed=config.seed, index_N=np.arange(batch))
+    taken = []
+    for _ in range(_TRIAL_STEPS + 1):
+        started = time.perf_counter()
+        discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+        generator_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"].item()
+        taken.append(time.perf_counter() - started)
+    return round(batch / statistics.median(taken[1:]), 2)
