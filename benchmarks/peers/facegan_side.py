@@ -1,0 +1,90 @@
+"""Our side of a benchmark: the steps of ``facegan train``, or the faces of ``facegan sample``, in a process of its own.
+
+    python facegan_side.py train classic-dcgan 64 --batch 64 --set generator_batch=alone
+    python facegan_side.py sample dcgan 64 --batch 256
+
+Prints what it chose, then reads a number of steps a line from standard input and answers with the seconds they took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from facegan.config import RunConfig, with_settings
+from facegan.machine import keep_freed_memory
+from facegan.networks import build_generator
+from facegan.recipes import recipe
+from facegan.sampling.sample import sample
+from facegan.training.choices import measure_choices
+from facegan.training.ema import update_ema
+from facegan.training.engine import Engine
+from facegan.training.state import new_state
+from facegan.training.steps import StepInput, discriminator_step, generator_step
+
+
+def training(arguments: argparse.Namespace) -> Callable[[int], None]:
+    """Return a function of the number of steps: both players, and the average where the recipe has one."""
+    keep_freed_memory()
+    engine, batch = Engine(accelerator="auto"), arguments.batch
+    settings = with_settings(recipe(arguments.recipe, arguments.resolution), arguments.set)
+    config = RunConfig(recipe=settings, batch=batch)
+    choices, _ = measure_choices(config, arguments.precision, arguments.threads, arguments.forms, engine)
+    print(f"{choices.precision}, {choices.threads} threads, {choices.generator | choices.discriminator}", flush=True)
+    state = new_state(config, choices, engine)
+    real = torch.rand(batch, 3, arguments.resolution, arguments.resolution, device=engine.device) * 2 - 1
+    real = real.to(dtype=state.discriminator.dtype, memory_format=torch.channels_last)
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            step = StepInput(recipe=settings, seed=0, index_N=np.arange(state.nimg, state.nimg + batch))
+            discriminator_step(state.generator, state.discriminator, real, step)
+            metrics = generator_step(state.generator, state.discriminator, real, step)
+            if state.average is not None:
+                update_ema(state.average, state.generator.network, 0.99)
+            state.nimg += batch
+        metrics["G_loss"].item()
+
+    return run
+
+
+def sampling(arguments: argparse.Namespace) -> Callable[[int], None]:
+    """Return a function of the number of times to make a batch of faces, latents and uint8 pixels included."""
+    config = recipe(arguments.recipe, arguments.resolution)
+    G = build_generator(config.network, config.generator_options, seed=0).eval()
+    print("float32", flush=True)
+
+    def run(count: int) -> None:
+        for number in range(count):
+            sample(G, count=arguments.batch, seed=number, distribution=config.latent)
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["train", "sample"])
+    parser.add_argument("recipe")
+    parser.add_argument("resolution", type=int)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--forms", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--set", action="append", default=[])
+    arguments = parser.parse_args()
+    run = (training if arguments.what == "train" else sampling)(arguments)
+    run(2)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        started = time.perf_counter()
+        run(int(line))
+        print(time.perf_counter() - started, flush=True)
+
+
+if __name__ == "__main__":
+    main()
