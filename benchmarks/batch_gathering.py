@@ -20,7 +20,7 @@ from facegan.training.choices import measure_choices
 from facegan.training.engine import Engine
 from facegan.training.loop import BatchSource
 from facegan.training.state import new_state
-from facegan.training.steps import StepInput, discriminator_step, generator_step
+from facegan.training.steps import StepInput, play_step
 
 
 def main() -> None:
@@ -44,8 +44,7 @@ def main() -> None:
         real_NCHW = source.images(index_N)
         gathered = time.perf_counter()
         step = StepInput(recipe=config.recipe, seed=0, index_N=index_N)
-        discriminator_step(state.generator, state.discriminator, real_NCHW, step)
-        metrics = generator_step(state.generator, state.discriminator, real_NCHW, step)
+        metrics = play_step(state.generator, state.discriminator, real_NCHW, step)
         metrics["G_loss"].item()
         ended = time.perf_counter()
         if round_number >= 2:  # the first ones read the disk and set up the kernels

@@ -25,7 +25,7 @@ from facegan.training.choices import measure_choices
 from facegan.training.ema import update_ema
 from facegan.training.engine import Engine
 from facegan.training.state import new_state
-from facegan.training.steps import StepInput, discriminator_step, generator_step
+from facegan.training.steps import StepInput, play_step
 
 
 def training(arguments: argparse.Namespace) -> Callable[[int], None]:
@@ -43,8 +43,7 @@ def training(arguments: argparse.Namespace) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
             step = StepInput(recipe=settings, seed=0, index_N=np.arange(state.nimg, state.nimg + batch))
-            discriminator_step(state.generator, state.discriminator, real, step)
-            metrics = generator_step(state.generator, state.discriminator, real, step)
+            metrics = play_step(state.generator, state.discriminator, real, step)
             if state.average is not None:
                 update_ema(state.average, state.generator.network, 0.99)
             state.nimg += batch

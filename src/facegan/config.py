@@ -69,8 +69,9 @@ class RecipeConfig:
     generator_batch: Literal["alone", "joint"] = "alone"
     """What D sees in G's step. alone: G's images only; joint: real and fake put together, the loss on the fakes, so
     that D's batch normalisation has the statistics it was trained with."""
-    fakes: Literal["training", "inference"] = "training"
-    """How G makes the fakes that D learns from: with the batch's statistics, or, as ``predict`` does, moving ones."""
+    fakes: Literal["training", "inference", "shared"] = "training"
+    """How G makes the fakes that D learns from. training: with the batch's statistics; inference: with moving ones, as
+    ``predict`` does; shared: D learns from the very images of G's own step, so that one pass of G serves both."""
     real_label: float = 1.0
     """D's target for real images; below 1 is one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
     flip: bool = False
@@ -90,7 +91,10 @@ class RecipeConfig:
             self.generator_batch in ("alone", "joint"),
             f"generator_batch={self.generator_batch!r}: choose alone or joint",
         )
-        _require(self.fakes in ("training", "inference"), f"fakes={self.fakes!r}: choose training or inference")
+        _require(
+            self.fakes in ("training", "inference", "shared"),
+            f"fakes={self.fakes!r}: choose training, inference or shared",
+        )
         _require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")
         _require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
 

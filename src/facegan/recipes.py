@@ -54,7 +54,8 @@ def classic_dcgan(resolution: int = 64) -> RecipeConfig:
 def dcgan(resolution: int = 64) -> RecipeConfig:
     """DCGAN (Radford et al. 2016) with transposed convolutions: 100 latents, width 64, Adam 2e-4 with beta1 0.5.
 
-    Unlike the classic pairs, D passes real and fake images in separate batches, each with its own statistics.
+    Unlike the classic pairs, real and fake images have batch statistics of their own in D, and one batch of fakes
+    serves D's step and G's.
     """
     return RecipeConfig(
         name="dcgan",
@@ -63,6 +64,7 @@ def dcgan(resolution: int = 64) -> RecipeConfig:
         generator={"width": 64},
         discriminator={"width": 64},
         discriminator_batch="separate",
+        fakes="shared",
         generator_optimizer=OptimizerConfig(learning_rate=2e-4, beta1=0.5, epsilon=1e-8),
         discriminator_optimizer=OptimizerConfig(learning_rate=2e-4, beta1=0.5, epsilon=1e-8),
         flip=True,

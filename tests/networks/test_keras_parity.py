@@ -23,7 +23,7 @@ from facegan.networks.keras_weights import load_keras_weights
 from facegan.networks.layers import BatchNorm
 from facegan.networks.summary import summarize, totals
 from facegan.training.engine import Engine, Player
-from facegan.training.steps import StepInput, discriminator_step, generator_step
+from facegan.training.steps import StepInput, play_step
 from tests.keras_parity import cases
 
 RECORDING = Path(os.environ.get("FACEGAN_KERAS_PARITY", Path(cases.__file__).parent))
@@ -136,7 +136,7 @@ def test_three_steps_have_the_losses_of_keras(run, recorded, weights):
                 use_keras_epsilon(player, number + 1)
         step = StepInput(recipe=recipe, seed=cases.SEED, index_N=cases.step_index(number))
         real_NCHW = torch.from_numpy(cases.real_images(number)).permute(0, 3, 1, 2)
-        logged = discriminator_step(*players, real_NCHW, step) | generator_step(*players, real_NCHW, step)
+        logged = play_step(*players, real_NCHW, step)
         for name, values in losses.items():
             values.append(logged[name].item())
     for name, values in losses.items():

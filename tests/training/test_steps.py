@@ -24,6 +24,14 @@ def play(recipe, precision="float32"):
     return state, real_NCHW, StepInput(recipe=recipe, seed=0, index_N=np.arange(BATCH))
 
 
+def teach_discriminator(state, real_NCHW, step):
+    return discriminator_step(state.discriminator, real_NCHW, make_fakes(state.generator, step), step)
+
+
+def teach_generator(state, real_NCHW, step):
+    return generator_step(state.generator, state.discriminator, real_NCHW, make_fakes(state.generator, step), step)
+
+
 def copied(player):
     return copy.deepcopy(player.network.state_dict())
 
@@ -35,14 +43,14 @@ def changed(player, before):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan"])
 def test_each_player_moves_alone(name, precision):
-    state, real_NCHW, step = play(small_recipe(name), precision)
+    state, real_NCHW, step = play(small_recipe(name, fakes="training"), precision)
     g_before, d_before = copied(state.generator), copied(state.discriminator)
-    discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+    teach_discriminator(state, real_NCHW, step)
     assert changed(state.generator, g_before) == set()
     d_after = changed(state.discriminator, d_before)
     assert d_after >= {parameter for parameter, _ in state.discriminator.network.named_parameters()}
     d_before = copied(state.discriminator)
-    generator_step(state.generator, state.discriminator, real_NCHW, step)
+    teach_generator(state, real_NCHW, step)
     assert changed(state.discriminator, d_before) == set()  # neither parameters nor moving statistics
     trained = {parameter for parameter, _ in state.generator.network.named_parameters()}
     assert len(changed(state.generator, g_before) & trained) >= len(trained) - 2  # a bias before BN has gradient ~0
@@ -56,16 +64,16 @@ def test_discriminator_loss_is_binary_cross_entropy_of_one_batch():
     D = copy.deepcopy(state.discriminator.network)
     probability = D(torch.cat([real_NCHW, fake_NCHW])).sigmoid()
     target = torch.cat([torch.full((BATCH,), 0.9), torch.zeros(BATCH)])
-    metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+    metrics = teach_discriminator(state, real_NCHW, step)
     torch.testing.assert_close(metrics["D_loss"], F.binary_cross_entropy(probability, target).detach())
 
 
 def test_separate_batches_add_the_two_means():
     state, real_NCHW, step = play(small_recipe("dcgan"))
-    fake_NCHW = make_fakes(state.generator, step)
+    fake_NCHW = make_fakes(state.generator, step).detach()
     D = copy.deepcopy(state.discriminator.network)
     expected = F.softplus(-D(real_NCHW)).mean() + F.softplus(D(fake_NCHW)).mean()
-    metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+    metrics = teach_discriminator(state, real_NCHW, step)
     torch.testing.assert_close(metrics["D_loss"], expected.detach())
 
 
@@ -76,7 +84,7 @@ def test_generator_loss_uses_the_statistics_of_its_batch(batch):
     G, D = copy.deepcopy(state.generator.network), copy.deepcopy(state.discriminator.network)
     fake_NCHW = G(step.latents("G", torch.device("cpu")))
     logit = D(fake_NCHW) if batch == "alone" else D(torch.cat([real_NCHW, fake_NCHW]))[BATCH:]
-    metrics = generator_step(state.generator, state.discriminator, real_NCHW, step)
+    metrics = teach_generator(state, real_NCHW, step)
     torch.testing.assert_close(metrics["G_loss"], F.softplus(-logit).mean().detach())
 
 
@@ -84,8 +92,8 @@ def test_dropout_acts_in_both_steps():
     losses = {}
     for dropout in (0.0, 0.4):
         state, real_NCHW, step = play(small_recipe("classic-dcgan", discriminator={"dropout": dropout}))
-        g = generator_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"]
-        d = discriminator_step(state.generator, state.discriminator, real_NCHW, step)["D_loss"]
+        g = teach_generator(state, real_NCHW, step)["G_loss"]
+        d = teach_discriminator(state, real_NCHW, step)["D_loss"]
         losses[dropout] = (g.item(), d.item())
     assert losses[0.0][0] != losses[0.4][0]
     assert losses[0.0][1] != losses[0.4][1]
@@ -104,12 +112,40 @@ def test_fakes_in_training_and_in_inference_mode():
     assert not torch.allclose(fakes["training"], fakes["inference"])
 
 
+def test_separate_batches_normalise_and_learn_as_two_passes():
+    state, real_NCHW, step = play(small_recipe("dcgan"))
+    D = copy.deepcopy(state.discriminator.network)
+    fake_NCHW = make_fakes(state.generator, step).detach()
+    (F.softplus(-D(real_NCHW)).mean() + F.softplus(D(fake_NCHW)).mean()).backward()
+    discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)
+    for apart, together in zip(D.parameters(), state.discriminator.network.parameters(), strict=True):
+        torch.testing.assert_close(together.grad, apart.grad, rtol=1e-3, atol=1e-5)
+    for (name, apart), together in zip(D.named_buffers(), state.discriminator.network.buffers(), strict=True):
+        torch.testing.assert_close(together, apart, msg=name)
+
+
+def test_shared_fakes_are_those_of_the_generators_own_step():
+    state, real_NCHW, step = play(small_recipe("dcgan", fakes="shared"))
+    G, D = copy.deepcopy(state.generator.network), copy.deepcopy(state.discriminator.network)
+    image_NCHW = G(step.latents("G", torch.device("cpu")))
+    fake_NCHW = make_fakes(state.generator, step)
+    torch.testing.assert_close(fake_NCHW, image_NCHW)
+    metrics = generator_step(state.generator, state.discriminator, real_NCHW, fake_NCHW, step)
+    loss = F.softplus(-D(image_NCHW)).mean()
+    loss.backward()
+    torch.testing.assert_close(metrics["G_loss"], loss.detach())
+    for expected, found in zip(G.parameters(), state.generator.network.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-7)
+    for (name, expected), found in zip(G.named_buffers(), state.generator.network.buffers(), strict=True):
+        torch.testing.assert_close(found, expected, msg=name)  # moved once, by the one pass
+
+
 def test_bfloat16_keeps_a_float32_master_and_steps_alike():
     recipe = small_recipe("classic-dcgan", discriminator={"dropout": 0.0})
     norms = {}
     for precision in ("float32", "bfloat16"):
         state, real_NCHW, step = play(recipe, precision)
-        metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
+        metrics = teach_discriminator(state, real_NCHW, step)
         norms[precision] = metrics["D_gradient_norm"].item()
         assert {tensor.dtype for tensor in state.discriminator.network.state_dict().values()} == {torch.float32}
     assert norms["bfloat16"] == pytest.approx(norms["float32"], rel=0.1)

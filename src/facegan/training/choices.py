@@ -20,7 +20,7 @@ from facegan.networks.convolution import DIRECT, PLAIN
 from facegan.networks.forms import all_in_form, fastest, measure_forms
 from facegan.training.engine import Engine
 from facegan.training.state import Choices, new_state
-from facegan.training.steps import StepInput, discriminator_step, generator_step
+from facegan.training.steps import StepInput, play_step
 
 FORMS = ("auto", DIRECT, PLAIN)
 _BATCH = 16
@@ -105,7 +105,6 @@ def trial_rate(config: RunConfig, choices: Choices, engine: Engine) -> float:
     taken = []
     for _ in range(_TRIAL_STEPS + 1):
         started = time.perf_counter()
-        discriminator_step(state.generator, state.discriminator, real_NCHW, step)
-        generator_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"].item()
+        play_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"].item()
         taken.append(time.perf_counter() - started)
     return round(batch / statistics.median(taken[1:]), 2)

@@ -25,7 +25,7 @@ from facegan.training.engine import Engine
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
 from facegan.training.schedule import grid_name, is_due
 from facegan.training.state import TrainingState, save_state
-from facegan.training.steps import StepInput, discriminator_step, generator_step
+from facegan.training.steps import StepInput, play_step
 
 GRID_COUNT = 64
 CALIBRATION_COUNT = 256
@@ -164,9 +164,7 @@ def train_loop(
             index_N = np.arange(state.nimg, state.nimg + batch)[share]
             step = StepInput(recipe=recipe, seed=config.seed, index_N=index_N)
             real_NCHW = source.images(index_N)
-            d_metrics = discriminator_step(state.generator, state.discriminator, real_NCHW, step)
-            g_metrics = generator_step(state.generator, state.discriminator, real_NCHW, step)
-            window.add(d_metrics | g_metrics)
+            window.add(play_step(state.generator, state.discriminator, real_NCHW, step))
             state.nimg += batch
             if state.average is not None:
                 decay = ema_decay(state.nimg, batch, recipe.ema_halflife)

@@ -48,13 +48,18 @@ def untouched(discriminator: nn.Module) -> Iterator[None]:
         discriminator.requires_grad_(True)
 
 
-@torch.no_grad()
 def make_fakes(generator: Player, step: StepInput) -> Tensor:
-    """Return images [N, 3, R, R] for D to learn from, as the recipe's ``fakes`` says; G's moving statistics stay."""
-    generator.working.train(step.recipe.fakes == "training")
-    with statistics_frozen(generator.working):
-        fake_NCHW = generator.working(step.latents("D", generator.engine.device).to(generator.dtype))
-    generator.working.train()
+    """Return images [N, 3, R, R] for D to learn from, as the recipe's ``fakes`` says.
+
+    "shared": those of G's own step, with gradients, moving G's statistics. Else G is left as it is.
+    """
+    G, device = generator.working, generator.engine.device
+    if step.recipe.fakes == "shared":
+        return G(step.latents("G", device).to(generator.dtype))
+    G.train(step.recipe.fakes == "training")
+    with torch.no_grad(), statistics_frozen(G):
+        fake_NCHW = G(step.latents("D", device).to(generator.dtype))
+    G.train()
     return fake_NCHW
 
 
@@ -70,14 +75,14 @@ def logits_of_both(
 
 
 def discriminator_step(
-    generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput
+    discriminator: Player, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput
 ) -> dict[str, Tensor]:
     """Teach D that real images are 1 and G's are 0; return the log's tensors.
 
     "joint": both in one batch of 2N, loss = mean over 2N. "separate": each has its own batch statistics,
     loss = sum of the two means.
     """
-    fake_NCHW = make_fakes(generator, step)
+    fake_NCHW = fake_NCHW.detach()
     D, joint = discriminator.working, step.recipe.discriminator_batch == "joint"
     with statistics_apart(D, 1 if joint else 2):
         real_logit_N, fake_logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "joint")
@@ -93,11 +98,17 @@ def discriminator_step(
     }
 
 
-def generator_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
-    """Teach G to make images that D calls 1, through D, with D's parameters untouched; return the log's tensors."""
+def generator_step(
+    generator: Player, discriminator: Player, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput
+) -> dict[str, Tensor]:
+    """Teach G to make images that D calls 1, through D, with D's parameters untouched; return the log's tensors.
+
+    ``fake_NCHW`` is what ``make_fakes`` made for D: used if the recipe's ``fakes`` are shared, else G makes its own.
+    """
     D = discriminator.working
     with untouched(D):
-        fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype))
+        if step.recipe.fakes != "shared":
+            fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype))
         if step.recipe.generator_batch == "joint":
             _, logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "G-joint")
         else:
@@ -109,3 +120,10 @@ def generator_step(generator: Player, discriminator: Player, real_NCHW: Tensor, 
         "D_on_G": logit_N.detach().float().sigmoid().mean(),
         "G_gradient_norm": norm,
     }
+
+
+def play_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
+    """Take one step of each player, D first; return the log's tensors."""
+    fake_NCHW = make_fakes(generator, step)
+    d_metrics = discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
+    return d_metrics | generator_step(generator, discriminator, real_NCHW, fake_NCHW, step)
