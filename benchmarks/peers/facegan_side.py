@@ -20,6 +20,7 @@ from facegan.config import RunConfig, with_settings
 from facegan.machine import keep_freed_memory
 from facegan.networks import build_generator
 from facegan.recipes import recipe
+from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import sample
 from facegan.training.choices import measure_choices
 from facegan.training.ema import update_ema
@@ -55,7 +56,8 @@ def training(arguments: argparse.Namespace) -> Callable[[int], None]:
 def sampling(arguments: argparse.Namespace) -> Callable[[int], None]:
     """Return a function of the number of times to make a batch of faces, latents and uint8 pixels included."""
     config = recipe(arguments.recipe, arguments.resolution)
-    G = build_generator(config.network, config.generator_options, seed=0).eval()
+    keep_freed_memory()
+    G = prepare(build_generator(config.network, config.generator_options, seed=0).eval())
     print("float32", flush=True)
 
     def run(count: int) -> None:

@@ -16,6 +16,7 @@ from facegan.errors import UserError
 from facegan.networks import Pair, build_discriminator, build_generator
 from facegan.pixels import to_uint8
 from facegan.run import RunFolder
+from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import sample_batches
 from facegan.snapshot import INFO_FILE, SnapshotInfo, load_into, read_info, read_tensors
 
@@ -32,6 +33,7 @@ class Model:
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
+        self._prepared: nn.Module | None = None
         stem = "ema" if self.recipe.ema_halflife else "generator"
         generator = build_generator(self.recipe.network, self.recipe.generator_options, seed=None)
         load_into(generator, read_tensors(info, stem), str(info.path / f"{stem}.safetensors"))
@@ -77,8 +79,10 @@ class Model:
                 f"the recipe {self.recipe.name} makes faces without regard to attributes, so "
                 f"{', '.join(attributes)} cannot be asked for; leave the attributes out"
             )
+        if self._prepared is None:
+            self._prepared = prepare(self.generator)
         for _, image_NCHW in sample_batches(
-            self.generator,
+            self._prepared,
             count=count,
             seed=seed,
             distribution=self.recipe.latent,

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from facegan.networks.initialization import initialize
 from facegan.networks.layers import (
     BatchNorm,
     Conv,
@@ -14,7 +15,6 @@ from facegan.networks.layers import (
     SampleNoise,
     ToImage,
     UpsampleConv,
-    initialize,
     statistics_frozen,
 )
 

@@ -16,7 +16,7 @@ from facegan.networks.classic import (
     ClassicTanhGenerator,
 )
 from facegan.networks.dcgan import DcganDiscriminator, DcganGenerator
-from facegan.networks.layers import initialize
+from facegan.networks.initialization import initialize
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "classic-tanh": (ClassicTanhGenerator, ClassicTanhDiscriminator),

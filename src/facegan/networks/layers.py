@@ -1,7 +1,7 @@
 """The layers that the networks are made of.
 
-Parameters are left empty by the constructors and filled by ``initialize``, from ``randomness`` alone. Every layer
-can say which layers of Keras it stands for (``rows``), so that a summary reads as Keras prints it.
+Parameters are left empty by the constructors and filled by ``initialization``. Every layer can say which layers of
+Keras it stands for (``rows``), so that a summary reads as Keras prints it.
 
 Legend: N samples, C channels, H height, W width, O and I output and input channels.
 """
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facegan.networks.convolution import DIRECT, PLAIN, convolve, convolve_transposed
-from facegan.randomness import Stream, random_bytes
+from facegan.randomness import random_bytes
 
 Shape = tuple[int, ...]
 
@@ -109,6 +109,21 @@ class Conv(nn.Conv2d):
         return [Row("Conv2D", (rows, columns, self.out_channels), count)]
 
 
+def fold_phases(weight_OC55: Tensor, taps: Tensor) -> Tensor:
+    """Return [4 O, C, 3, 3]: the kernels of the four phases, repeated taps added up in float32."""
+    phases = torch.einsum("apk,bql,oikl->aboipq", taps, taps, weight_OC55.to(taps.dtype))
+    phases = phases.reshape(4 * weight_OC55.shape[0], weight_OC55.shape[1], 3, 3).to(weight_OC55.dtype)
+    return phases.contiguous(memory_format=torch.channels_last)
+
+
+def phases_to_image(y_NCHW: Tensor) -> Tensor:
+    """Put four phases [N, 4 O, H, W] side by side: [N, O, 2 H, 2 W]."""
+    samples, channels, height, width = y_NCHW.shape
+    phases = y_NCHW.permute(0, 2, 3, 1).reshape(samples, height, width, 2, 2, channels // 4)
+    y_NHWC = phases.permute(0, 1, 3, 2, 4, 5).reshape(samples, 2 * height, 2 * width, channels // 4)
+    return y_NHWC.permute(0, 3, 1, 2)
+
+
 class UpsampleConv(nn.Conv2d):
     """Nearest upsampling by 2 and then a 5x5 convolution with ``same`` padding, computed at the low resolution.
 
@@ -135,15 +150,9 @@ class UpsampleConv(nn.Conv2d):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         if self.form == PLAIN:
             return self.plain_forward(x_NCHW)
-        samples, channels, height, width = x_NCHW.shape
-        phase_weight = torch.einsum("apk,bql,oikl->aboipq", self.taps, self.taps, self.weight.to(self.taps.dtype))
-        phase_weight = phase_weight.reshape(4 * self.out_channels, channels, 3, 3).to(self.weight.dtype)
         assert self.bias is not None
-        phase_weight = phase_weight.contiguous(memory_format=torch.channels_last)
-        y = convolve(self.form, x_NCHW, phase_weight, self.bias.repeat(4), 1, (1, 1, 1, 1))
-        phases = y.permute(0, 2, 3, 1).reshape(samples, height, width, 2, 2, self.out_channels)
-        y_NHWC = phases.permute(0, 1, 3, 2, 4, 5).reshape(samples, 2 * height, 2 * width, self.out_channels)
-        return y_NHWC.permute(0, 3, 1, 2)
+        y = convolve(self.form, x_NCHW, fold_phases(self.weight, self.taps), self.bias.repeat(4), 1, (1, 1, 1, 1))
+        return phases_to_image(y)
 
     def plain_forward(self, x_NCHW: Tensor) -> Tensor:
         """The definition that ``forward`` must equal."""
@@ -368,30 +377,3 @@ def statistics_apart(network: nn.Module, parts: int) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.parts = 1
-
-
-@torch.no_grad()
-def initialize(network: nn.Module, seed: int, stream: str) -> None:
-    """Fill every parameter, each from a stream of its own named after it: weights as their layer's initializer says.
-
-    "glorot-uniform" is U(-l, l), l = sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010); a number is the
-    standard deviation of a normal (around 0 for weights, around 1 for a batch normalisation's scale). Biases are 0.
-    """
-    for name, module in network.named_modules():
-        initializer = getattr(module, "initializer", None)
-        for part, parameter in module.named_parameters(recurse=False):
-            draws = Stream(seed, f"init/{stream}/{name}.{part}")
-            one = torch.zeros(1, dtype=torch.int64).numpy()
-            if part == "bias":
-                parameter.zero_()
-            elif initializer == "glorot-uniform":
-                fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(parameter)
-                limit = math.sqrt(6 / (fan_in + fan_out))
-                values = (draws.uniform(one, parameter.numel())[0] * 2 - 1) * limit
-                parameter.copy_(torch.from_numpy(values).view_as(parameter))
-            else:
-                centre = 1.0 if isinstance(module, BatchNorm) else 0.0
-                parameter.fill_(centre)
-                if initializer is not None:
-                    values = draws.normal(one, parameter.numel())[0] * initializer
-                    parameter.add_(torch.from_numpy(values).view_as(parameter))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,14 +12,14 @@ from torch import Tensor, nn
 from facegan.pixels import to_uint8
 from facegan.sampling.latents import draw_latents
 
-INTERNAL_BATCH = 16
+INTERNAL_BATCH = 64
 """Faces made at a time, whatever was asked for, so that a face does not depend on its company."""
 
 
 @torch.inference_mode()
 def generate(generator: nn.Module, latent_NZ: np.ndarray) -> Tensor:
     """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, Z]; the generator must be in inference mode."""
-    device = next(generator.parameters()).device
+    device = next(itertools.chain(generator.parameters(), generator.buffers())).device
     parts = [
         generator(torch.from_numpy(latent_NZ[start : start + INTERNAL_BATCH]).to(device))
         for start in range(0, len(latent_NZ), INTERNAL_BATCH)

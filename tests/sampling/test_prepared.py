@@ -1,0 +1,47 @@
+"""A generator made ready to sample from makes the same faces."""
+
+import pytest
+import torch
+from torch import nn
+
+import facegan
+from facegan.networks.layers import BatchNorm
+from facegan.sampling.prepared import PreparedGenerator, prepare
+
+
+def lived_in(name, resolution):
+    """Return a generator whose moving statistics, scales and shifts are not those it began with."""
+    generator = facegan.build(name, resolution=resolution).generator.eval()
+    chance = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for norm in (module for module in generator.modules() if isinstance(module, BatchNorm)):
+            norm.running_mean.normal_(0, 0.1, generator=chance)
+            norm.running_var.uniform_(0.3, 2, generator=chance)
+            norm.weight.uniform_(0.5, 1.5, generator=chance)
+            norm.bias.normal_(0, 0.2, generator=chance)
+    return generator
+
+
+@pytest.mark.parametrize(("name", "resolution"), [
+    ("classic-tanh", 64), ("classic-tanh", 36), ("classic-dcgan", 64), ("classic-dcgan", 48), ("dcgan", 32),
+])  # fmt: skip
+@pytest.mark.parametrize("count", [1, 20])
+def test_prepared_is_the_same_function(name, resolution, count):
+    generator = lived_in(name, resolution)
+    prepared = prepare(generator)
+    assert isinstance(prepared, PreparedGenerator)
+    assert not any(isinstance(module, BatchNorm) for module in prepared.modules())
+    latent_NZ = torch.empty(count, 100).normal_(generator=torch.Generator().manual_seed(1))
+    expected, found = generator(latent_NZ).detach(), prepared(latent_NZ)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)  # a fortieth of a grey level
+
+
+def test_a_generator_of_other_layers_is_left_as_it_is():
+    class Other(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.Linear(3, 3)])
+
+    other = Other()
+    assert prepare(other) is other
