@@ -114,8 +114,8 @@ class Model:
 
 
 def _check_range(name: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise UserError(f"{name}={value}: choose from {least} to {most}")
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
+        raise UserError(f"{name}={value}: choose a whole number from {least} to {most}")
 
 
 def load(source: str | Path, *, device: str = "cpu") -> Model:

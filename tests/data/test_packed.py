@@ -238,3 +238,5 @@ def test_views_that_make_no_sense(tmp_path):
         DataView([small], held_out=True)
     with pytest.raises(UserError, match="no dataset"):
         DataView([])
+    with pytest.raises(UserError, match="given twice"):
+        DataView([small, PackedDataset.open(tmp_path / "small")])

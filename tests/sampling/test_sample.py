@@ -65,6 +65,7 @@ def test_no_truncation_left_makes_all_faces_alike(run):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"count": 0}, "count=0"),
+    ({"count": 2.5}, "count=2.5"),
     ({"count": 1, "seed": -1}, "seed=-1"),
     ({"count": 1, "truncation": 1.5}, "truncation=1.5"),
     ({"count": 1, "attributes": {"Smiling": 1}}, "without regard to attributes"),

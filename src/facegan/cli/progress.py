@@ -97,6 +97,8 @@ class TerminalWatcher:
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
         if seconds_left is None and target is not None:
             seconds_left = (target - nimg) / max(rate, 1e-9)
+        if seconds_left is not None:
+            target = nimg + round(rate * seconds_left)  # the end may be a time
         left = "?" if seconds_left is None else str(timedelta(seconds=max(0, round(seconds_left))))
         self._bar.update(
             self._task, completed=nimg, total=target, rate=rate, left=left, description=f"{nimg:,} images", visible=True

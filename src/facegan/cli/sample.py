@@ -58,7 +58,9 @@ def sample(
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
 
     from facegan import api
+    from facegan.machine import keep_freed_memory
 
+    keep_freed_memory()
     loaded = api.load(model)
     batches = loaded.batches(number, seed=seed, first=first, attributes=attributes, truncation=truncation, scores=score)
     try:
@@ -70,7 +72,7 @@ def sample(
             _write_folder(batches, number, first, out)
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
-    typer.echo(f"{number:,} faces of seed {seed} in {out}", err=True)
+    typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
 
 
 def _parse_attribute(text: str) -> tuple[str, float]:

@@ -34,6 +34,8 @@ def synth_dataset(
     if not drawn:
         raise UserError("this version has no trained model to make a dataset with: add --drawn for drawn faces")
     number = count_option(count, "--count")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"--seed {seed}: choose a seed from 0 to 2^63 - 1")
     watcher = make_watcher(json)
     with watcher:
         write_drawn_dataset(out, number, seed, workers=workers, progress=progress_reporter(watcher))

@@ -107,4 +107,6 @@ def train(
         )
         raise typer.Exit(128 + result.signal)
     if not json:
-        typer.echo(f"Done at {result.nimg:,} images. Faces: facegan sample {run} --count 64 --out faces.png")
+        whole = result.nimg >= counts["images"]
+        ended = "Done" if whole else f"Time is up ({minutes:g} minutes; the same command goes on)"
+        typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {run} --count 64 --out faces.png")

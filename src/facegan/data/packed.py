@@ -167,6 +167,9 @@ class DataView:
                     f"{datasets[0].path} has {datasets[0].resolution} px and {dataset.path} has {dataset.resolution} "
                     f"px: prepare both at one resolution"
                 )
+        paths = [dataset.path.resolve() for dataset in datasets]
+        if twice := next((path for path in paths if paths.count(path) > 1), None):
+            raise UserError(f"{twice} is given twice: its faces would count double")
         self.datasets = list(datasets)
         self.resolution = datasets[0].resolution
         rows = [

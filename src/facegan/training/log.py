@@ -105,8 +105,9 @@ class Clock:
     """Images per second, smoothed over about the last half minute, and seconds since the process began to train."""
 
     def __init__(self) -> None:
-        self.started = self._last = time.perf_counter()
+        self.started = self._last = self._window_began = time.perf_counter()
         self._seconds = self._images = 0.0
+        self._window_images = 0
 
     @property
     def seconds(self) -> float:
@@ -116,6 +117,13 @@ class Clock:
         """Count one step and return the rate in images/s."""
         now = time.perf_counter()
         elapsed, self._last = now - self._last, now
+        self._window_images += batch
         fade = 0.5 ** (elapsed / 15)
         self._seconds, self._images = self._seconds * fade + elapsed, self._images * fade + batch
         return self._images / self._seconds
+
+    def window_rate(self) -> float:
+        """Return the images/s of all steps since the last call, or since the start."""
+        rate = self._window_images / max(1e-9, self._last - self._window_began)
+        self._window_began, self._window_images = self._last, 0
+        return rate

@@ -128,7 +128,7 @@ def train_loop(
     recipe, batch = config.recipe, config.batch
     share = slice(engine.rank * batch // engine.world_size, (engine.rank + 1) * batch // engine.world_size)
     source = BatchSource(view, config, engine, state.discriminator.dtype)
-    window, clock, stop = MetricWindow(), Clock(), StopRequest()
+    window, stop = MetricWindow(), StopRequest()
     log = RunLog(folder, state.nimg) if engine.is_main else None
 
     def show_grid() -> None:
@@ -140,8 +140,8 @@ def train_loop(
         log.picture(state.nimg, picture)
         watcher.event("grid", nimg=state.nimg, path=str(folder.samples / name))
 
-    def write_log(rate: float) -> None:
-        values = {**window.means(engine.world_size, engine.sum), "images_per_s": rate}
+    def write_log() -> None:
+        values = {**window.means(engine.world_size, engine.sum), "images_per_s": clock.window_rate()}
         if log is not None:
             log.scalars(state.nimg, values)
             watcher.event("log", nimg=state.nimg, seconds=round(clock.seconds, 1), **values)
@@ -158,7 +158,7 @@ def train_loop(
         show_grid()
         snapshot()
     drawn = logged = saved = state.nimg
-    rate = 0.0
+    clock = Clock()
     with stop.listening():
         while not _is_over(state.nimg, schedule, clock, stop, engine):
             index_N = np.arange(state.nimg, state.nimg + batch)[share]
@@ -172,7 +172,7 @@ def train_loop(
             rate = clock.step(batch)
             watcher.progress(state.nimg, schedule.images, rate, schedule.seconds_left(state.nimg, rate, clock.seconds))
             if is_due(state.nimg, batch, schedule.log_every):
-                write_log(rate)
+                write_log()
                 logged = state.nimg
             if is_due(state.nimg, batch, schedule.sample_every):
                 show_grid()
@@ -182,7 +182,7 @@ def train_loop(
                 saved = state.nimg
         # Whatever ended the loop, the run ends with a line, a grid and a snapshot of its last step.
         if logged != state.nimg:
-            write_log(rate)
+            write_log()
         if drawn != state.nimg:
             show_grid()
         if saved != state.nimg:
