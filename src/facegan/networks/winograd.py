@@ -97,8 +97,11 @@ class Tiling:
         channels, n, s = x_NHWC.shape[3], self.points, self.stride
         padded = x_NHWC
         if (height, width) != (self.height, self.width) or self.top or self.left:
-            padded = x_NHWC.new_zeros(self.batch, height, width, channels)
+            padded = x_NHWC.new_empty(self.batch, height, width, channels)
             inside = self._inside(padded)
+            bottom, right = self.top + inside.shape[1], self.left + inside.shape[2]
+            for border in (padded[:, : self.top], padded[:, bottom:], padded[:, :, : self.left], padded[:, :, right:]):
+                border.zero_()
             inside.copy_(x_NHWC[:, : inside.shape[1], : inside.shape[2]])
         phases = padded.reshape(self.batch, height // s, s, width // s, s, channels)
         tiles = phases.unfold(1, n, self.tile).unfold(3, n, self.tile)  # N, rows, s, columns, s, C, n, n

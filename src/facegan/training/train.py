@@ -138,6 +138,7 @@ def _settle(
             "choices": choices.to_dict(),
             "measured_seconds": seconds,
             "machine": describe_machine(),
+            "allocator": "glibc, keeps freed memory" if keep_freed_memory() else "as it comes",
             "processes": engine.world_size,
             "data": [str(path.absolute()) for path in data],
             "facegan": facegan.__version__,
