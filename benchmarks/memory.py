@@ -22,7 +22,7 @@ from facegan.config import RecipeConfig, with_settings
 from facegan.data.writer import PackedWriter
 from facegan.machine import describe_machine
 from facegan.recipes import recipe
-from facegan.training.loop import Schedule
+from facegan.training.schedule import Schedule
 from facegan.training.train import train
 
 

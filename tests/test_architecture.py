@@ -6,7 +6,7 @@ from pathlib import Path
 import facegan
 
 ORDER = [
-    {"errors", "cores"},
+    {"errors", "cores", "untrusted"},
     {"randomness", "pixels", "attributes", "config"},
     {"data", "networks", "losses", "recipes", "machine"},
     {"sampling"},

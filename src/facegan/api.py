@@ -15,10 +15,10 @@ from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.networks import Pair, build_discriminator, build_generator
 from facegan.pixels import to_uint8
-from facegan.run import RunFolder
+from facegan.run import find_snapshot
 from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import sample_batches
-from facegan.snapshot import INFO_FILE, SnapshotInfo, load_into, read_info, read_tensors
+from facegan.snapshot import INFO_FILE, SnapshotInfo, load_network
 
 
 class Model:
@@ -35,17 +35,21 @@ class Model:
         self._discriminator: nn.Module | None = None
         self._prepared: nn.Module | None = None
         stem = "ema" if self.recipe.ema_halflife else "generator"
-        generator = build_generator(self.recipe.network, self.recipe.generator_options, seed=None)
-        load_into(generator, read_tensors(info, stem), str(info.path / f"{stem}.safetensors"))
+        recipe = self.recipe
+        generator = load_network(
+            info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
+        )
         self.generator = generator.to(self._device).eval().requires_grad_(False)
 
     @property
     def discriminator(self) -> nn.Module:
         """The discriminator of the same snapshot, read when it is first asked for."""
         if self._discriminator is None:
-            network = build_discriminator(self.recipe.network, self.recipe.discriminator_options, seed=None)
-            load_into(
-                network, read_tensors(self._info, "discriminator"), str(self._info.path / "discriminator.safetensors")
+            recipe = self.recipe
+            network = load_network(
+                self._info,
+                "discriminator",
+                lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None),
             )
             self._discriminator = network.to(self._device).eval().requires_grad_(False)
         return self._discriminator
@@ -124,16 +128,7 @@ def load(source: str | Path, *, device: str = "cpu") -> Model:
     Raises:
         UserError: nothing is there, or it is neither.
     """
-    path = Path(source)
-    if path.is_dir():
-        if (path / INFO_FILE).is_file():
-            return Model(read_info(path), device=device)
-        return Model(read_info(RunFolder(path).latest_snapshot()), device=device)
-    if path.exists():
-        raise UserError(
-            f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
-        )
-    raise UserError(f"there is no model at {path}: give the folder of a run, as facegan train --run writes it")
+    return Model(find_snapshot(Path(source)), device=device)
 
 
 def build(name: str, *, resolution: int = 64, seed: int = 0) -> Pair:

@@ -119,10 +119,15 @@ class RunConfig:
     seed: int = 0
     data: str = ""
     """Content hash of the images that training sees."""
+    init: str = ""
+    """sha256 of the weights that the run began with, or "" if its seed made them."""
+    warmup: int = 0
+    """Images over which the learning rates rise from 0 to their own."""
 
     def __post_init__(self) -> None:
         _require(2 <= self.batch <= 65536, f"--batch {self.batch}: choose a batch from 2 to 65536 images")
         _require(0 <= self.seed < 2**63, f"--seed {self.seed}: choose a seed from 0 to 2^63 - 1")
+        _require(0 <= self.warmup < 2**62, f"--warmup {self.warmup}: choose 0 (none) or a number of images")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -253,3 +258,10 @@ def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
+
+
+def table_of(changed: list[tuple[str, Any, Any]], before: str, after: str) -> str:
+    """Return the lines of a table of settings that differ, as ``differences`` gives them, under these two headings."""
+    rows = [("setting", before, after), *((name, str(old), str(new)) for name, old, new in changed)]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)

@@ -3,6 +3,8 @@
 run.json        the config, versions, and what was measured at the start; frozen for the run's life
 log.jsonl       one line every few steps        tensorboard/   the same, as events
 samples/        grids of fixed latents          snapshots/     nimg-000064000/ ...
+incidents.jsonl alarms, with their evidence     incidents/     a small grid of each
+score-reference.npz  the data in a few numbers, for the run's own score        status.json  what it is asked to do
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +22,8 @@ from typing import Any
 
 from facegan.data.partial import sync
 from facegan.errors import UserError
+from facegan.snapshot import INFO_FILE, SnapshotInfo, read_info
+from facegan.untrusted import read_json
 
 FORMAT_VERSION = 1
 RUN_FILE = "run.json"
@@ -46,6 +51,18 @@ class RunFolder:
     def snapshots(self) -> Path:
         return self.path / "snapshots"
 
+    @property
+    def incidents(self) -> Path:
+        return self.path / "incidents.jsonl"
+
+    @property
+    def score_reference(self) -> Path:
+        return self.path / "score-reference.npz"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
     def exists(self) -> bool:
         return (self.path / RUN_FILE).is_file()
 
@@ -55,7 +72,8 @@ class RunFolder:
     def list_snapshots(self) -> list[Path]:
         """Return the whole snapshots, oldest first."""
         found = self.snapshots.glob("nimg-*") if self.snapshots.is_dir() else []
-        return sorted((path for path in found if path.is_dir()), key=lambda path: int(path.name.removeprefix("nimg-")))
+        whole = (path for path in found if re.fullmatch(r"nimg-\d{1,18}", path.name) and path.is_dir())
+        return sorted(whole, key=lambda path: int(path.name.removeprefix("nimg-")))
 
     def list_grids(self) -> list[Path]:
         """Return the grids of samples, earliest first."""
@@ -80,12 +98,28 @@ class RunFolder:
             raise UserError(f"{self.path} has no snapshot yet; train it further, then try again")
         return snapshots[-1]
 
-    def keep_latest(self, count: int) -> None:
-        """Delete all but the newest ``count`` snapshots; each is renamed first, so that no half is ever seen."""
-        for path in self.list_snapshots()[:-count]:
-            doomed = path.with_name(f".{path.name}.deleted")
+    def delete_snapshot(self, path: Path) -> None:
+        """Delete a snapshot; it is renamed first, so that no half is ever seen. One that cannot be deleted stays."""
+        doomed = path.with_name(f".{path.name}.deleted")
+        try:
             path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+        except OSError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def set_aside(self, nimg: int) -> None:
+        """Take the snapshots beyond ``nimg`` out of the run, newest first, by renaming them."""
+        for path in reversed(self.list_snapshots()):
+            if path == self.snapshot(nimg):
+                break
+            number = 1
+            while (aside := path.with_name(f"set-aside-{number}-{path.name}")).exists():
+                number += 1
+            path.rename(aside)
+
+    def list_set_aside(self) -> list[Path]:
+        """Return the snapshots that a rewind took out of the run."""
+        return sorted(self.snapshots.glob("set-aside-*")) if self.snapshots.is_dir() else []
 
     def remove_leftovers(self) -> None:
         """Delete what a killed process left half-written or half-deleted. Only the holder of the lock may call this."""
@@ -96,13 +130,20 @@ class RunFolder:
         """Write ``run.json`` of a new run."""
         for folder in (self.samples, self.snapshots):
             folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path / f".{RUN_FILE}.partial"
+        self._write_json(RUN_FILE, {"format_version": FORMAT_VERSION, **contents})
+
+    def _write_json(self, name: str, contents: dict[str, Any]) -> None:
+        partial = self.path / f".{name}.partial"
         with partial.open("w", encoding="utf-8") as file:
-            json.dump({"format_version": FORMAT_VERSION, **contents}, file, indent=1)
+            json.dump(contents, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(self.path / RUN_FILE)
+        partial.replace(self.path / name)
         sync(self.path)
+
+    def write_status(self, contents: dict[str, Any]) -> None:
+        """Write ``status.json``: what this process has been asked to do."""
+        self._write_json(self.status.name, contents)
 
     def read(self) -> dict[str, Any]:
         """Return what ``run.json`` holds.
@@ -112,14 +153,14 @@ class RunFolder:
         """
         file = self.path / RUN_FILE
         try:
-            contents = json.loads(file.read_text(encoding="utf-8"))
+            contents = read_json(file)
             version = contents["format_version"]
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} is no run: it holds no {RUN_FILE}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{file} is damaged ({error}); restore it from a copy, or train a new run") from None
         if version != FORMAT_VERSION:
-            raise UserError(f"{file} has format version {version}, this facegan reads {FORMAT_VERSION}")
+            raise UserError(f"{file} has format version {version!r:.40}, this facegan reads {FORMAT_VERSION}")
         return contents
 
     @contextmanager
@@ -130,10 +171,43 @@ class RunFolder:
             UserError: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+", encoding="utf-8") as file:
-            if not _try_lock(file.fileno()):
-                raise UserError(f"{self.path} is being trained by another process: wait for it, or use another --run")
+        with self._lock_file.open("a+", encoding="utf-8") as file:
+            for patience in (0.1, 0.2, 0.4, 0.0):  # `facegan runs` holds it for a moment when it looks
+                if _try_lock(file.fileno()):
+                    break
+                if not patience:
+                    raise UserError(
+                        f"{self.path} is being trained by another process: wait for it, or use another --run"
+                    )
+                time.sleep(patience)
             yield
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path / ".lock"
+
+    def is_locked(self) -> bool:
+        """Return whether a process is training this run now."""
+        try:
+            with self._lock_file.open("r+", encoding="utf-8") as file:
+                return not _try_lock(file.fileno())
+        except OSError:
+            return False
+
+
+def find_snapshot(path: Path) -> SnapshotInfo:
+    """Return what describes a snapshot folder, or the newest snapshot of a run.
+
+    Raises:
+        UserError: nothing is there, or it is neither.
+    """
+    if path.is_dir():
+        return read_info(path if (path / INFO_FILE).is_file() else RunFolder(path).latest_snapshot())
+    if path.exists():
+        raise UserError(
+            f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
+        )
+    raise UserError(f"there is no model at {path}: give the folder of a run, as facegan train --run writes it")
 
 
 def _try_lock(handle: int) -> bool:

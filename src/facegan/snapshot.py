@@ -1,6 +1,9 @@
 """One saved state of a run: a folder of safetensors files and ``snapshot.json``, written beside and renamed into place.
 
-A reader sees a whole snapshot or none. Each file's sha256 stands in ``snapshot.json`` and is checked at load.
+A reader sees a whole snapshot or none. Each file's sha256 stands in ``snapshot.json`` and is checked at load. A file
+that somebody else made is refused before it costs memory: links, long headers, other shapes than the settings', NaN.
+
+Versions: 1, the first; 2 names the layers of classic-tanh's discriminator as they are since tanh follows the pooling.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,17 @@ from torch import Tensor
 
 from facegan.data.partial import sync
 from facegan.errors import UserError
+from facegan.untrusted import check_regular, read_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INFO_FILE = "snapshot.json"
 _ADVICE = "remove that snapshot's folder, and the run goes on from the one before it"
+_LONGEST_HEADER = 1 << 20
+"""Bytes of a safetensors header; ours have some thousand, and the library would read a hundred million."""
+
+
+class SnapshotWriteError(UserError):
+    """A snapshot could not be written: the disk is full, or may not be written. Nothing half-written stays."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class SnapshotInfo:
     """Whatever else the run has learnt."""
     sha256: dict[str, str]
     """Digest of each file beside ``snapshot.json``."""
+    version: int = FORMAT_VERSION
+    """Format version in which the files were written."""
 
 
 def _sha256(path: Path) -> str:
@@ -59,7 +71,7 @@ def write_snapshot(
     An existing folder at ``path`` is the same state of the same run, and stays.
 
     Raises:
-        UserError: the disk is full or cannot be written; nothing half-written stays.
+        SnapshotWriteError: the disk is full or cannot be written; nothing half-written stays.
     """
     if path.exists():
         return
@@ -88,10 +100,24 @@ def write_snapshot(
         sync(path.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(
-            f"the snapshot {path} cannot be written ({error}); make room, then the same command goes on from the "
-            "snapshot before it"
+        needed, free = snapshot_bytes(tensors), free_bytes(path.parent)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise SnapshotWriteError(
+            f"the snapshot {path} cannot be written ({reason}); it needs {needed / 1e6:,.1f} MB, and "
+            f"{free / 1e6:,.1f} MB are free: make room there"
         ) from None
+
+
+def snapshot_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
+    """Return the size of a snapshot of these tensors, headers not counted."""
+    return sum(tensor.numel() * tensor.element_size() for named in tensors.values() for tensor in named.values())
+
+
+def free_bytes(path: Path) -> int:
+    """Return what is free where ``path`` is, or will be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def read_info(path: Path) -> SnapshotInfo:
@@ -102,37 +128,132 @@ def read_info(path: Path) -> SnapshotInfo:
     """
     file = path / INFO_FILE
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        info = read_json(file)
         version, found = info["format_version"], SnapshotInfo(
-            path, int(info["nimg"]), dict(info["config"]), dict(info["state"]), dict(info["sha256"])
+            path,
+            _whole(info["nimg"]),
+            dict(info["config"]),
+            dict(info["state"]),
+            dict(info["sha256"]),
+            info["format_version"],
         )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is no snapshot: it holds no {INFO_FILE}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error}); {_ADVICE}") from None
-    if version != FORMAT_VERSION:
+        raise UserError(f"{file} is damaged ({_short(error)}); {_ADVICE}") from None
+    if version not in range(1, FORMAT_VERSION + 1):
         raise UserError(
-            f"{file} has format version {version}, this facegan reads {FORMAT_VERSION}: use a newer facegan"
+            f"{file} has format version {version!r:.40}, this facegan reads 1 to {FORMAT_VERSION}: use a newer facegan"
         )
     return found
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**62:
+        raise ValueError(f"nimg is {value!r:.40}")
+    return value
+
+
+def _short(error: Exception) -> str:
+    """Return an error's own words, or its beginning where a hostile file made them long."""
+    text = str(error)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _opened(info: SnapshotInfo, stem: str) -> Any:
+    """Return one file of a snapshot opened by safetensors, which has read its header only.
+
+    Raises:
+        UserError: it is missing, no ordinary file, has a long header, or is no safetensors.
+    """
+    file = info.path / f"{stem}.safetensors"
+    if file.name not in info.sha256:
+        raise UserError(f"{info.path} has no {file.name}; {_ADVICE}")
+    try:
+        size = check_regular(file).st_size
+        with file.open("rb") as start:
+            header = int.from_bytes(start.read(8), "little")
+        if header > min(size, _LONGEST_HEADER):
+            raise ValueError(f"its header says that it is {header:,} bytes long")
+        return safe_open(file, framework="pt")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{info.path} has no {file.name}; {_ADVICE}") from None
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{file} is damaged ({_short(error)}); {_ADVICE}") from None
 
 
 def read_tensors(info: SnapshotInfo, stem: str) -> dict[str, Tensor]:
     """Return the named tensors of one file of a snapshot, on the CPU, after checking its digest.
 
     Raises:
-        UserError: the file is missing or is not the one that was written.
+        UserError: the file is missing, is not the one that was written, or holds a value that is not finite.
     """
     file = info.path / f"{stem}.safetensors"
-    if file.name not in info.sha256 or not file.is_file():
-        raise UserError(f"{info.path} has no {file.name}; {_ADVICE}")
-    if _sha256(file) != info.sha256[file.name]:
-        raise UserError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
+    with _opened(info, stem) as opened:
+        if _sha256(file) != info.sha256[file.name]:
+            raise UserError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
+        try:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        except (SafetensorError, ValueError, RuntimeError, TypeError) as error:
+            raise UserError(f"{file} is damaged ({_short(error)}); {_ADVICE}") from None
+    if (name := first_not_finite(tensors)) is not None:
+        raise UserError(f"{file} holds values at {name} that are not finite; {_ADVICE}")
+    return {_current_name(info, stem, name): tensor for name, tensor in tensors.items()}
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor that holds NaN or an infinity, or None."""
+    known = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    named = [(name, tensor.detach()) for name, tensor in tensors.items() if tensor.dtype in known and tensor.numel()]
+    if not named:
+        return None
+    extremes = torch.stack([torch.stack(torch.aminmax(tensor)).double() for _, tensor in named])  # NaN survives
+    finite = torch.isfinite(extremes).all(1).tolist()
+    return next((name for (name, _), good in zip(named, finite, strict=True) if not good), None)
+
+
+def _current_name(info: SnapshotInfo, stem: str, name: str) -> str:
+    """Return the name that a tensor of an older format has today."""
+    recipe = info.config.get("recipe")
+    network = recipe.get("network") if isinstance(recipe, Mapping) else None
+    if info.version == 1 and network == "classic-tanh":
+        before = "discriminator/" if stem == "optimizers" else ""
+        if stem == "discriminator" or (before and name.startswith(before)):
+            first, *rest = name.removeprefix(before).split(".")
+            if first == "blocks" and rest and rest[0] in CLASSIC_TANH_BLOCKS_OF_1:
+                return before + ".".join([first, CLASSIC_TANH_BLOCKS_OF_1[rest[0]], *rest[1:]])
+    return name
+
+
+CLASSIC_TANH_BLOCKS_OF_1 = {"0": "0", "3": "2", "7": "5", "9": "7"}
+"""Where version 1 had each layer with weights of classic-tanh's discriminator, and where it is today."""
+
+
+def load_network(info: SnapshotInfo, stem: str, build: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    """Return the network that ``build`` makes, with the weights of one file of a snapshot.
+
+    The file is compared with the network before memory is taken for either.
+
+    Raises:
+        UserError: as ``read_tensors`` and ``load_into``, or the settings describe no network.
+    """
+    where = str(info.path / f"{stem}.safetensors")
     try:
-        with safe_open(file, framework="pt") as tensors:
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"{file} is damaged ({error}); {_ADVICE}") from None
+        with torch.device("meta"):
+            own = build().state_dict()
+    except (TypeError, ValueError, RuntimeError, OverflowError, KeyError, MemoryError) as error:
+        raise UserError(f"{info.path / INFO_FILE} describes no network that can be built ({_short(error)})") from None
+    with _opened(info, stem) as opened:
+        shapes = {
+            _current_name(info, stem, name): tuple(opened.get_slice(name).get_shape())
+            for name in opened.keys()  # noqa: SIM118
+        }
+    _refuse_other(
+        own.keys() ^ shapes.keys(), [name for name in own if tuple(own[name].shape) != shapes.get(name)], where
+    )
+    network = build()
+    load_into(network, read_tensors(info, stem), where)
+    return network
 
 
 def load_into(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
@@ -142,9 +263,16 @@ def load_into(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: st
         UserError: a tensor is missing, too many, or of another shape or type.
     """
     own = network.state_dict()
-    wrong = sorted(own.keys() ^ tensors.keys()) or [
-        name for name in own if own[name].shape != tensors[name].shape or own[name].dtype != tensors[name].dtype
+    unlike = [
+        name
+        for name in own.keys() & tensors.keys()
+        if own[name].shape != tensors[name].shape or own[name].dtype != tensors[name].dtype
     ]
-    if wrong:
-        raise UserError(f"{where} does not fit its own settings at {wrong[0]}; was it written by another program?")
+    _refuse_other(own.keys() ^ tensors.keys(), unlike, where)
     network.load_state_dict(dict(tensors))
+
+
+def _refuse_other(names: set[str], unlike: list[str], where: str) -> None:
+    wrong = sorted(names) or sorted(unlike)
+    if wrong:
+        raise UserError(f"{where} does not fit its own settings at {wrong[0]:.80}; was it written by another program?")

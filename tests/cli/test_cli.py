@@ -78,7 +78,7 @@ def test_random_bytes_in_a_snapshot(tmp_path, run):
     shutil.copytree(run, broken)
     ema = sorted(broken.glob("snapshots/*/ema.safetensors"))[-1]
     ema.write_bytes(np.random.default_rng(0).bytes(5000))
-    assert "sha256" in mistake("sample", broken, "--out", tmp_path / "a.png")
+    assert "ema.safetensors is damaged" in mistake("sample", broken, "--out", tmp_path / "a.png")
 
 
 def test_an_unknown_recipe(packed16, tmp_path):
@@ -161,7 +161,7 @@ def test_a_signal_finishes_the_step_and_leaves_a_snapshot(tmp_path, packed16, nu
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 60
-    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
+    while not (log.exists() and "D_loss" in log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)

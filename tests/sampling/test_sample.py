@@ -7,7 +7,7 @@ import facegan
 from facegan.errors import UserError
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sample import INTERNAL_BATCH, sample
-from facegan.training.loop import Schedule
+from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe
 

@@ -10,7 +10,7 @@ import torch
 
 from facegan.config import OptimizerConfig
 from facegan.snapshot import read_info, read_tensors
-from facegan.training.loop import Schedule
+from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe
 
@@ -18,7 +18,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from facegan.config import OptimizerConfig
-from facegan.training.loop import Schedule
+from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe
 data, run, name = sys.argv[1:]

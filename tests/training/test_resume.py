@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from facegan.errors import UserError
-from facegan.training.loop import Schedule
+from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe, write_packed
 
@@ -29,6 +29,18 @@ def run(data, folder, recipe, images, **options):
     return train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)
 
 
+def lines_of(run_folder):
+    return [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
+
+
+def without_rates(run_folder):
+    return [{name: value for name, value in line.items() if name != "images_per_s"} for line in lines_of(run_folder)]
+
+
+def loss_lines(run_folder):
+    return [line["nimg"] for line in lines_of(run_folder) if "D_loss" in line]
+
+
 @pytest.mark.parametrize(("name", "precision"), [
     ("classic-tanh", "float32"), ("classic-dcgan", "float32"), ("dcgan", "float32"), ("dcgan", "bfloat16"),
 ])  # fmt: skip
@@ -40,12 +52,11 @@ def test_stopped_and_resumed_is_byte_for_byte_the_same(tmp_path, packed16, name,
     assert straight.nimg == stopped.nimg == 72
     assert digests(straight.snapshot) == digests(stopped.snapshot)
     assert len(digests(straight.snapshot)) == (4 if recipe.ema_halflife else 3)
-    lines = [[json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
-             for name in ("straight", "stopped")]  # fmt: skip
-    for line in lines[0] + lines[1]:
-        del line["images_per_s"]
+    lines = [without_rates(tmp_path / name) for name in ("straight", "stopped")]
     assert lines[0] == lines[1]
-    assert [line["nimg"] for line in lines[0]] == list(range(BATCH, 73, BATCH))
+    assert [line["nimg"] for line in lines[0] if "D_loss" in line] == list(range(BATCH, 73, BATCH))
+    assert [line["nimg"] for line in lines[0] if "variety" in line] == [0, 24, 48, 72]
+    assert [line["nimg"] for line in lines[0] if "score" in line] == [0, 24, 48, 72]
     grids = sorted(path.name for path in (tmp_path / "straight" / "samples").iterdir())
     assert grids == ["epoch0-0.png", "epoch0-3.png", "epoch0-6.png", "epoch1-2.png"]  # 50 images: 72 = 50 + 2 * 8 + 6
 
@@ -63,8 +74,7 @@ def test_a_killed_run_goes_on_from_its_last_snapshot(tmp_path, packed16):
     resumed = run(packed16, tmp_path / "killed", recipe, 48)
     assert digests(straight.snapshot) == digests(resumed.snapshot)
     assert not half.exists()
-    numbers = [json.loads(line)["nimg"] for line in (tmp_path / "killed" / "log.jsonl").read_text().splitlines()]
-    assert numbers == [8, 16, 24, 32, 40, 48]
+    assert loss_lines(tmp_path / "killed") == [8, 16, 24, 32, 40, 48]
 
 
 def test_a_log_of_garbage_is_cut_away(tmp_path, packed16):
@@ -72,8 +82,7 @@ def test_a_log_of_garbage_is_cut_away(tmp_path, packed16):
     with (tmp_path / "run" / "log.jsonl").open("ab") as log:
         log.write(b"\xff\x00\xfe garbage\n")
     run(packed16, tmp_path / "run", small_recipe("dcgan"), 16)
-    lines = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["nimg"] for line in lines] == [8, 16]
+    assert loss_lines(tmp_path / "run") == [8, 16]
 
 
 def test_a_start_that_failed_does_not_bind_the_next(tmp_path, packed16):
@@ -84,12 +93,12 @@ def test_a_start_that_failed_does_not_bind_the_next(tmp_path, packed16):
 
 def test_other_settings_are_refused_and_named(tmp_path, packed16):
     run(packed16, tmp_path / "run", small_recipe("dcgan"), 8)
-    with pytest.raises(UserError, match=r"flip: the run has True, asked for False"):
+    with pytest.raises(UserError, match=r"recipe.flip +True +False"):
         run(packed16, tmp_path / "run", small_recipe("dcgan", flip=False), 16)
-    with pytest.raises(UserError, match=r"precision: the run has float32"):
+    with pytest.raises(UserError, match=r"precision +float32 +bfloat16"):
         run(packed16, tmp_path / "run", small_recipe("dcgan"), 16, precision="bfloat16")
     other = write_packed(tmp_path / "other", 20, 16, seed=9)
-    with pytest.raises(UserError, match="data: the run has"):
+    with pytest.raises(UserError, match=r"data +[0-9a-f]+ +[0-9a-f]+"):
         run(other, tmp_path / "run", small_recipe("dcgan"), 16)
     assert run(packed16, tmp_path / "run", small_recipe("dcgan"), 8).nimg == 8  # and nothing was spoilt
 
@@ -102,10 +111,24 @@ def test_a_strange_folder_is_not_written_into(tmp_path, packed16):
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["me.txt"]
 
 
-def test_only_the_newest_snapshots_are_kept(tmp_path, packed16):
+def test_the_newest_snapshots_and_the_best_are_kept(tmp_path, packed16):
     run(packed16, tmp_path / "run", small_recipe("dcgan"), 144)
+    scores = {line["nimg"]: line["score"] for line in lines_of(tmp_path / "run") if "score" in line}
+    best = min(scores, key=lambda nimg: (scores[nimg], -nimg))
     names = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
-    assert names == ["nimg-000000096", "nimg-000000120", "nimg-000000144"]
+    assert names == sorted({f"nimg-{nimg:09d}" for nimg in (96, 120, 144, best)})
+
+
+def test_a_window_of_the_log_goes_on_after_a_stop(tmp_path, packed16):
+    recipe = small_recipe("dcgan")
+    schedules = [Schedule(images=images, log_every=24, sample_every=48, snapshot_every=48) for images in (48, 8, 40)]
+    for folder, schedule in zip(("straight", "stopped", "stopped"), schedules, strict=True):
+        train([packed16], tmp_path / folder, recipe, batch=BATCH, schedule=schedule, precision="float32", threads=1)
+    assert [(line["nimg"], "unfinished" in line) for line in lines_of(tmp_path / "stopped") if "D_loss" in line] == [
+        (24, False), (40, True)
+    ]  # fmt: skip
+    train([packed16], tmp_path / "stopped", recipe, batch=BATCH, schedule=schedules[0], precision="float32", threads=1)
+    assert without_rates(tmp_path / "stopped") == without_rates(tmp_path / "straight")
 
 
 def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16):
@@ -125,5 +148,5 @@ def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16)
     for images in (16, 40):
         stopped = run(packed16, tmp_path / "second", recipe, images, forms="auto", precision="auto")
     assert digests(straight.snapshot) == digests(stopped.snapshot)
-    with pytest.raises(UserError, match="forms: the run has auto, asked for plain"):
+    with pytest.raises(UserError, match=r"forms +auto +plain"):
         run(packed16, tmp_path / "first", recipe, 48, forms="plain", precision="auto")

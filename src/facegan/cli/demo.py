@@ -43,7 +43,7 @@ def demo(
     from facegan.data.drawn_dataset import write_drawn_dataset
     from facegan.data.prepare import prepare
     from facegan.run import RunFolder
-    from facegan.training.loop import Schedule
+    from facegan.training.schedule import Schedule
     from facegan.training.train import train
 
     def say(text: str, **fields: Any) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from facegan.training.watchdog import POLICY
+
 
 def talk_to_nobody() -> None:
     """Go on without a reader of standard output: it went away, as ``head`` does, and that is no error."""
@@ -80,6 +82,8 @@ class TerminalWatcher:
                     + f"; run folder {fields['run']}"
                 )
                 self._say(f"  {_computing(fields)}")
+                self._say(f"  {_space(fields)}")
+                self._say(f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}")
             case "log":
                 self._say(
                     f"{fields['nimg']:>10,} images  D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}  "
@@ -89,7 +93,16 @@ class TerminalWatcher:
             case "grid":
                 self._say(f"{fields['nimg']:>10,} images  grid {fields['path']}")
             case "snapshot":
-                self._say(f"{fields['nimg']:>10,} images  snapshot {fields['path']}")
+                rate = fields["megabytes"] / max(fields["written_s"], 1e-9)
+                self._say(
+                    f"{fields['nimg']:>10,} images  snapshot {fields['path']}  ({fields['megabytes']:,.0f} MB at "
+                    f"{rate:,.0f} MB/s, training paused {fields['paused_s']:.2f} s)"
+                )
+            case "alarm":
+                action = fields["action"] if fields["rewind_to"] is None else f"back to {fields['rewind_to']:,} images"
+                self._say(f"{fields['nimg']:>10,} images  ALARM {fields['alarm']}: {fields['message']}; {action}")
+            case "warning":
+                self._say(f"{fields['nimg']:>10,} images  WARNING {fields['message']}")
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -113,6 +126,13 @@ def _computing(choices: dict[str, Any]) -> str:
     rate = choices["images_per_s"]
     expected = "" if rate is None else f"; about {rate:.3g} images/s, measured when the run began"
     return f"layers {asked}{counted or 'direct'}{expected}"
+
+
+def _space(fields: dict[str, Any]) -> str:
+    """Return what the run will take of the disk, in a sentence."""
+    size, needed, free = (fields[f"{name}_bytes"] / 1e6 for name in ("snapshot", "needed", "free"))
+    short = "" if needed < free else "; NOT ENOUGH: make room in time, or keep fewer"
+    return f"disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB in all, {free:,.0f} MB free{short}"
 
 
 def make_watcher(as_json: bool) -> JsonWatcher | TerminalWatcher:

@@ -16,7 +16,9 @@ def train(
     data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
     recipe: Annotated[str, typer.Option("--recipe", help="classic-tanh, classic-dcgan or dcgan.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of the run; the same command again goes on from there.")],
-    images: Annotated[str, typer.Option(help="Real images to show the discriminator in all.")] = "2M",
+    images: Annotated[
+        str, typer.Option(help="Real images to show the discriminator in all; 0: only begin the run.")
+    ] = "2M",
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes; go on with the same command.")
     ] = None,
@@ -40,7 +42,30 @@ def train(
     sample_every: Annotated[str, typer.Option(help="Images between two grids of samples.")] = "5k",
     snapshot_every: Annotated[str, typer.Option(help="Images between two snapshots.")] = "20k",
     log_every: Annotated[str, typer.Option(help="Images between two lines of the log.")] = "1280",
-    keep: Annotated[int, typer.Option(help="Snapshots to keep, the newest ones.")] = 3,
+    keep: Annotated[
+        int, typer.Option(help="Snapshots to keep: so many of the newest; the one with the best own score stays too.")
+    ] = 3,
+    keep_every: Annotated[
+        str, typer.Option(help="Keep the first snapshot of each so many images as well; 0: none.")
+    ] = "0",
+    on_collapse: Annotated[
+        str,
+        typer.Option(
+            help="On a suspected collapse: warn; rewind (to the best snapshot before it, at half the learning rate); "
+            "stop. A value that is not finite always goes back, twice at most, then stops."
+        ),
+    ] = "warn",
+    fork: Annotated[
+        Path | None,
+        typer.Option(help="Begin this new run from the newest snapshot of --run, under the settings given here."),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Begin with the weights of this run or snapshot, fresh optimisers and a warm-up."),
+    ] = None,
+    warmup: Annotated[
+        str | None, typer.Option(help="Images over which the learning rates rise; default: 10k with --init, else 0.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
     """Train a recipe, or go on with a run.
@@ -53,6 +78,13 @@ def train(
     facegan train data/celeba64 --recipe classic-dcgan --run runs/classic --images 200k --set flip=true
     facegan train data/part-a data/part-b --recipe dcgan --run runs/both --minutes 30
     facegan train data/celeba64 --recipe dcgan --run runs/big --devices 8 --batch 512
+    facegan train data/celeba64 --recipe dcgan --run runs/first --fork runs/slower \\
+        --set generator_optimizer.learning_rate=1e-4
+    facegan train data/mine64 --recipe dcgan --run runs/mine --init runs/first
+
+    A watchdog looks at the log and at the grids. Its alarms stand in incidents.jsonl, each with its evidence and a
+    small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are alike or
+    repeat one face; an own score far above its best.
     """
     from facegan.data.packed import PackedDataset
     from facegan.errors import UserError
@@ -66,11 +98,14 @@ def train(
     if devices is not None and devices < 1:
         raise UserError(f"--devices {devices}: give at least 1")
     counts = {
-        "images": count_option(images, "--images"),
+        "images": count_option(images, "--images", least=0),
         "sample_every": count_option(sample_every, "--sample-every"),
         "snapshot_every": count_option(snapshot_every, "--snapshot-every"),
         "log_every": count_option(log_every, "--log-every"),
+        "keep_every": count_option(keep_every, "--keep-every", least=0),
     }
+    if on_collapse not in ("warn", "rewind", "stop"):
+        raise UserError(f"--on-collapse {on_collapse}: choose warn, rewind or stop")
     from facegan import recipes
     from facegan.config import with_settings
 
@@ -80,7 +115,7 @@ def train(
 
     from facegan.cli.progress import make_watcher
     from facegan.training import train as training
-    from facegan.training.loop import Schedule
+    from facegan.training.schedule import Schedule
 
     with make_watcher(json) as watcher:
         result = training.train(
@@ -89,16 +124,27 @@ def train(
             settings,
             batch=batch,
             seed=seed,
-            schedule=Schedule(minutes=minutes, keep=keep, **counts),
+            schedule=Schedule(minutes=minutes, keep=keep, on_collapse=on_collapse, **counts),  # type: ignore[arg-type]
             precision=precision,
             threads=threads,
             forms=forms,
             accelerator=accelerator,
             devices=devices,
+            fork=fork,
+            init=init,
+            warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
             watcher=watcher,
         )
     if not result.is_main:
         return
+    if result.alarm is not None:
+        best = f"the best snapshot by the run's own score is {result.best}" if result.best else "there is no snapshot"
+        typer.echo(
+            f"Stopped at {result.nimg:,} images: {result.alarm.message}; {best}. Look at {result.run}/incidents.jsonl; "
+            "go on from a snapshot under other settings with --fork NEWRUN.",
+            err=True,
+        )
+        raise typer.Exit(1)
     if result.signal is not None:
         typer.echo(
             f"Stopped by {signal.Signals(result.signal).name} at {result.nimg:,} images, saved in {result.snapshot}; "
@@ -109,4 +155,4 @@ def train(
     if not json:
         whole = result.nimg >= counts["images"]
         ended = "Done" if whole else f"Time is up ({minutes:g} minutes; the same command goes on)"
-        typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {run} --count 64 --out faces.png")
+        typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")

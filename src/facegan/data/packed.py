@@ -10,7 +10,6 @@ Legend: N images, B of a batch, R pixels a side.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError
+from facegan.untrusted import check_regular, read_json
 
 FORMAT_VERSION = 1
 HELD_OUT_EVERY = 10
@@ -117,13 +117,13 @@ def _read_description(path: Path) -> dict[str, Any]:
             f"{path} is not a packed dataset (it has no dataset.json): run `facegan prepare {path} OUT` and give OUT"
         )
     try:
-        description = json.loads(file.read_bytes())
+        description = read_json(file)
         version = description["format_version"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file} is damaged and cannot be read: prepare the dataset again") from error
     if version != FORMAT_VERSION:
         raise UserError(
-            f"{file} has format version {version!r} and this facegan reads version {FORMAT_VERSION}: prepare it again"
+            f"{file} has format version {version!r:.40} and this facegan reads {FORMAT_VERSION}: prepare it again"
         )
     fields = {"resolution": int, "count": int, "content_hash": str, "labelled": bool}
     for field, kind in fields.items():
@@ -134,9 +134,10 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 
 def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"{file.parent} is damaged: {file.name} is missing; prepare it again")
     try:
+        check_regular(file)
         array = np.load(file, mmap_mode="r", allow_pickle=False)
         excess = file.stat().st_size - array.offset - array.nbytes
     except (ValueError, OSError, EOFError, AttributeError) as error:

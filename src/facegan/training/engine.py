@@ -61,6 +61,11 @@ class Player:
         self.engine = engine
         self.network = network.to(engine.device).train()
         self.optimizer = make_optimizer(self.network, optimizer)
+        self.learning_rate = optimizer.learning_rate
+        self.fields = {"step", "exp_avg", "exp_avg_sq"} if optimizer.name == "adam" else set()
+        """What the optimiser keeps for each parameter once it has stepped."""
+        if optimizer.momentum and optimizer.name == "sgd":
+            self.fields = {"momentum_buffer"}
         self.dtype = PRECISIONS[precision]
         self.working = self.network
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
@@ -81,8 +86,12 @@ class Player:
         if self._pairs:
             torch._foreach_copy_([cast for _, cast in self._pairs], [master for master, _ in self._pairs])
 
-    def update(self, loss: Tensor) -> Tensor:
-        """Take one optimiser step down the gradient of the loss; return the gradient's norm, over all processes."""
+    def update(self, loss: Tensor, rate: float = 1.0) -> Tensor:
+        """Take one optimiser step down the gradient of the loss; return the gradient's norm, over all processes.
+
+        ``rate`` multiplies the learning rate.
+        """
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * rate
         for parameter in self.working.parameters():
             parameter.grad = None
         loss.backward()
@@ -129,12 +138,22 @@ def optimizer_tensors(player: Player, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(player: Player, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Give the optimiser the state that ``optimizer_tensors`` returned."""
+def load_optimizer(
+    player: Player, tensors: dict[str, Tensor], prefix: str, where: str, *, has_stepped: bool = True
+) -> None:
+    """Give the optimiser the state that ``optimizer_tensors`` returned.
+
+    Raises:
+        UserError: it is another optimiser's, or that of another network. ``where`` names the file.
+    """
     for name, parameter in player.network.named_parameters():
         start = f"{prefix}/{name}/"
         fields = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+        if set(fields) != (player.fields if has_stepped else set()):
+            raise UserError(f"{where} does not fit its own settings at {start}: it is another optimiser's state")
         for field, value in fields.items():
+            if value.dtype != torch.float32 or value.shape != (() if field == "step" else parameter.shape):
+                raise UserError(f"{where} does not fit its own settings at {start}{field}")
             moved = value.to(player.engine.device) if value.dim() else value
             fields[field] = moved.to(memory_format=torch.channels_last) if value.dim() == 4 else moved
         if fields:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import os
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,13 +15,14 @@ import torch
 from torch import Tensor
 
 from facegan.run import RunFolder
+from facegan.untrusted import parse_json
 
 
 class Watcher(Protocol):
     """Someone who follows a training: the command line, a notebook, or nobody."""
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Take note of something that happened: "start", "log", "grid", "snapshot", "stop"."""
+        """Take note of something that happened: "start", "log", "grid", "snapshot", "alarm", "warning", "stop"."""
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
         """Take note of one more step; ``rate`` in images/s, ``target`` in images."""
@@ -34,71 +37,149 @@ class Nobody:
 
 
 class MetricWindow:
-    """Means of the steps since the last line of the log, kept on the device until they are asked for."""
+    """Sums of the steps since the last line of the log, kept on the device until they are asked for."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._steps = 0
+    def __init__(self, saved: Mapping[str, Any] | None = None, *, is_main: bool = True) -> None:
+        """Begin anew, or where ``to_dict`` left off: the main process then has the sums of all."""
+        saved = saved or {"sums": {}, "steps": 0}
+        self._sums = {name: torch.tensor(value if is_main else 0.0) for name, value in saved["sums"].items()}
+        self._steps = int(saved["steps"])
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
         """Add one step."""
         for name, value in metrics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            value = value.float()
+            self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
         self._steps += 1
 
+    def _summed(self, total: Any) -> dict[str, float]:
+        names = sorted(self._sums)
+        if not names:
+            return {}
+        return dict(zip(names, total(torch.stack([self._sums[name] for name in names])).tolist(), strict=True))
+
     def means(self, world_size: int, total: Any) -> dict[str, float]:
-        """Return the means over steps and processes, and begin anew. ``total`` sums a tensor over processes."""
-        names = list(self._sums)
-        stacked = torch.stack([self._sums[name].float() for name in names])
-        values = (total(stacked) / (self._steps * world_size)).tolist()
+        """Return the means over steps and processes. ``total`` sums a tensor over processes."""
+        return {name: value / (self._steps * world_size) for name, value in self._summed(total).items()}
+
+    def restart(self) -> None:
+        """Forget the steps so far."""
         self._sums, self._steps = {}, 0
-        return dict(zip(names, values, strict=True))
+
+    def to_dict(self, total: Any) -> dict[str, Any]:
+        """Return the sums over processes, for a snapshot: a resumed run's next line has them in."""
+        return {"sums": self._summed(total), "steps": self._steps}
 
 
 class RunLog:
-    """The one writer of ``log.jsonl`` and of the TensorBoard events of a run."""
+    """The one writer of ``log.jsonl`` and of the TensorBoard events of a run.
+
+    A disk that is full costs no line: lines wait in memory until they can be written.
+    """
 
     def __init__(self, folder: RunFolder, nimg: int) -> None:
         """Open the log of a run that stands at ``nimg``: lines from beyond (of a killed process) are cut away."""
+        self._folder, self._path = folder, folder.log
+        self.history: list[dict[str, Any]] = []
+        """The lines so far, for the watchdog; values that were not finite are None."""
+        self._waiting: list[bytes] = []
+        self._written = 0
+        self._events: Any = None
+        self.cut_back(nimg)
+
+    def cut_back(self, nimg: int) -> None:
+        """Drop the lines beyond ``nimg``, the line of an unfinished window, and whatever is no line."""
+        self.close()
+        self.history, self._written = [], 0
+        content = self._path.read_bytes() if self._path.exists() else b""
+        for text in content.splitlines(keepends=True):
+            line = _decode(text)
+            if line is None or line["nimg"] > nimg:
+                break
+            self.history.append(line)
+            self._written += len(text)
+        with self._path.open("ab") as file:
+            file.truncate(self._written)
+        self._open_events(nimg)
+
+    def _open_events(self, nimg: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        _cut_back(folder.log, nimg)
-        self._file = folder.log.open("a", encoding="utf-8")
-        self._events = SummaryWriter(str(folder.tensorboard), purge_step=nimg + 1, flush_secs=30)
+        try:
+            self._events = SummaryWriter(str(self._folder.tensorboard), purge_step=nimg + 1, flush_secs=30)
+        except OSError:
+            self._events = None
 
-    def scalars(self, nimg: int, values: Mapping[str, float]) -> None:
-        """Write one line and one event for each value, at ``nimg`` images."""
-        line = {"nimg": nimg, **{name: float(f"{value:.6g}") for name, value in values.items()}}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._events.add_scalar(name, value, nimg)
+    def line(self, nimg: int, values: Mapping[str, float], *, unfinished: bool = False) -> None:
+        """Write one line, and one event for each value, at ``nimg`` images.
+
+        ``unfinished``: the run stops within a window; a resumed run writes the whole window's line instead.
+        """
+        rounded = {name: float(f"{value:.6g}") if math.isfinite(value) else None for name, value in values.items()}
+        entry = {"nimg": nimg, **rounded}
+        self.history.append(entry)
+        self._waiting.append(_encode({**entry, "unfinished": True} if unfinished else entry))
+        self.flush()
+        if not unfinished:
+            self._event(nimg, lambda events: [events.add_scalar(name, value, nimg) for name, value in values.items()])
+
+    def flush(self) -> bool:
+        """Write what waits; return whether it is on the disk."""
+        content = b"".join(self._waiting)
+        try:
+            with self._path.open("r+b", buffering=0) as file:
+                file.seek(self._written)
+                if file.write(content) != len(content):
+                    raise OSError("the disk is full")
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self._path, self._written)
+            return False
+        self._written += len(content)
+        self._waiting.clear()
+        return True
 
     def picture(self, nimg: int, image_HWC: np.ndarray) -> None:
         """Write a grid of samples as an event."""
-        self._events.add_image("samples", image_HWC, nimg, dataformats="HWC")
+        self._event(nimg, lambda events: events.add_image("samples", image_HWC, nimg, dataformats="HWC"))
+
+    def _event(self, nimg: int, write: Callable[[Any], object]) -> None:
+        try:
+            if self._events is None:
+                self._open_events(nimg)
+            if self._events is not None:
+                write(self._events)
+        except OSError:  # its writer died of a full disk; the next one begins a file of its own
+            self._drop_events()
+
+    def _drop_events(self) -> None:
+        events, self._events = self._events, None
+        with contextlib.suppress(OSError):
+            if events is not None:
+                events.close()
 
     def close(self) -> None:
         """Flush and close both."""
-        self._file.close()
-        self._events.close()
+        self._drop_events()
+        if self._waiting:
+            self.flush()
 
 
-def _cut_back(path: Path, nimg: int) -> None:
-    """Drop the lines of a log that lie beyond ``nimg``, and a last line that was cut off."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if json.loads(line)["nimg"] > nimg:
-                break
-        except (ValueError, KeyError, TypeError):
-            break
-        kept.append(line + "\n")
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    partial.replace(path)
+def _encode(line: Mapping[str, Any]) -> bytes:
+    return (json.dumps(line) + "\n").encode()
+
+
+def _decode(text: bytes) -> dict[str, Any] | None:
+    """Return the line that a resumed run keeps, or None if it is to be cut away."""
+    try:
+        line = parse_json(text)
+    except ValueError:
+        return None
+    whole = isinstance(line, dict) and type(line.get("nimg")) is int and text.endswith(b"\n")
+    if not whole or not all(value is None or type(value) in (int, float) for value in line.values()):
+        return None
+    return line
 
 
 class Clock:

@@ -1,5 +1,34 @@
 """When something is due, as a function of images seen and never of the planned length."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long to train and how often to look. None of it changes what is learnt, but ``on_collapse``."""
+
+    images: int | None = None
+    """Stop when the discriminator has seen so many real images."""
+    minutes: float | None = None
+    """Stop this process after so many minutes."""
+    log_every: int = 1280
+    sample_every: int = 5000
+    snapshot_every: int = 20000
+    keep: int = 3
+    """Snapshots kept: so many of the newest, and the one with the best own score."""
+    keep_every: int = 0
+    """Keep the first snapshot of each so many images as well; 0: none."""
+    on_collapse: Literal["warn", "rewind", "stop"] = "warn"
+    """What to do about a suspected collapse."""
+
+    def seconds_left(self, nimg: int, rate: float, seconds: float) -> float | None:
+        """Return the time to the end at this rate (images/s), ``seconds`` after the start; None if there is no end."""
+        ends = [] if self.images is None else [(self.images - nimg) / rate]
+        return min(ends if self.minutes is None else [*ends, self.minutes * 60 - seconds], default=None)
+
 
 def is_due(nimg: int, batch: int, every: int) -> bool:
     """Return whether the step that ended at ``nimg`` passed a multiple of ``every`` images (never, if that is 0)."""
@@ -9,3 +38,8 @@ def is_due(nimg: int, batch: int, every: int) -> bool:
 def grid_name(nimg: int, batch: int, images: int) -> str:
     """Return the grid's file name, ``epoch{E}-{step}.png``: step = batches done within epoch E."""
     return f"epoch{nimg // images}-{nimg % images // batch}.png"
+
+
+def warmed_up(nimg: int, warmup: int) -> float:
+    """Return the factor of the learning rates after ``nimg`` images: from 0 to 1 over the first ``warmup``."""
+    return 1.0 if nimg >= warmup else nimg / warmup

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from facegan.config import RunConfig, to_dict
+from facegan.config import RunConfig, differences, from_dict, table_of
 from facegan.errors import UserError
+from facegan.machine import PRECISIONS
 from facegan.networks import build_discriminator, build_generator
 from facegan.networks.convolution import DIRECT
 from facegan.networks.forms import set_forms
-from facegan.snapshot import load_into, read_info, read_tensors, write_snapshot
+from facegan.snapshot import INFO_FILE, SnapshotInfo, load_into, load_network, read_info, read_tensors, snapshot_bytes
 from facegan.training.engine import Engine, Player, load_optimizer, optimizer_tensors
 
 
@@ -38,15 +40,19 @@ class Choices:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str) -> Choices:
+    def from_dict(cls, values: Any, where: str) -> Choices:
         """Return what ``to_dict`` gave.
 
         Raises:
             UserError: it is something else. ``where`` names the file.
         """
         try:
-            return cls(**values)
-        except TypeError:
+            choices = cls(**values)
+            if choices.precision not in PRECISIONS or type(choices.threads) is not int or choices.threads < 1:
+                raise TypeError
+            dict(choices.generator), dict(choices.discriminator)
+            return choices
+        except (TypeError, ValueError):
             raise UserError(f"{where} is damaged; restore it from a copy, or train a new run") from None
 
 
@@ -73,6 +79,14 @@ def new_state(config: RunConfig, choices: Choices, engine: Engine, *, empty: boo
     recipe, seed = config.recipe, None if empty else config.seed
     generator = build_generator(recipe.network, recipe.generator_options, seed=seed)
     discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=seed)
+    return state_of(generator, discriminator, config, choices, engine)
+
+
+def state_of(
+    generator: nn.Module, discriminator: nn.Module, config: RunConfig, choices: Choices, engine: Engine
+) -> TrainingState:
+    """Return the state before the first step of two networks."""
+    recipe = config.recipe
     set_forms(generator, choices.generator)
     set_forms(discriminator, choices.discriminator)
     average = copy.deepcopy(generator).to(engine.device).eval().requires_grad_(False) if recipe.ema_halflife else None
@@ -83,8 +97,8 @@ def new_state(config: RunConfig, choices: Choices, engine: Engine, *, empty: boo
     )
 
 
-def save_state(state: TrainingState, config: RunConfig, path: Path) -> None:
-    """Write a snapshot of the state at ``path``."""
+def state_tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors of a snapshot, by the stem of its file and by name. They are the state's own, not copies."""
     tensors = {
         "generator": state.generator.network.state_dict(),
         "discriminator": state.discriminator.network.state_dict(),
@@ -93,24 +107,76 @@ def save_state(state: TrainingState, config: RunConfig, path: Path) -> None:
     }
     if state.average is not None:
         tensors["ema"] = state.average.state_dict()
-    write_snapshot(path, nimg=state.nimg, config=to_dict(config), state=state.learnt, tensors=tensors)
+    return tensors
 
 
 def load_state(path: Path, config: RunConfig, choices: Choices, engine: Engine) -> TrainingState:
-    """Return the state that a snapshot holds.
+    """Return the state that a snapshot of a run with this config holds.
+
+    Raises:
+        UserError: a file of it is missing, damaged or of another shape, or it is of another config.
+    """
+    info = read_info(path)
+    own = from_dict(RunConfig, info.config, str(path / INFO_FILE))
+    if changed := differences(own, config):
+        raise UserError(f"{path} is of other settings:\n{table_of(changed, 'the snapshot', 'the run')}")
+    return restore(info, config, choices, engine)
+
+
+def restore(info: SnapshotInfo, config: RunConfig, choices: Choices, engine: Engine) -> TrainingState:
+    """Return the state that a snapshot holds, to go on with under ``config``. If the snapshot has no averaged
+    generator and the config asks for one, the average begins at the generator.
 
     Raises:
         UserError: a file of it is missing, damaged or of another shape.
     """
-    info = read_info(path)
-    state = new_state(config, choices, engine, empty=True)
-    for stem, player in (("generator", state.generator), ("discriminator", state.discriminator)):
-        load_into(player.network, read_tensors(info, stem), f"{path}/{stem}.safetensors")
-        player.refresh()
-    if state.average is not None:
-        load_into(state.average, read_tensors(info, "ema"), f"{path}/ema.safetensors")
+    recipe, where = config.recipe, info.path / "optimizers.safetensors"
+    generator = load_network(
+        info, "generator", lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
+    )
+    discriminator = load_network(
+        info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
+    )
+    state = state_of(generator, discriminator, config, choices, engine)
+    if state.average is not None and "ema.safetensors" in info.sha256:
+        load_into(state.average, read_tensors(info, "ema"), f"{info.path}/ema.safetensors")
     optimizers = read_tensors(info, "optimizers")
-    load_optimizer(state.generator, optimizers, "generator")
-    load_optimizer(state.discriminator, optimizers, "discriminator")
+    for prefix, player in (("generator", state.generator), ("discriminator", state.discriminator)):
+        load_optimizer(player, optimizers, prefix, str(where), has_stepped=info.nimg > 0)
     state.nimg, state.learnt = info.nimg, info.state
     return state
+
+
+def warm_start(info: SnapshotInfo, config: RunConfig, choices: Choices, engine: Engine) -> TrainingState:
+    """Return a state before the first step whose weights are those that a model makes faces with, and its
+    discriminator's; the optimisers are fresh.
+
+    Raises:
+        UserError: the model's files are damaged, or are of other networks than the config's.
+    """
+    recipe, stem = config.recipe, _weights_stem(info)
+    generator = load_network(info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None))
+    discriminator = load_network(
+        info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
+    )
+    return state_of(generator, discriminator, config, choices, engine)
+
+
+def weights_digest(info: SnapshotInfo) -> str:
+    """Return the sha256 of the weights that ``warm_start`` takes."""
+    used = [info.sha256.get(f"{stem}.safetensors", "") for stem in (_weights_stem(info), "discriminator")]
+    return hashlib.sha256("\n".join(used).encode()).hexdigest()
+
+
+def _weights_stem(info: SnapshotInfo) -> str:
+    return "ema" if "ema.safetensors" in info.sha256 else "generator"
+
+
+def full_snapshot_bytes(state: TrainingState) -> int:
+    """Return the size of a snapshot of this run once its optimisers have stepped."""
+    tensors = state_tensors(state)
+    moments = [
+        sum(parameter.numel() * 4 for parameter in player.network.parameters()) * len(player.fields - {"step"})
+        for player in (state.generator, state.discriminator)
+    ]
+    return snapshot_bytes({stem: named for stem, named in tensors.items() if stem != "optimizers"}) + sum(moments)

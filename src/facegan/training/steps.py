@@ -25,6 +25,8 @@ class StepInput:
     seed: int
     index_N: np.ndarray
     """int64 [N]: images shown before each of this process's samples, since the run's start."""
+    rate: float = 1.0
+    """What both learning rates are multiplied by."""
 
     def latents(self, player: str, device: torch.device) -> Tensor:
         """Return latents [N, Z] for the step of "D" or "G"."""
@@ -89,11 +91,12 @@ def discriminator_step(
     real_loss = binary_cross_entropy(real_logit_N, step.recipe.real_label).mean()
     fake_loss = binary_cross_entropy(fake_logit_N, 0.0).mean()
     loss = (real_loss + fake_loss) * (0.5 if joint else 1.0)
-    norm = discriminator.update(loss)
+    norm = discriminator.update(loss, step.rate)
     return {
         "D_loss": loss.detach(),
         "D_accuracy_real": (real_logit_N.detach() > 0).float().mean(),
         "D_accuracy_fake": (fake_logit_N.detach() < 0).float().mean(),
+        "D_ranks": (real_logit_N.detach()[:, None] > fake_logit_N.detach()).float().mean(),
         "D_gradient_norm": norm,
     }
 
@@ -114,7 +117,7 @@ def generator_step(
         else:
             logit_N = D(fake_NCHW, step.noise("G", real_NCHW.device))
         loss = binary_cross_entropy(logit_N, 1.0).mean()
-        norm = generator.update(loss)
+        norm = generator.update(loss, step.rate)
     return {
         "G_loss": loss.detach(),
         "D_on_G": logit_N.detach().float().sigmoid().mean(),

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import facegan
-from facegan.config import RecipeConfig, RunConfig, differences, from_dict, to_dict
+from facegan.config import RecipeConfig, RunConfig, differences, from_dict, table_of, to_dict
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
-from facegan.run import RunFolder
+from facegan.run import RunFolder, find_snapshot
+from facegan.snapshot import SnapshotInfo, free_bytes
 from facegan.training.choices import FORMS, measure_choices
 from facegan.training.engine import Engine
 from facegan.training.log import Nobody, Watcher
-from facegan.training.loop import Schedule, train_loop
-from facegan.training.state import Choices, TrainingState, load_state, new_state
+from facegan.training.loop import train_loop
+from facegan.training.schedule import Schedule
+from facegan.training.state import (
+    Choices,
+    TrainingState,
+    full_snapshot_bytes,
+    load_state,
+    new_state,
+    restore,
+    warm_start,
+    weights_digest,
+)
+from facegan.training.watchdog import ON_COLLAPSE, Alarm
+
+WARMUP = 10_000
+"""Images over which the learning rates rise after a warm start, unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +51,36 @@ class TrainResult:
     """The signal that ended it early (2 for Ctrl-C, 15 for SIGTERM), or None."""
     is_main: bool
     """Whether this process is the one that writes the run's files and speaks for it."""
+    alarm: Alarm | None = None
+    """The alarm that ended it, or None."""
+    best: str | None = None
+    """With an alarm: the best snapshot, by the run's own score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a new run's first weights come from, if its seed does not make them."""
+
+    fork: SnapshotInfo | None = None
+    """A snapshot to go on from, optimisers, clock and all."""
+    init: SnapshotInfo | None = None
+    """A model whose weights to begin with."""
+
+    def ancestry(self) -> dict[str, Any]:
+        """Return what ``run.json`` says of it."""
+        source = self.fork or self.init
+        if source is None:
+            return {}
+        parent = RunFolder(source.path.parent.parent)
+        before = parent.read().get("ancestry", []) if parent.exists() else []
+        entry = {
+            "how": "fork" if self.fork else "init",
+            "snapshot": str(source.path.absolute()),
+            "nimg": source.nimg,
+            "sha256": source.sha256,
+            "config": source.config,
+        }
+        return {"ancestry": [entry, *before]}
 
 
 def train(
@@ -49,6 +96,9 @@ def train(
     forms: str = "auto",
     accelerator: str = "auto",
     devices: int | None = None,
+    fork: Path | None = None,
+    init: Path | None = None,
+    warmup: int | None = None,
     watcher: Watcher | None = None,
 ) -> TrainResult:
     """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
@@ -57,12 +107,20 @@ def train(
     "auto": the faster one here), ``threads`` and ``forms`` ("auto": the fastest form of each layer here; "direct": the
     library's convolutions; "plain": every layer as it is defined) are settled when a run starts and stay its own.
 
+    ``fork``: begin the new run ``fork`` from the newest snapshot of ``run`` (or from ``run``, a snapshot), with these
+    settings, and go on with it. ``init``: begin with the weights of a run or snapshot, fresh optimisers, and learning
+    rates that rise over ``warmup`` images.
+
     Raises:
         UserError: the data cannot be used, or the run was begun with other settings (all that differ are named).
     """
     watcher = watcher or Nobody()
-    folder = RunFolder(run)
+    if fork is not None and init is not None:
+        raise UserError("--fork goes on with a run and --init begins one with a model's weights: choose one of them")
+    folder = RunFolder(fork or run)
     schedule = schedule or Schedule(images=2_000_000)
+    if schedule.on_collapse not in ON_COLLAPSE:
+        raise UserError(f"--on-collapse {schedule.on_collapse}: choose {', '.join(ON_COLLAPSE)}")
     datasets = [PackedDataset.open(path) for path in data]
     for dataset in datasets:
         dataset.verify()
@@ -71,15 +129,29 @@ def train(
         raise UserError(
             f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
         )
-    config = RunConfig(recipe=recipe, batch=batch, seed=seed, data=view.content_hash)
     if precision not in ("auto", *PRECISIONS):
         raise UserError(f"--precision {precision}: choose auto, float32 or bfloat16")
     if forms not in FORMS:
         raise UserError(f"--forms {forms}: choose {', '.join(FORMS)}")
-    if run.exists() and not folder.exists() and _is_strange(run):
-        raise UserError(f"{run} exists and is no run; choose a new folder for --run, facegan does not write into it")
+    if folder.path.exists() and not folder.exists() and _is_strange(folder.path):
+        raise UserError(
+            f"{folder.path} exists and is no run; choose a new folder for --run, facegan does not write into it"
+        )
+    origin = Origin(
+        fork=find_snapshot(run) if fork is not None else None, init=find_snapshot(init) if init is not None else None
+    )
+    config = RunConfig(
+        recipe=recipe,
+        batch=batch,
+        seed=seed,
+        data=view.content_hash,
+        init=weights_digest(origin.init) if origin.init else "",
+        warmup=(WARMUP if init else 0) if warmup is None else warmup,
+    )
     if folder.list_snapshots():
+        config = _the_runs_own(folder, config, init, warmup)
         _refuse_other_settings(folder, config, precision, threads, forms)
+        _refuse_other_origin(folder, origin)
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
@@ -87,27 +159,47 @@ def train(
         watcher = Nobody()
     with folder.locked() if engine.is_main else nullcontext():
         keep_freed_memory()
-        settled = _settle(folder, config, precision, threads, forms, data, engine) if engine.is_main else None
+        settled = None
+        if engine.is_main:
+            settled = _settle(folder, config, precision, threads, forms, data, origin, engine)
         choices = engine.fabric.broadcast(settled)
         assert isinstance(choices, Choices)
         torch.set_num_threads(choices.threads)
-        state = _begin(folder, config, choices, engine)
+        state = _begin(folder, config, choices, origin, engine)
+        space = _room(folder, state, schedule) if engine.is_main else {}
+        if engine.is_main:
+            asked = {"images": schedule.images, "minutes": schedule.minutes, "pid": os.getpid()}
+            folder.write_status({**asked, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
         watcher.event(
             "start",
-            run=str(run),
+            run=str(folder.path),
             recipe=recipe.name,
             resolution=recipe.resolution,
             nimg=state.nimg,
             faces=len(view),
             device=str(engine.device),
             processes=engine.world_size,
+            on_collapse=schedule.on_collapse,
+            **space,
             **choices.to_dict(),
         )
-        signal = train_loop(state, config, view, schedule, engine, folder, watcher)
+        ending = train_loop(
+            state, config, view, schedule, engine, folder, watcher,
+            lambda nimg: load_state(folder.snapshot(nimg), config, choices, engine),
+        )  # fmt: skip
     result = TrainResult(
-        run=run, nimg=state.nimg, snapshot=folder.snapshot(state.nimg), signal=signal, is_main=engine.is_main
+        run=folder.path,
+        nimg=ending.state.nimg,
+        snapshot=folder.snapshot(ending.state.nimg),
+        signal=ending.signal,
+        is_main=engine.is_main,
+        alarm=ending.verdict.alarm if ending.verdict else None,
+        best=ending.verdict.best if ending.verdict else None,
     )
-    watcher.event("stop", run=str(run), nimg=state.nimg, snapshot=str(result.snapshot), signal=signal)
+    watcher.event(
+        "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=ending.signal,
+        alarm=result.alarm.kind if result.alarm else None, best=result.best,
+    )  # fmt: skip
     return result
 
 
@@ -126,11 +218,12 @@ def _settle(
     threads: int | None,
     forms: str,
     data: Sequence[Path],
+    origin: Origin,
     engine: Engine,
 ) -> Choices:
     """Return the run's own choices: those in ``run.json``, or new ones, measured here and written there."""
     if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
-        return Choices.from_dict(folder.read()["choices"], str(folder.path / "run.json"))
+        return Choices.from_dict(folder.read().get("choices"), str(folder.path / "run.json"))
     choices, seconds = measure_choices(config, precision, threads, forms, engine)
     folder.create(
         {
@@ -140,6 +233,7 @@ def _settle(
             "machine": describe_machine(),
             "allocator": "glibc, keeps freed memory" if keep_freed_memory() else "as it comes",
             "processes": engine.world_size,
+            **origin.ancestry(),
             "data": [str(path.absolute()) for path in data],
             "facegan": facegan.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -148,16 +242,44 @@ def _settle(
     return choices
 
 
+def _the_runs_own(folder: RunFolder, config: RunConfig, init: Path | None, warmup: int | None) -> RunConfig:
+    """Return the config with the beginning that the run had, where the command says nothing of it."""
+    try:
+        own = from_dict(RunConfig, folder.read()["config"], str(folder.path / "run.json"))
+    except (KeyError, TypeError):
+        raise _damaged(folder) from None
+    return replace(
+        config,
+        init=own.init if init is None else config.init,
+        warmup=own.warmup if warmup is None else config.warmup,
+    )
+
+
+def _damaged(folder: RunFolder) -> UserError:
+    return UserError(f"{folder.path / 'run.json'} is damaged; restore it from a copy, or train a new run")
+
+
+def _refuse_other_origin(folder: RunFolder, origin: Origin) -> None:
+    """Refuse to fork into a run that began elsewhere."""
+    if origin.fork is None:
+        return
+    first = (folder.read().get("ancestry") or [{}])[0]
+    if first.get("how") != "fork" or first.get("sha256") != origin.fork.sha256:
+        raise UserError(
+            f"{folder.path} exists and did not begin with {origin.fork.path}; to go on with it, name it with --run and "
+            "leave --fork out"
+        )
+
+
 def _refuse_other_settings(
     folder: RunFolder, config: RunConfig, precision: str, threads: int | None, forms: str
 ) -> None:
     contents = folder.read()
-    file = str(folder.path / "run.json")
     try:
         choices = {"forms": "direct", **contents["choices"]}
-        old = from_dict(RunConfig, contents["config"], file)
+        old = from_dict(RunConfig, contents["config"], str(folder.path / "run.json"))
     except (KeyError, TypeError):
-        raise UserError(f"{file} is damaged; restore it from a copy, or train a new run") from None
+        raise _damaged(folder) from None
     changed = differences(old, config)
     for name, new in (
         ("precision", None if precision == "auto" else precision),
@@ -167,18 +289,50 @@ def _refuse_other_settings(
         if new is not None and new != choices.get(name):
             changed.append((name, choices.get(name), new))
     if changed:
-        lines = "\n".join(f"  {name}: the run has {before}, asked for {after}" for name, before, after in changed)
         raise UserError(
-            f"{folder.path} was begun with other settings; repeat its own, or choose a new folder for --run:\n{lines}"
+            f"{folder.path} was begun with other settings; repeat its own, begin another run, or go on from here "
+            f"under the new ones with --fork NEWRUN:\n{table_of(changed, 'the run has', 'asked for')}"
         )
 
 
-def _begin(folder: RunFolder, config: RunConfig, choices: Choices, engine: Engine) -> TrainingState:
+def _room(folder: RunFolder, state: TrainingState, schedule: Schedule) -> dict[str, int]:
+    """Return what the run's snapshots will need and what is free, in bytes.
+
+    Raises:
+        UserError: not even one snapshot fits.
+    """
+    size = full_snapshot_bytes(state)
+    existing = len(folder.list_snapshots())
+    most = schedule.keep + 2  # the best one, and the one that is being written
+    if schedule.keep_every and schedule.images:
+        most += schedule.images // schedule.keep_every
+    free = free_bytes(folder.path)
+    if not existing and free < size:
+        raise UserError(
+            f"{folder.path}: a snapshot needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free; make room, or "
+            "choose another place for --run"
+        )
+    return {"snapshot_bytes": size, "needed_bytes": max(0, most - existing) * size, "free_bytes": free}
+
+
+def _begin(folder: RunFolder, config: RunConfig, choices: Choices, origin: Origin, engine: Engine) -> TrainingState:
     """Return the state of the newest snapshot, or that before the first step."""
     if engine.is_main:
         folder.remove_leftovers()
     engine.barrier()
     snapshots = folder.list_snapshots()
-    if not snapshots:
-        return new_state(config, choices, engine)
-    return load_state(snapshots[-1], config, choices, engine)
+    if snapshots:
+        return load_state(snapshots[-1], config, choices, engine)
+    if origin.fork is not None:
+        try:
+            state = restore(origin.fork, config, choices, engine)
+        except UserError as error:
+            raise UserError(f"the settings do not go with the snapshot to fork from: {error}") from None
+        state.learnt = {}
+        return state
+    if origin.init is not None:
+        try:
+            return warm_start(origin.init, config, choices, engine)
+        except UserError as error:
+            raise UserError(f"--init {origin.init.path}: {error}") from None
+    return new_state(config, choices, engine)

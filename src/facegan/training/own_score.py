@@ -1,0 +1,146 @@
+"""The run's own score and the variety of its samples: cheap, always there, and of this run only.
+
+Everything is measured on thumbnails of 16x16 pixels. The score is the Frechet distance (Heusel et al. 2017, equation
+6) between the faces that the generator makes of fixed latents and the data, on the data's first 64 principal
+components. It orders the snapshots of one run; it is no score to compare runs or papers with.
+
+Legend: N images, T values of a thumbnail (768), K components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from facegan.config import RunConfig
+from facegan.data.packed import DataView
+from facegan.pixels import to_uint8
+from facegan.randomness import Stream
+from facegan.sampling.latents import draw_latents
+from facegan.sampling.prepared import prepare
+from facegan.sampling.sample import generate
+from facegan.untrusted import check_regular
+
+SIDE = 16
+COMPONENTS = 64
+_DATA_COUNT = 20_000
+"""Images of the data that are looked at, evenly spaced."""
+_PAIRS = 20_000
+_TWINS = 0.2
+"""Samples are twins below this share of the data's mean distance; of CelebA's pairs hardly any are."""
+
+
+def thumbnails(image_NHWC: np.ndarray) -> torch.Tensor:
+    """Return float [N, 768] in [-1, 1]: the means of uint8 images over a grid of 16x16 fields."""
+    image_NCHW = torch.from_numpy(np.ascontiguousarray(image_NHWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return F.adaptive_avg_pool2d(image_NCHW, SIDE).flatten(1)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the data looks like, in a few numbers."""
+
+    centre_T: np.ndarray
+    components_TK: np.ndarray
+    mean_K: np.ndarray
+    covariance_KK: np.ndarray
+    distance: np.ndarray
+    """float64 []: mean Euclidean distance between two thumbnails of the data."""
+
+    @classmethod
+    def of(cls, view: DataView) -> Reference:
+        """Measure a dataset: some seconds for 20,000 images."""
+        index_N = np.unique(np.linspace(0, len(view) - 1, min(len(view), _DATA_COUNT)).astype(np.int64))
+        parts = [thumbnails(view.images(index_N[start : start + 1024])) for start in range(0, len(index_N), 1024)]
+        thumb_NT = torch.cat(parts).double()
+        centre_T = thumb_NT.mean(0)
+        _, axes_TT = torch.linalg.eigh((thumb_NT - centre_T).T.cov(correction=0))
+        components_TK = axes_TT[:, -COMPONENTS:]
+        projected_NK = (thumb_NT - centre_T) @ components_TK
+        mean_K, covariance_KK = _moments(projected_NK)
+        pair_2P = Stream(0, "score/pairs").below(np.arange(2 * _PAIRS), len(index_N)).reshape(2, -1)
+        apart = (thumb_NT[pair_2P[0]] - thumb_NT[pair_2P[1]]).norm(dim=1)[pair_2P[0] != pair_2P[1]]
+        distance = apart.mean().numpy() if len(apart) else np.zeros(())
+        return cls(centre_T.numpy(), components_TK.numpy(), mean_K, covariance_KK, np.asarray(distance))
+
+    def save(self, path: Path) -> None:
+        """Write it as an .npz file."""
+        partial = path.with_name(f".{path.stem}.partial.npz")
+        np.savez(partial, **{field.name: getattr(self, field.name) for field in fields(self)})
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Reference | None:
+        """Return what ``save`` wrote, or None if it is not there or not whole."""
+        size, count = 3 * SIDE * SIDE, COMPONENTS
+        shapes = ((size,), (size, count), (count,), (count, count), ())
+        try:
+            check_regular(path)
+            with np.load(path, allow_pickle=False) as file:
+                arrays = [file[field.name] for field in fields(cls)]
+        except (OSError, ValueError, KeyError, EOFError, RuntimeError):
+            return None
+        except Exception as error:  # zipfile's own, and whatever a damaged archive makes its readers raise
+            if isinstance(error, MemoryError):
+                raise
+            return None
+        whole = all(
+            array.shape == shape and array.dtype == np.float64 and np.isfinite(array).all()
+            for array, shape in zip(arrays, shapes, strict=True)
+        )
+        return cls(*arrays) if whole else None
+
+
+def _moments(projected_NK: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    return projected_NK.mean(0).numpy(), projected_NK.T.cov(correction=0).numpy()
+
+
+def frechet_distance(mean_K: np.ndarray, covariance_KK: np.ndarray, reference: Reference) -> float:
+    """Return |m - m'|^2 + trace(C + C' - 2 (C C')^(1/2)) to the reference's moments."""
+    values_K, vectors_KK = np.linalg.eigh(reference.covariance_KK)
+    root_KK = (vectors_KK * np.sqrt(np.clip(values_K, 0, None))) @ vectors_KK.T
+    mixed_K = np.linalg.eigvalsh(root_KK @ covariance_KK @ root_KK)
+    trace = np.trace(covariance_KK) + np.trace(reference.covariance_KK) - 2 * np.sqrt(np.clip(mixed_K, 0, None)).sum()
+    return float(((mean_K - reference.mean_K) ** 2).sum() + max(0.0, trace))
+
+
+def score_images(image_NHWC: np.ndarray, reference: Reference) -> float:
+    """Return the Frechet distance of uint8 images to the data; 0 is best."""
+    centred_NT = thumbnails(image_NHWC).double() - torch.from_numpy(reference.centre_T)
+    mean_K, covariance_KK = _moments(centred_NT @ torch.from_numpy(reference.components_TK))
+    return frechet_distance(mean_K, covariance_KK, reference)
+
+
+def score_count(resolution: int) -> int:
+    """Return how many faces the score looks at: fewer of larger ones, so that it stays cheap."""
+    return 512 if resolution <= 64 else 256
+
+
+def own_score(generator: nn.Module, config: RunConfig, reference: Reference) -> float:
+    """Return the score of a run's generator, on faces of latents that are always the same."""
+    recipe, number_N = config.recipe, np.arange(score_count(config.recipe.resolution))
+    latent_NZ = draw_latents(config.seed, "score", number_N, recipe.latent_size, recipe.latent)
+    return score_images(to_uint8(generate(prepare(generator), latent_NZ)), reference)
+
+
+def variety(image_NHWC: np.ndarray, reference: Reference) -> dict[str, float]:
+    """Return two statistics of uint8 samples of fixed latents, to be held against the data.
+
+    "variety": mean distance between two samples, as a share of the data's own; "repeats": the largest share of the
+    others that are twins of one sample. Of data that are all alike, variety is 0 by definition.
+    """
+    thumb_NT = thumbnails(image_NHWC).double()
+    count, usual = len(thumb_NT), float(reference.distance)
+    apart_NN = torch.cdist(thumb_NT, thumb_NT)
+    if usual < 1e-3:
+        return {"variety": 0.0, "repeats": 1.0}
+    twins_N = (apart_NN < _TWINS * usual).sum(1) - 1
+    return {
+        "variety": float(apart_NN.sum() / (count * (count - 1)) / usual),
+        "repeats": float(twins_N.max() / (count - 1)),
+    }

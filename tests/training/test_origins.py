@@ -1,0 +1,95 @@
+"""A run that begins with another's snapshot or weights."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from facegan.config import OptimizerConfig
+from facegan.errors import UserError
+from facegan.training.schedule import Schedule
+from facegan.training.train import train
+from tests.conftest import small_recipe
+
+
+def run(data, folder, images, *, recipe=None, **options):
+    schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24)
+    recipe = recipe or small_recipe("dcgan")
+    options = {"precision": "float32", "threads": 1, "forms": "direct", "batch": 8} | options
+    return train([data], folder, recipe, schedule=schedule, **options)
+
+
+def test_a_fork_goes_on_from_the_snapshot_under_other_settings(tmp_path, packed16):
+    first = run(packed16, tmp_path / "first", 24)
+    slower = small_recipe("dcgan", generator_optimizer=OptimizerConfig(learning_rate=1e-5, epsilon=1e-8))
+    for images in (24, 48):  # the same command again goes on
+        forked = run(packed16, tmp_path / "first", images, recipe=slower, fork=tmp_path / "second")
+    assert (forked.run, forked.nimg) == (tmp_path / "second", 48)
+    begun = tmp_path / "second" / "snapshots" / "nimg-000000024"
+    for file in ("generator", "discriminator", "ema", "optimizers"):
+        assert (begun / f"{file}.safetensors").read_bytes() == (first.snapshot / f"{file}.safetensors").read_bytes()
+    entry = json.loads((tmp_path / "second" / "run.json").read_text())["ancestry"][0]
+    assert (entry["how"], entry["nimg"]) == ("fork", 24)
+    assert entry["sha256"] == json.loads((first.snapshot / "snapshot.json").read_text())["sha256"]
+    assert [path.name for path in (tmp_path / "first" / "snapshots").iterdir()] == ["nimg-000000000", "nimg-000000024"]
+    assert run(packed16, tmp_path / "second", 48, recipe=slower).nimg == 48  # and it is a run as any other
+
+
+def test_a_fork_of_a_fork_knows_all_its_ancestors(tmp_path, packed16):
+    run(packed16, tmp_path / "a", 8)
+    run(packed16, tmp_path / "a", 16, fork=tmp_path / "b", seed=1)
+    run(packed16, tmp_path / "b" / "snapshots" / "nimg-000000008", 24, fork=tmp_path / "c", seed=2)
+    entries = json.loads((tmp_path / "c" / "run.json").read_text())["ancestry"]
+    assert [(entry["how"], entry["nimg"], entry["config"]["seed"]) for entry in entries] == [
+        ("fork", 8, 1), ("fork", 8, 0)
+    ]  # fmt: skip
+
+
+def test_forks_that_cannot_be_are_refused(tmp_path, packed16):
+    run(packed16, tmp_path / "a", 8)
+    run(packed16, tmp_path / "b", 8, seed=5)
+    with pytest.raises(UserError, match="did not begin with"):
+        run(packed16, tmp_path / "a", 16, fork=tmp_path / "b", seed=5)
+    wide = small_recipe("dcgan", generator={"width": 16})
+    with pytest.raises(UserError, match="settings do not go with the snapshot"):
+        run(packed16, tmp_path / "a", 16, fork=tmp_path / "c", recipe=wide)
+    sgd = small_recipe("dcgan", generator_optimizer=OptimizerConfig(name="sgd", momentum=0.9))
+    with pytest.raises(UserError, match="another optimiser's"):
+        run(packed16, tmp_path / "a", 16, fork=tmp_path / "d", recipe=sgd)
+    with pytest.raises(UserError, match="choose one of them"):
+        run(packed16, tmp_path / "a", 16, fork=tmp_path / "e", init=tmp_path / "b")
+
+
+def test_a_warm_start_takes_the_weights_and_nothing_else(tmp_path, packed16):
+    first = run(packed16, tmp_path / "first", 24)
+    warm = run(packed16, tmp_path / "warm", 0, init=tmp_path / "first", warmup=80)
+    averaged, began = (load_file(path) for path in (first.snapshot / "ema.safetensors",
+                                                    warm.snapshot / "generator.safetensors"))  # fmt: skip
+    assert warm.nimg == 0
+    assert all(torch.equal(averaged[name], began[name]) for name in averaged)
+    assert load_file(warm.snapshot / "optimizers.safetensors") == {}
+    contents = json.loads((tmp_path / "warm" / "run.json").read_text())
+    assert contents["ancestry"][0]["how"] == "init" and contents["config"]["warmup"] == 80
+    went_on = run(packed16, tmp_path / "warm", 16)  # --init need not be repeated
+    assert went_on.nimg == 16
+    # In the first step of a warm-up the learning rate is 0: Adam moves nothing.
+    steps = [json.loads(line) for line in (tmp_path / "warm" / "log.jsonl").read_text().splitlines()]
+    assert [line["nimg"] for line in steps if "D_loss" in line] == [8, 16]
+    with pytest.raises(UserError, match=r"warmup +80 +0"):
+        run(packed16, tmp_path / "warm", 16, warmup=0)
+    with pytest.raises(UserError, match=r"init +[0-9a-f]{64} +[0-9a-f]{64}"):
+        run(packed16, tmp_path / "other", 8, seed=3)
+        run(packed16, tmp_path / "warm", 16, init=tmp_path / "other")
+    with pytest.raises(UserError, match="no model at"):
+        run(packed16, tmp_path / "new", 8, init=tmp_path / "nowhere")
+
+
+def test_a_warm_up_begins_at_nothing(tmp_path, packed16):
+    begun = run(packed16, tmp_path / "run", 0, warmup=800)
+    one = run(packed16, tmp_path / "run", 8, warmup=800)
+    two = run(packed16, tmp_path / "run", 16, warmup=800)
+    at = [load_file(result.snapshot / "discriminator.safetensors")["blocks.0.weight"] for result in (begun, one, two)]
+    assert torch.equal(at[0], at[1])
+    # Adam's first real step has about the learning rate's size: 8 / 800 of 2e-4.
+    assert 1e-7 < (at[2] - at[1]).abs().max() < 4e-6

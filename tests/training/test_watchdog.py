@@ -1,0 +1,215 @@
+"""The detectors, and what a training does about their alarms."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from facegan.data.writer import PackedWriter
+from facegan.errors import UserError
+from facegan.training import loop, steps
+from facegan.training.schedule import Schedule
+from facegan.training.train import train
+from facegan.training.watchdog import DETECTORS, alarms
+from tests.conftest import small_recipe
+
+BATCH = 8
+
+
+def losses(nimg, **changes):
+    return {"nimg": nimg, "D_loss": 0.7, "D_accuracy_fake": 0.8, "D_ranks": 0.9, "D_on_G": 0.3, "G_loss": 1.0,
+            "G_gradient_norm": 5.0} | changes  # fmt: skip
+
+
+def grid(nimg, variety=0.7, repeats=0.02):
+    return {"nimg": nimg, "variety": variety, "repeats": repeats}
+
+
+def kinds(history):
+    """Return (kind, nimg) of every alarm as the history grows line by line."""
+    return [(alarm.kind, alarm.nimg) for end in range(len(history)) for alarm in alarms(history[: end + 1])]
+
+
+HEALTHY = [line for nimg in range(0, 60_000, 1_000) for line in (losses(nimg), grid(nimg))]
+
+
+def test_a_healthy_run_raises_nothing():
+    assert kinds(HEALTHY) == []
+
+
+@pytest.mark.parametrize(("name", "lines"), [
+    ("not-finite", [losses(60_000, D_loss=None)]),
+    ("discriminator-won", [losses(nimg, D_ranks=1.0, G_gradient_norm=1e-3) for nimg in range(60_000, 70_000, 1_000)]),
+    ("discriminator-won", [line for nimg in range(60_000, 70_000, 1_000)
+                           for line in (losses(nimg, D_ranks=1.0), grid(nimg, variety=0.45))]),
+    ("discriminator-fooled", [losses(nimg, D_on_G=0.99, D_accuracy_fake=0.0) for nimg in range(60_000, 70_000, 1_000)]),
+    ("variety", [grid(60_000, variety=0.1), grid(65_000, variety=0.1)]),
+    ("repeats", [grid(60_000, repeats=0.6), grid(65_000, repeats=0.6)]),
+    ("score", [{"nimg": nimg, "score": score} for nimg, score in
+               [(60_000, 20.0), (65_000, 61.0), (70_000, 61.0), (75_000, 61.0)]]),
+    ("data", [grid(0) | {"data_distance": 0.0}]),
+])  # fmt: skip
+def test_each_detector_raises_its_alarm_once(name, lines):
+    found = kinds(HEALTHY + lines + [losses(90_000)])
+    assert [kind for kind, _ in found] == [name]
+    assert found[0][1] <= lines[-1]["nimg"]
+
+
+@pytest.mark.parametrize("lines", [
+    [losses(nimg, D_ranks=1.0) for nimg in range(60_000, 70_000, 1_000)],  # D wins, but G still learns
+    [losses(nimg, D_ranks=1.0, G_gradient_norm=1e-3) for nimg in range(60_000, 64_000, 1_000)],  # too short
+    [grid(60_000, variety=0.1), grid(65_000, variety=0.5)],  # one bad grid
+    [{"nimg": 60_000, "score": 10.0}, {"nimg": 65_000, "score": 99.0}, {"nimg": 70_000, "score": 15.0}],
+])  # fmt: skip
+def test_a_passing_weakness_is_no_alarm(lines):
+    assert kinds(HEALTHY + lines) == []
+
+
+def test_samples_of_a_young_run_may_be_alike():
+    young = [grid(nimg, variety=0.05, repeats=1.0) for nimg in range(0, 20_000, 2_000)]
+    assert kinds(young) == []
+    assert {kind for kind, _ in kinds([*young, *(grid(nimg, 0.05, 1.0) for nimg in range(20_000, 30_000, 2_000))])} == {
+        "variety", "repeats"
+    }  # fmt: skip
+
+
+def test_every_detector_survives_every_line():
+    for line in ({"nimg": 0}, losses(1), grid(2), {"nimg": 3, "score": 1.0}, losses(4, G_gradient_norm=None)):
+        for detector in DETECTORS.values():
+            detector([line])
+            detector([])
+
+
+# What a training does.
+
+
+def run(data, folder, images=200, *, on_collapse="warn", **changes):
+    schedule = Schedule(
+        images=images, log_every=BATCH, sample_every=40, snapshot_every=40, keep=20, on_collapse=on_collapse
+    )
+    return train(
+        [data], folder, small_recipe("dcgan", **changes), batch=BATCH, schedule=schedule, precision="float32",
+        threads=1, forms="direct",
+    )  # fmt: skip
+
+
+def poison(monkeypatch, *, at, most):
+    """Put NaN into a weight of D after the step that ends at ``at``, ``most`` times."""
+    left, play = [most], steps.play_step
+
+    def poisoned(generator, discriminator, real_NCHW, step):
+        metrics = play(generator, discriminator, real_NCHW, step)
+        if int(step.index_N[0]) + BATCH == at and left[0]:
+            left[0] -= 1
+            with torch.no_grad():
+                next(discriminator.network.parameters())[0, 0, 0, 0] = float("nan")
+        return metrics
+
+    monkeypatch.setattr(loop, "play_step", poisoned)
+
+
+def incidents(folder):
+    return [json.loads(line) for line in (folder / "incidents.jsonl").read_text().splitlines()]
+
+
+def test_a_nan_takes_the_run_back_at_half_the_rate(tmp_path, packed16, monkeypatch):
+    poison(monkeypatch, at=96, most=1)
+    result = run(packed16, tmp_path / "run")
+    assert (result.nimg, result.alarm) == (200, None)
+    (entry,) = incidents(tmp_path / "run")
+    assert (entry["kind"], entry["nimg"], entry["action"], entry["rollbacks"]) == ("not-finite", 104, "rewind", 0)
+    state = json.loads((result.snapshot / "snapshot.json").read_text())["state"]
+    assert (state["rate"], state["rollbacks"]) == (0.5, 1)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["nimg"] for line in lines if "D_loss" in line] == list(range(8, 201, 8))
+    assert not any(None in line.values() for line in lines)
+
+
+def test_a_nan_in_a_weight_never_reaches_a_snapshot(tmp_path, packed16, monkeypatch):
+    poison(monkeypatch, at=120, most=1)  # a snapshot is due at 120, before any loss shows it
+    result = run(packed16, tmp_path / "run")
+    assert result.nimg == 200
+    (entry,) = incidents(tmp_path / "run")
+    assert (entry["kind"], entry["nimg"]) == ("not-finite", 120)
+    assert entry["evidence"]["values"] == ["discriminator.blocks.0.weight"]
+
+
+def test_a_run_that_goes_back_ends_the_same_if_it_is_killed(tmp_path, packed16, monkeypatch):
+    poison(monkeypatch, at=96, most=99)
+
+    class KilledError(Exception):
+        pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_go_back", lambda *_: (_ for _ in ()).throw(KilledError()))
+        with pytest.raises(KilledError):
+            run(packed16, tmp_path / "killed")
+    again = run(packed16, tmp_path / "killed")
+    straight = run(packed16, tmp_path / "straight")
+    assert again.nimg == straight.nimg
+    assert [entry["rollbacks"] for entry in incidents(tmp_path / "killed")] == [0, 1, 2]  # the first only once
+    assert [dict(entry, time=0) for entry in incidents(tmp_path / "killed")] == [
+        dict(entry, time=0) for entry in incidents(tmp_path / "straight")
+    ]
+
+
+def test_the_third_time_it_stops_and_names_the_best_snapshot(tmp_path, packed16, monkeypatch):
+    poison(monkeypatch, at=96, most=99)
+    result = run(packed16, tmp_path / "run")
+    assert result.alarm.kind == "not-finite" and result.nimg == 104
+    assert [entry["action"] for entry in incidents(tmp_path / "run")] == ["rewind", "rewind", "stop"]
+    scores = {nimg: json.loads((tmp_path / "run" / "snapshots" / f"nimg-{nimg:09d}" / "snapshot.json").read_text())
+              ["state"]["score"] for nimg in (0, 40, 80)}  # fmt: skip
+    assert result.best.endswith(f"{min(scores, key=scores.get):09d}")
+
+
+def zero_last_layer(monkeypatch, *, at):
+    """From ``at`` on, G's last layer is zero after every step: all its images are alike."""
+    play = steps.play_step
+
+    def zeroed(generator, discriminator, real_NCHW, step):
+        metrics = play(generator, discriminator, real_NCHW, step)
+        if at <= int(step.index_N[0]) and step.rate == 1.0:
+            with torch.no_grad():
+                for parameter in list(generator.network.parameters())[-2:]:
+                    parameter.zero_()
+        return metrics
+
+    monkeypatch.setattr(loop, "play_step", zeroed)
+
+
+@pytest.mark.parametrize("policy", ["warn", "rewind", "stop"])
+def test_a_collapse_is_met_as_the_policy_says(tmp_path, packed16, monkeypatch, policy):
+    zero_last_layer(monkeypatch, at=120)
+    recipe = {"ema_halflife": 0, "generator_optimizer": dataclasses.replace(
+        small_recipe("dcgan").generator_optimizer, learning_rate=2e-3)}  # fmt: skip
+    monkeypatch.setattr("facegan.training.watchdog._APART", 0.0)  # 100 images do not teach variety
+    monkeypatch.setattr("facegan.training.watchdog._ALIKE", 0.001)
+    result = run(packed16, tmp_path / "run", 280, on_collapse=policy, **recipe)
+    first = incidents(tmp_path / "run")[0]
+    assert first["kind"] == "variety" and first["nimg"] == 200 and first["action"] == policy
+    assert (tmp_path / "run" / first["grid"]).is_file()
+    aside = sorted(path.name for path in (tmp_path / "run" / "snapshots").glob("set-aside-*"))
+    if policy == "stop":
+        assert result.alarm.kind == "variety" and result.nimg == 200 and result.snapshot.is_dir()
+    else:
+        assert (result.alarm, result.nimg) == (None, 280)
+    state = json.loads((result.snapshot / "snapshot.json").read_text())["state"]
+    assert state.get("rate", 1.0) == (0.5 if policy == "rewind" else 1.0)
+    assert bool(aside) == (policy == "rewind")
+
+
+def test_data_of_one_image_is_said_at_the_start(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    with PackedWriter(tmp_path / "data", resolution=16, capacity=20) as writer:
+        writer.write(0, image.repeat(20, 0))
+        writer.finish(identities=np.ones(20, np.int32))
+    assert run(tmp_path / "data", tmp_path / "run", 40).nimg == 40
+    assert [(entry["kind"], entry["nimg"]) for entry in incidents(tmp_path / "run")] == [("data", 0)]
+
+
+def test_an_unknown_policy_is_refused(tmp_path, packed16):
+    with pytest.raises(UserError, match="choose warn, rewind, stop"):
+        run(packed16, tmp_path / "run", on_collapse="pray")
