@@ -9,7 +9,7 @@ from typing import Any
 import typer
 import typer.core
 
-from facegan.cli import demo, film, prepare, sample, summary, synth_dataset, train
+from facegan.cli import demo, film, prepare, runs, sample, summary, synth_dataset, train, verify_resume
 from facegan.errors import UserError
 
 
@@ -58,6 +58,8 @@ def _root(
 
 app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
+app.command("runs")(runs.runs)
+app.command("verify-resume")(verify_resume.verify_resume)
 app.command("sample")(sample.sample)
 app.command("summary")(summary.summary)
 app.command("film")(film.film)

@@ -1,0 +1,100 @@
+"""``facegan runs`` and ``facegan runs clean``."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from facegan.run import RunFolder
+
+
+def runs(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[clean] [DIR]...", help="Folders that hold runs; default: runs.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="clean: delete without asking.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each run.")] = False,
+) -> None:
+    """Show the runs in a folder: recipe, progress, rate, own score, health, size; or free the space they waste.
+
+    clean deletes what a killed process left half-written, snapshots that a rewind set aside, and all snapshots but the
+    newest and the best of each run that nobody is training. It shows them and asks first.
+
+    \b
+    facegan runs
+    facegan runs experiments/ --json
+    facegan runs clean runs/first
+    """
+    from facegan.training.overview import find_runs
+
+    words = words or []
+    cleaning = words[:1] == ["clean"]
+    folders = [Path(word) for word in words[cleaning:]] or [Path("runs")]
+    found = [run for folder in folders for run in find_runs(folder)]
+    if not found:
+        typer.echo(f"no run is in {', '.join(str(folder) for folder in folders)}", err=True)
+        return
+    if cleaning:
+        _clean(found, yes)
+    else:
+        _show(found, json)
+
+
+def _show(found: list[RunFolder], json: bool) -> None:
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from facegan.cli.progress import OutputConsole
+    from facegan.errors import UserError
+    from facegan.training.overview import overview
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "recipe", "images", "rate", "own score", "health", "size", "now"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in ("images", "rate", "size") else "left")
+    for folder in found:
+        try:
+            run = overview(folder)
+        except UserError as error:
+            if json:
+                typer.echo(json_format.dumps({"path": str(folder.path), "error": str(error)}))
+            table.add_row(str(folder.path), "damaged", "", "", "", "run.json is damaged", "", "")
+            continue
+        if json:
+            typer.echo(json_format.dumps(asdict(run)))
+        share = f" of {run.target:,}" if run.target else ""
+        table.add_row(
+            run.path,
+            f"{run.recipe} {run.resolution}",
+            f"{run.nimg:,}{share}",
+            "" if run.images_per_s is None else f"{run.images_per_s:.0f}/s",
+            "" if run.score is None else f"{run.score:.2f} {run.best}",
+            run.health,
+            f"{run.bytes / 1e6:,.0f} MB",
+            "training" if run.training else "",
+        )
+    if not json:
+        console = OutputConsole()
+        console = console if console.is_terminal else OutputConsole(width=160)
+        console.print(table, highlight=False)
+
+
+def _clean(found: list[RunFolder], yes: bool) -> None:
+    from facegan.training.overview import reclaim, reclaimable
+
+    offered = {folder: items for folder in found if (items := reclaimable(folder))}
+    for items in offered.values():
+        for item in items:
+            typer.echo(f"{item.bytes / 1e6:>10,.1f} MB  {item.path}  ({item.reason})")
+    if not offered:
+        typer.echo("nothing to delete")
+        return
+    total = sum(item.bytes for items in offered.values() for item in items)
+    if not yes:
+        typer.confirm(f"Delete these {total / 1e6:,.1f} MB?", abort=True)
+    freed = sum(reclaim(folder, items) for folder, items in offered.items())
+    typer.echo(f"{freed / 1e6:,.1f} MB freed")
