@@ -7,3 +7,9 @@ class UserError(Exception):
     The message names the file, field or flag, what was found, what was expected, and what to do. The command
     line prints it as one sentence, without a traceback, and exits with 2.
     """
+
+
+def brief(error: BaseException) -> str:
+    """Return what an error says, or its beginning: a hostile file can make a library's message as long as itself."""
+    text = str(error) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "..."

@@ -4,7 +4,7 @@ run.json        the config, versions, and what was measured at the start; frozen
 log.jsonl       one line every few steps        tensorboard/   the same, as events
 samples/        grids of fixed latents          snapshots/     nimg-000064000/ ...
 incidents.jsonl alarms, with their evidence     incidents/     a small grid of each
-score-reference.npz  the data in a few numbers, for the run's own score        status.json  what it is asked to do
+score-reference.safetensors     the data in a few numbers      status.json    what it is asked to do
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RunFolder:
 
     @property
     def score_reference(self) -> Path:
-        return self.path / "score-reference.npz"
+        return self.path / "score-reference.safetensors"
 
     @property
     def status(self) -> Path:

@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facegan.data.partial import sync
-from facegan.errors import UserError
+from facegan.errors import UserError, brief
 from facegan.untrusted import check_regular, read_json
 
 FORMAT_VERSION = 2
@@ -140,7 +140,7 @@ def read_info(path: Path) -> SnapshotInfo:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is no snapshot: it holds no {INFO_FILE}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({_short(error)}); {_ADVICE}") from None
+        raise UserError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
     if version not in range(1, FORMAT_VERSION + 1):
         raise UserError(
             f"{file} has format version {version!r:.40}, this facegan reads 1 to {FORMAT_VERSION}: use a newer facegan"
@@ -152,12 +152,6 @@ def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**62:
         raise ValueError(f"nimg is {value!r:.40}")
     return value
-
-
-def _short(error: Exception) -> str:
-    """Return an error's own words, or its beginning where a hostile file made them long."""
-    text = str(error)
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _opened(info: SnapshotInfo, stem: str) -> Any:
@@ -179,7 +173,7 @@ def _opened(info: SnapshotInfo, stem: str) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{info.path} has no {file.name}; {_ADVICE}") from None
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{file} is damaged ({_short(error)}); {_ADVICE}") from None
+        raise UserError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
 
 
 def read_tensors(info: SnapshotInfo, stem: str) -> dict[str, Tensor]:
@@ -195,7 +189,7 @@ def read_tensors(info: SnapshotInfo, stem: str) -> dict[str, Tensor]:
         try:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError, RuntimeError, TypeError) as error:
-            raise UserError(f"{file} is damaged ({_short(error)}); {_ADVICE}") from None
+            raise UserError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
     if (name := first_not_finite(tensors)) is not None:
         raise UserError(f"{file} holds values at {name} that are not finite; {_ADVICE}")
     return {_current_name(info, stem, name): tensor for name, tensor in tensors.items()}
@@ -242,7 +236,7 @@ def load_network(info: SnapshotInfo, stem: str, build: Callable[[], torch.nn.Mod
         with torch.device("meta"):
             own = build().state_dict()
     except (TypeError, ValueError, RuntimeError, OverflowError, KeyError, MemoryError) as error:
-        raise UserError(f"{info.path / INFO_FILE} describes no network that can be built ({_short(error)})") from None
+        raise UserError(f"{info.path / INFO_FILE} describes no network that can be built ({brief(error)})") from None
     with _opened(info, stem) as opened:
         shapes = {
             _current_name(info, stem, name): tuple(opened.get_slice(name).get_shape())

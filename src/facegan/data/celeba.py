@@ -202,7 +202,7 @@ def parse_numbers(name: str, data: bytes, allowed: range, what: str) -> LabelFil
     table = _Table(name, data)
     label_file = LabelFile(name, np.full((table.row_count, 1), -1, np.int32))
     for number, row in label_file.enter(table):
-        value = int(row[1]) if len(row) == 2 and row[1].isdecimal() else -1
+        value = int(row[1]) if len(row) == 2 and row[1].isdecimal() and len(row[1]) < 10 else -1
         if value in allowed:
             label_file.values[number] = value
         else:
@@ -223,7 +223,7 @@ class _Table:
             raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
         self._lines = [line for line in data.decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
         self.promised_rows = None
-        if self._lines and self._lines[0].strip().isdecimal():
+        if self._lines and self._lines[0].strip().isdecimal() and len(self._lines[0].strip()) < 10:
             self.promised_rows = int(self._lines.pop(0))
         self._is_csv = bool(self._lines) and "," in self._lines[0]
         self.header: list[str] = []

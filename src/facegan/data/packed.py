@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
-from facegan.errors import UserError
+from facegan.errors import UserError, brief
 from facegan.untrusted import check_regular, read_json
 
 FORMAT_VERSION = 1
@@ -140,8 +140,10 @@ def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarr
         check_regular(file)
         array = np.load(file, mmap_mode="r", allow_pickle=False)
         excess = file.stat().st_size - array.offset - array.nbytes
-    except (ValueError, OSError, EOFError, AttributeError) as error:
-        raise UserError(f"{file} is damaged ({error}): prepare the dataset again") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # numpy's reader of headers meets a damaged one with any exception there is
+        raise UserError(f"{file} is damaged ({brief(error)}): prepare the dataset again") from error
     if array.dtype != dtype or array.shape != shape or excess or not array.flags.c_contiguous:
         raise UserError(
             f"{file} is damaged: it holds {array.dtype} {list(array.shape)} and {excess} bytes more, where "
