@@ -44,6 +44,7 @@ from facegan.data.folder import Reader, UnreadableError, find_source
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
+from facegan.networks.keras_file import read_arrays
 from facegan.run import RunFolder
 from facegan.training.log import RunLog
 from facegan.training.overview import overview, reclaimable
@@ -309,8 +310,44 @@ def zips(folder: Path):
     return changed_bytes(file.getvalue()), check
 
 
+def keras(folder: Path):
+    stored = Path(__file__).parents[1] / "tests" / "keras_parity"
+    originals = [(stored / name).read_bytes() for name in ("small.weights.h5", "small.h5")]
+    names = [f"dense{number}/{part}" for number in ("", "_1") for part in ("kernel", "bias")]
+    path, most = folder / "changed.h5", 10_000
+    import h5py
+
+    assert h5py.version.hdf5_version  # loaded once, here: each reader is a fork of this process
+
+    def check(content) -> None:
+        """Read as ``facegan import-keras`` does, in a process of its own: HDF5 may crash or hang there."""
+        path.write_bytes(content)
+        child = os.fork()
+        if not child:
+            code = 3
+            with suppress(BaseException):
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+                try:
+                    read_arrays(path, names, most)
+                    code = 0
+                except UserError:
+                    code = 2
+            os._exit(code)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            raise UserError(f"is damaged: reading it ended with signal {os.WTERMSIG(status)}")
+        if os.WEXITSTATUS(status) == 2:
+            raise UserError("is no such file")
+        assert os.WEXITSTATUS(status) == 0, "the reader met an exception that it does not know"
+
+    return st.sampled_from(originals).flatmap(changed_bytes), check
+
+
 LOADERS: dict[str, Loader] = {
     "snapshots": snapshots, "runs": runs, "packed": packed, "annotations": annotations, "images": images, "zips": zips,
+    "keras": keras,
 }  # fmt: skip
 
 

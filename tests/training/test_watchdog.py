@@ -45,6 +45,7 @@ def test_a_healthy_run_raises_nothing():
     ("discriminator-won", [line for nimg in range(60_000, 70_000, 1_000)
                            for line in (losses(nimg, D_ranks=1.0), grid(nimg, variety=0.45))]),
     ("discriminator-fooled", [losses(nimg, D_on_G=0.99, D_accuracy_fake=0.0) for nimg in range(60_000, 70_000, 1_000)]),
+    ("loss", [losses(60_000, D_loss=5.0)]),
     ("variety", [grid(60_000, variety=0.1), grid(65_000, variety=0.1)]),
     ("repeats", [grid(60_000, repeats=0.6), grid(65_000, repeats=0.6)]),
     ("score", [{"nimg": nimg, "score": score} for nimg, score in
@@ -61,6 +62,8 @@ def test_each_detector_raises_its_alarm_once(name, lines):
     [losses(nimg, D_ranks=1.0) for nimg in range(60_000, 70_000, 1_000)],  # D wins, but G still learns
     [losses(nimg, D_ranks=1.0, G_gradient_norm=1e-3) for nimg in range(60_000, 64_000, 1_000)],  # too short
     [grid(60_000, variety=0.1), grid(65_000, variety=0.5)],  # one bad grid
+    [losses(60_000, D_loss=1.9)],
+    [losses(60_000 + 8 * step, D_loss=9.0 if step == 50 else 0.7) for step in range(100)],  # one bad step
     [{"nimg": 60_000, "score": 10.0}, {"nimg": 65_000, "score": 99.0}, {"nimg": 70_000, "score": 15.0}],
 ])  # fmt: skip
 def test_a_passing_weakness_is_no_alarm(lines):

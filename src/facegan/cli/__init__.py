@@ -9,7 +9,7 @@ from typing import Any
 import typer
 import typer.core
 
-from facegan.cli import demo, film, prepare, runs, sample, summary, synth_dataset, train, verify_resume
+from facegan.cli import demo, film, import_keras, prepare, runs, sample, summary, synth_dataset, train, verify_resume
 from facegan.errors import UserError
 
 
@@ -63,6 +63,7 @@ app.command("verify-resume")(verify_resume.verify_resume)
 app.command("sample")(sample.sample)
 app.command("summary")(summary.summary)
 app.command("film")(film.film)
+app.command("import-keras")(import_keras.import_keras)
 app.command("demo")(demo.demo)
 app.command("synth-dataset")(synth_dataset.synth_dataset)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from facegan.errors import UserError
+from facegan.networks.keras_file import read_keras_file
 from facegan.networks.layers import BatchNorm, Conv, Dense, UpsampleConv
 
 
@@ -45,6 +47,17 @@ def _slots(network: nn.Module) -> list[_Slot]:
     return slots
 
 
+def load_keras_file(network: nn.Module, path: Path) -> None:
+    """Give a classic network the weights in a ``.h5`` file of Keras.
+
+    Raises:
+        UserError: the file cannot be read, or is of another network.
+    """
+    slots = _slots(network)
+    most = sum(slot.tensor.numel() * 4 for slot in slots)
+    load_keras_weights(network, read_keras_file(path, [slot.name for slot in slots], most))
+
+
 @torch.no_grad()
 def load_keras_weights(network: nn.Module, arrays: Sequence[np.ndarray]) -> None:
     """Give a classic network the arrays of Keras' ``model.get_weights()``: the same order, the same layouts.
@@ -67,5 +80,7 @@ def load_keras_weights(network: nn.Module, arrays: Sequence[np.ndarray]) -> None
                 f"{type(network).__name__} array {place}, {slot.name}: expected shape {expected}, found "
                 f"{tuple(array.shape)}; is it the same recipe at the same resolution?"
             )
+        if not np.isfinite(array).all():
+            raise UserError(f"{type(network).__name__} array {place}, {slot.name}: it holds values that are not finite")
     for array, slot in zip(arrays, slots, strict=True):
         slot.tensor.copy_(torch.from_numpy(np.ascontiguousarray(np.transpose(array, slot.axes), dtype=np.float32)))

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -105,6 +106,7 @@ class RunLog:
     def _open_events(self, nimg: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        threading.excepthook = _excepthook
         try:
             self._events = SummaryWriter(str(self._folder.tensorboard), purge_step=nimg + 1, flush_secs=30)
         except OSError:
@@ -164,6 +166,16 @@ class RunLog:
         self._drop_events()
         if self._waiting:
             self.flush()
+
+
+_default_excepthook = threading.excepthook
+
+
+def _excepthook(arguments: threading.ExceptHookArgs) -> None:
+    """Pass over the traceback of TensorBoard's thread when its disk fails: the training notices and goes on."""
+    ours = type(arguments.thread).__module__.startswith("tensorboard")
+    if not (ours and issubclass(arguments.exc_type, OSError)):
+        _default_excepthook(arguments)
 
 
 def _encode(line: Mapping[str, Any]) -> bytes:

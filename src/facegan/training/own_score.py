@@ -22,7 +22,6 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.pixels import to_uint8
-from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import generate
@@ -32,7 +31,9 @@ SIDE = 16
 COMPONENTS = 64
 _DATA_COUNT = 20_000
 """Images of the data that are looked at, evenly spaced."""
-_PAIRS = 20_000
+_CHUNK = 512
+_DISTANCE_COUNT = 1_000
+"""Images whose mean distance from each other is taken."""
 _LARGEST = 4 << 20
 """Bytes of a stored reference; ours has half a million."""
 _TWINS = 0.2
@@ -60,22 +61,27 @@ class Reference:
     def of(cls, view: DataView) -> Reference:
         """Measure a dataset: some seconds for 20,000 images."""
         index_N = np.unique(np.linspace(0, len(view) - 1, min(len(view), _DATA_COUNT)).astype(np.int64))
-        parts = [thumbnails(view.images(index_N[start : start + 1024])) for start in range(0, len(index_N), 1024)]
-        thumb_NT = torch.cat(parts).double()
-        centre_T = thumb_NT.mean(0)
-        _, axes_TT = torch.linalg.eigh((thumb_NT - centre_T).T.cov(correction=0))
-        components_TK = axes_TT[:, -COMPONENTS:]
-        projected_NK = (thumb_NT - centre_T) @ components_TK
-        mean_K, covariance_KK = _moments(projected_NK)
-        pair_2P = Stream(0, "score/pairs").below(np.arange(2 * _PAIRS), len(index_N)).reshape(2, -1)
-        apart = (thumb_NT[pair_2P[0]] - thumb_NT[pair_2P[1]]).norm(dim=1)[pair_2P[0] != pair_2P[1]]
-        distance = apart.mean().numpy() if len(apart) else np.zeros(())
-        return cls(centre_T.numpy(), components_TK.numpy(), mean_K, covariance_KK, np.asarray(distance))
+        sum_T, products_TT = torch.zeros(3 * SIDE**2).double(), torch.zeros(3 * SIDE**2, 3 * SIDE**2).double()
+        for start in range(0, len(index_N), _CHUNK):
+            thumb_NT = thumbnails(view.images(index_N[start : start + _CHUNK])).double()
+            sum_T += thumb_NT.sum(0)
+            products_TT += thumb_NT.T @ thumb_NT
+        centre_T = sum_T / len(index_N)
+        covariance_TT = products_TT / len(index_N) - torch.outer(centre_T, centre_T)
+        components_TK = torch.linalg.eigh(covariance_TT)[1][:, -COMPONENTS:]
+        covariance_KK = components_TK.T @ covariance_TT @ components_TK
+        few = np.unique(np.linspace(0, len(index_N) - 1, min(len(index_N), _DISTANCE_COUNT)).astype(np.int64))
+        thumb_NT = thumbnails(view.images(index_N[few])).double()
+        pairs = max(1, len(few) * (len(few) - 1))
+        distance = torch.cdist(thumb_NT, thumb_NT).sum().numpy() / pairs
+        return cls(
+            centre_T.numpy(), components_TK.numpy(), np.zeros(COMPONENTS), covariance_KK.numpy(), np.asarray(distance)
+        )
 
     def save(self, path: Path) -> None:
         """Write it as a safetensors file."""
         partial = path.with_name(f".{path.name}.partial")
-        arrays = {field.name: np.ascontiguousarray(getattr(self, field.name)) for field in fields(self)}
+        arrays = {field.name: np.array(getattr(self, field.name), order="C") for field in fields(self)}
         partial.write_bytes(save(arrays))
         partial.replace(path)
 

@@ -30,6 +30,7 @@ _WON = 0.999
 """P(D(real) > D(fake)) above which D has won."""
 _VANISHED = 0.02
 _FOOLED = 0.95
+_HIGH_LOSS, _JUMP_IMAGES = 2.0, 640
 _ALIKE, _APART = 0.2, 0.4
 """Variety below which samples are alike, and above which they have come apart."""
 _ALL_ONE = 0.5
@@ -110,6 +111,25 @@ def discriminator_fooled(history: History) -> Alarm | None:
     )
 
 
+def loss_jumped(history: History) -> Alarm | None:
+    """D's loss over the last 640 images is above 2, and above three times what it was in the lines before.
+
+    A D that always answered 1/2 would have 0.69, or 1.39 where real and fake each have a mean of their own.
+    """
+    lines = [line for line in history if line.get("D_loss") is not None]
+    recent: list[Mapping[str, Any]] = []
+    while lines and (not recent or recent[0]["nimg"] - recent[-1]["nimg"] < _JUMP_IMAGES):
+        recent.append(lines.pop())
+    before = [line["D_loss"] for line in lines[-_WINDOW_LINES:]]
+    if len(before) < 3 or history[-1] is not recent[0]:
+        return None
+    now, usual = statistics.fmean(line["D_loss"] for line in recent[:-1] or recent), statistics.median(before)
+    if now <= _HIGH_LOSS or now <= 3 * usual:
+        return None
+    message = f"the discriminator's loss jumped from about {usual:.2f} to {now:.2f}: it does worse than by guessing"
+    return Alarm("loss", recent[0]["nimg"], message, {"D_loss": now, "before": before}, lines[-1]["nimg"])
+
+
 def little_variety(history: History) -> Alarm | None:
     """Samples of different latents are nearly alike in two grids running: below 0.2 of the data's own distance.
 
@@ -170,6 +190,7 @@ DETECTORS: Mapping[str, Callable[[History], Alarm | None]] = {
     "data": data_alike,
     "discriminator-won": discriminator_won,
     "discriminator-fooled": discriminator_fooled,
+    "loss": loss_jumped,
     "variety": little_variety,
     "repeats": one_face,
     "score": score_rose,
