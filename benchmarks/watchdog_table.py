@@ -4,7 +4,7 @@
     python benchmarks/watchdog_table.py --healthy RUN RUN ...
 
 Without ``--healthy``: trains a small dcgan for 12,000 images, then begins one run after the other from its snapshot,
-plants a failure into it and goes on until an alarm comes, or for 12,000 images. DATA: a packed dataset of 32 px.
+plants a failure into it and goes on for 12,000 images. DATA: a packed dataset of 32 px.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def write_one_image(data: Path, out: Path) -> Path:
 
 
 def plant(failure: Failure, data: Path, base: Path, recipe: RecipeConfig, work: Path, schedule: Schedule) -> bool:
-    """Run one failure and print its row; return whether the right alarm came first."""
+    """Run one failure and print its row; return whether the right alarm came."""
     run = work / f"planted-{FAILURES.index(failure)}"
     if not failure.one_image:
         recipe = with_settings(recipe, list(failure.settings))
@@ -116,10 +116,11 @@ def plant(failure: Failure, data: Path, base: Path, recipe: RecipeConfig, work: 
         train([data], run, recipe, batch=BATCH, schedule=replace(schedule, images=LIMIT), precision="float32")
     began = 0 if failure.one_image else HEALTHY
     found = [(entry["kind"], entry["nimg"] - began) for entry in incidents.read(RunFolder(run))]
-    first = found[0] if found else ("none", 0)
-    right = first[0] in failure.right
-    print(f"| {failure.name} | {first[0]} | {first[1]:,} | {'right' if right else 'WRONG'} |", flush=True)
-    return right
+    right = [(kind, after) for kind, after in found if kind in failure.right]
+    others = ", ".join(f"{kind} {after:,}" for kind, after in found if kind not in failure.right)
+    kind, after = right[0] if right else ("NONE", 0)
+    print(f"| {failure.name} | {kind} | {after:,} | {others} |", flush=True)
+    return bool(right)
 
 
 def replay(run: Path) -> list[str]:
@@ -146,13 +147,12 @@ def main() -> None:
             raise SystemExit(1)
         return
     recipe = with_settings(recipes.recipe("dcgan", 32), NARROW)
-    schedule = Schedule(images=HEALTHY, log_every=EVERY, sample_every=EVERY, snapshot_every=2 * EVERY, keep=1,
-                        on_collapse="stop")  # fmt: skip
+    schedule = Schedule(images=HEALTHY, log_every=EVERY, sample_every=EVERY, snapshot_every=2 * EVERY, keep=1)
     base = arguments.work / "healthy"
     train([arguments.data], base, recipe, batch=BATCH, schedule=schedule, precision="float32")
     before = incidents.read(RunFolder(base))
     print(f"before anything was planted: {len(before)} alarms in {HEALTHY:,} images")
-    print("| planted | first alarm | after images | |\n|---|---|---|---|")
+    print("| planted | right alarm | after images | others, after images |\n|---|---|---|---|")
     right = [plant(failure, arguments.data, base, recipe, arguments.work, schedule) for failure in FAILURES]
     if before or not all(right):
         raise SystemExit(1)

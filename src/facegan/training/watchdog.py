@@ -112,22 +112,24 @@ def discriminator_fooled(history: History) -> Alarm | None:
 
 
 def loss_jumped(history: History) -> Alarm | None:
-    """D's loss over the last 640 images is above 2, and above three times what it was in the lines before.
+    """D's loss over the last 640 images is far above what guessing would cost, and not as it was before.
 
-    A D that always answered 1/2 would have 0.69, or 1.39 where real and fake each have a mean of their own.
+    A D that always answered 1/2 would have 0.69, or 1.39 where real and fake each have a mean of their own. Above 2
+    and three times the lines before; or above 4, where there are fewer than three to compare with.
     """
     lines = [line for line in history if line.get("D_loss") is not None]
     recent: list[Mapping[str, Any]] = []
     while lines and (not recent or recent[0]["nimg"] - recent[-1]["nimg"] < _JUMP_IMAGES):
         recent.append(lines.pop())
+    if not recent or history[-1] is not recent[0] or recent[0]["nimg"] < _JUMP_IMAGES:
+        return None
     before = [line["D_loss"] for line in lines[-_WINDOW_LINES:]]
-    if len(before) < 3 or history[-1] is not recent[0]:
+    now = statistics.fmean(line["D_loss"] for line in recent[:-1] or recent)
+    least = max(_HIGH_LOSS, 3 * statistics.median(before)) if len(before) >= 3 else 2 * _HIGH_LOSS
+    if now <= least:
         return None
-    now, usual = statistics.fmean(line["D_loss"] for line in recent[:-1] or recent), statistics.median(before)
-    if now <= _HIGH_LOSS or now <= 3 * usual:
-        return None
-    message = f"the discriminator's loss jumped from about {usual:.2f} to {now:.2f}: it does worse than by guessing"
-    return Alarm("loss", recent[0]["nimg"], message, {"D_loss": now, "before": before}, lines[-1]["nimg"])
+    message = f"the discriminator's loss is {now:.2f}: it does far worse than by guessing"
+    return Alarm("loss", recent[0]["nimg"], message, {"D_loss": now, "before": before}, recent[-1]["nimg"])
 
 
 def little_variety(history: History) -> Alarm | None:
