@@ -5,8 +5,8 @@
 
 Each input is a real file with pieces changed, cut, repeated or replaced (checksums repaired, so that what lies behind
 them is reached). A loader may answer with its result or with a ``UserError`` of one sentence. Anything else is a find:
-another exception, more than 2 seconds, more than 512 MiB of address space beyond what the process had. Hypothesis
-shrinks a find and prints it; finds become tests.
+another exception, more than 2 seconds of computing (or 30 of waiting), more than 512 MiB of address space beyond what
+the process had. Hypothesis shrinks a find and prints it; finds become tests.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from facegan.training.schedule import Schedule
 from facegan.training.state import Choices
 from facegan.training.train import train
 
-SECONDS, MEMORY = 2.0, 512 << 20
+SECONDS, WAITING, MEMORY = 2.0, 30.0, 512 << 20
 
 
 class HangError(Exception):
@@ -65,19 +65,23 @@ def bounded() -> Iterator[None]:
     """Inside, time and new address space are limited."""
 
     def hang(*_: object) -> None:
-        raise HangError(f"more than {SECONDS} s")
+        raise HangError(f"more than {SECONDS} s of computing, or {WAITING} s of waiting")
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = signal.signal(signal.SIGALRM, hang)
+    timers = {signal.SIGPROF: (signal.ITIMER_PROF, SECONDS), signal.SIGALRM: (signal.ITIMER_REAL, WAITING)}
+    before = {number: signal.signal(number, hang) for number in timers}
     limits = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, limits[1]))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    for timer, seconds in timers.values():
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer, _ in timers.values():
+            signal.setitimer(timer, 0)
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # Inputs.

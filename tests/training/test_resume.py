@@ -5,6 +5,8 @@ import json
 import shutil
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from facegan.errors import UserError
 from facegan.training.schedule import Schedule
@@ -59,6 +61,21 @@ def test_stopped_and_resumed_is_byte_for_byte_the_same(tmp_path, packed16, name,
     assert [line["nimg"] for line in lines[0] if "score" in line] == [0, 24, 48, 72]
     grids = sorted(path.name for path in (tmp_path / "straight" / "samples").iterdir())
     assert grids == ["epoch0-0.png", "epoch0-3.png", "epoch0-6.png", "epoch1-2.png"]  # 50 images: 72 = 50 + 2 * 8 + 6
+
+
+@pytest.fixture(scope="module")
+def straight_run(tmp_path_factory, packed16):
+    return run(packed16, tmp_path_factory.mktemp("straight") / "run", small_recipe("dcgan", **VARIANTS["dcgan"]), 120)
+
+
+@settings(max_examples=12, deadline=None)
+@given(stops=st.lists(st.integers(0, 119), max_size=4))
+def test_stopped_anywhere_it_ends_the_same(tmp_path_factory, packed16, straight_run, stops):
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    for images in [*sorted(stops), 120]:
+        stopped = run(packed16, folder, small_recipe("dcgan", **VARIANTS["dcgan"]), images)
+    assert digests(stopped.snapshot) == digests(straight_run.snapshot)
+    assert without_rates(folder) == without_rates(straight_run.run)
 
 
 def test_a_killed_run_goes_on_from_its_last_snapshot(tmp_path, packed16):

@@ -79,7 +79,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
         )
     if not json:
         console = OutputConsole()
-        console = console if console.is_terminal else OutputConsole(width=160)
+        console = console if console.is_terminal else OutputConsole(width=400)
         console.print(table, highlight=False)
 
 

@@ -37,11 +37,12 @@ class Saver:
         self._newest, self._every = newest, every
         self._writing: _Writing | None = None
         self.failed: SnapshotWriteError | None = None
-        """Why the last write failed, until one succeeds."""
+        """Why the last write failed, until another begins."""
 
     def save(self, state: TrainingState, config: RunConfig, learnt: dict[str, Any]) -> None:
         """Copy the state and begin to write it; waits for the write before it, if that is still going on."""
         self.wait()
+        self.failed = None
         started = time.perf_counter()
         tensors = {
             stem: {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
@@ -82,7 +83,6 @@ class Saver:
             return
         if writing.error is not None:
             raise writing.error
-        self.failed = None
         self._watcher.event(
             "snapshot",
             nimg=writing.nimg,

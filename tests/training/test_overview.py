@@ -1,0 +1,83 @@
+"""``facegan runs``: what it shows and what it would delete."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from facegan.errors import UserError
+from facegan.run import RunFolder
+from facegan.training.overview import find_runs, overview, reclaim, reclaimable
+from facegan.training.schedule import Schedule
+from facegan.training.train import train
+from tests.conftest import small_recipe
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, packed16):
+    folder = tmp_path_factory.mktemp("runs")
+    schedule = Schedule(images=64, log_every=8, sample_every=32, snapshot_every=16, keep=9)
+    for name in ("one", "inner/two"):
+        train([packed16], folder / name, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32",
+              threads=1, forms="direct")  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def runs(made, tmp_path):
+    shutil.copytree(made, tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def command(*arguments, answer=""):
+    words = [sys.executable, "-m", "facegan", "runs", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, input=answer)
+
+
+def test_runs_are_found_and_described(runs):
+    assert [run.path.name for run in find_runs(runs)] == ["two", "one"]
+    with RunFolder(runs / "one").locked():
+        one = overview(RunFolder(runs / "one"))
+    assert (one.recipe, one.resolution, one.nimg, one.target, one.health) == ("dcgan", 16, 64, 64, "well")
+    assert one.training and not overview(RunFolder(runs / "inner" / "two")).training
+    assert one.images_per_s > 0 and one.score > 0 and one.bytes > 100_000
+    assert (runs / "one" / "snapshots" / one.best).is_dir()
+    with pytest.raises(UserError, match="is no folder"):
+        find_runs(runs / "nowhere")
+
+
+def test_the_command_shows_a_table_or_json(runs):
+    (runs / "one" / "incidents.jsonl").write_text('{"kind": "variety", "nimg": 48, "action": "warn"}\n')
+    (runs / "inner" / "two" / "run.json").write_text("{")
+    done = command(runs)
+    assert done.returncode == 0 and "variety at 48: warn" in done.stdout and "64 of 64" in done.stdout
+    assert "damaged" in done.stdout
+    lines = [json.loads(line) for line in command(runs, "--json").stdout.splitlines()]
+    assert {line.get("recipe") for line in lines} == {"dcgan", None}
+    assert command(runs / "nowhere").returncode == 2
+
+
+def test_clean_asks_and_keeps_the_newest_and_the_best(runs):
+    folder = RunFolder(runs / "one")
+    best = overview(folder).best
+    (folder.snapshots / ".nimg-000000080.partial").mkdir()
+    shutil.copytree(folder.snapshot(64), folder.snapshots / "set-aside-1-nimg-000000080")
+    before = sorted(path.name for path in folder.snapshots.iterdir())
+    refused = command("clean", runs / "one", answer="n\n")
+    assert refused.returncode == 1 and sorted(path.name for path in folder.snapshots.iterdir()) == before
+    done = command("clean", runs / "one", answer="y\n")
+    assert done.returncode == 0 and "MB freed" in done.stdout
+    assert sorted(path.name for path in folder.snapshots.iterdir()) == sorted({best, "nimg-000000064"})
+    assert "nothing to delete" in command("clean", runs / "one").stdout
+
+
+def test_a_run_that_is_being_trained_is_left_alone(runs):
+    folder = RunFolder(runs / "one")
+    items = reclaimable(folder)
+    assert items
+    with folder.locked():
+        assert reclaimable(folder) == []
+        assert reclaim(RunFolder(runs / "one"), items) == 0
+    assert all(item.path.exists() for item in items)

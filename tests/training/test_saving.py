@@ -1,0 +1,133 @@
+"""Writes that fail: training goes on, tries again, and never loses the last good snapshot."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from facegan.run import RunFolder
+from facegan.snapshot import SnapshotWriteError, read_info, read_tensors
+from facegan.training import saving
+from facegan.training.schedule import Schedule
+from facegan.training.train import train
+from tests.conftest import small_recipe
+from tests.training.test_resume import digests, loss_lines
+
+
+class Events:
+    def __init__(self):
+        self.seen = []
+
+    def event(self, kind, **fields):
+        self.seen.append((kind, fields))
+
+    def progress(self, *_):
+        pass
+
+    def of(self, kind):
+        return [fields for name, fields in self.seen if name == kind]
+
+
+def run(data, folder, images=96, watcher=None):
+    schedule = Schedule(images=images, log_every=8, sample_every=48, snapshot_every=24)
+    return train([data], folder, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32", threads=1,
+                 forms="direct", watcher=watcher)  # fmt: skip
+
+
+def fail(monkeypatch, at):
+    """Let the writing of snapshots of these numbers of images fail as a full disk does."""
+    write = saving.write_snapshot
+
+    def failing(path, *, nimg, **contents):
+        if nimg in at:
+            raise SnapshotWriteError(f"the snapshot {path} cannot be written (No space left on device)")
+        write(path, nimg=nimg, **contents)
+
+    monkeypatch.setattr(saving, "write_snapshot", failing)
+
+
+def test_a_failed_write_is_tried_again_and_training_goes_on(tmp_path, packed16, monkeypatch):
+    straight = run(packed16, tmp_path / "straight")
+    fail(monkeypatch, {24, 32})
+    events = Events()
+    result = run(packed16, tmp_path / "run", watcher=events)
+    assert digests(result.snapshot) == digests(straight.snapshot)
+    assert events.of("warning")[0]["nimg"] == 24
+    assert "No space left" in events.of("warning")[0]["message"]
+    first, second, *_, last = (event["nimg"] for event in events.of("snapshot"))
+    assert first == 0 and 32 < second < 48 and last == 96  # tried again before the next is due
+
+
+def test_the_last_snapshot_failing_is_an_error_that_names_the_newest(tmp_path, packed16, monkeypatch):
+    fail(monkeypatch, {96})
+    with pytest.raises(SnapshotWriteError, match=r"the newest one is .*nimg-000000072"):
+        run(packed16, tmp_path / "run")
+    monkeypatch.undo()
+    assert run(packed16, tmp_path / "run").nimg == 96
+
+
+def test_without_a_first_snapshot_no_run_begins(tmp_path, packed16, monkeypatch):
+    fail(monkeypatch, {0})
+    with pytest.raises(SnapshotWriteError, match="No space left"):
+        run(packed16, tmp_path / "run")
+    monkeypatch.undo()
+    assert run(packed16, tmp_path / "run", 8).nimg == 8
+
+
+def test_a_log_that_cannot_be_written_waits_and_holds_the_snapshots_back(tmp_path, packed16, monkeypatch):
+    fsync, full = os.fsync, {"log": False}
+
+    def no_space(descriptor):
+        if full["log"] and Path(f"/proc/self/fd/{descriptor}").readlink().name == "log.jsonl":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    class Filling(Events):
+        def event(self, kind, **fields):
+            super().event(kind, **fields)
+            if kind == "log":
+                full["log"] = 16 <= fields["nimg"] < 56
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    monkeypatch.setattr("facegan.training.log.os.fsync", no_space)
+    events = Filling()
+    result = run(packed16, tmp_path / "run", watcher=events)
+    assert result.nimg == 96
+    assert loss_lines(tmp_path / "run") == list(range(8, 97, 8))  # none is lost, none is there twice
+    assert [event["nimg"] for event in events.of("snapshot")] == [0, 56, 72, 96]
+    assert {warning["nimg"] for warning in events.of("warning")} >= {24, 48}
+
+
+def test_a_start_without_room_says_what_is_needed(tmp_path, packed16, monkeypatch):
+    monkeypatch.setattr("facegan.training.train.free_bytes", lambda path: 1000)
+    with pytest.raises(Exception, match=r"a snapshot needs [0-9.]+ MB, and 0.0 MB are free"):
+        run(packed16, tmp_path / "run")
+
+
+def test_the_room_that_is_announced_is_the_room_that_is_taken(tmp_path, packed16):
+    events = Events()
+    result = run(packed16, tmp_path / "run", watcher=events)
+    start = events.of("start")[0]
+    files = sum(file.stat().st_size for file in result.snapshot.glob("*.safetensors"))
+    assert start["snapshot_bytes"] == pytest.approx(files, rel=0.35)  # small networks: headers weigh
+    assert start["needed_bytes"] == 5 * start["snapshot_bytes"]
+    assert start["free_bytes"] > 0
+
+
+def test_every_snapshot_on_the_way_is_whole(tmp_path, packed16):
+    class Reading(Events):
+        def event(self, kind, **fields):
+            super().event(kind, **fields)
+            for path in RunFolder(tmp_path / "run").list_snapshots():
+                info = read_info(path)
+                for file in info.sha256:
+                    read_tensors(info, file.removesuffix(".safetensors"))
+
+    events = Reading()
+    run(packed16, tmp_path / "run", watcher=events)
+    assert len(events.of("snapshot")) == 5
+    state = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert state["images"] == 96
