@@ -121,7 +121,7 @@ def loss_jumped(history: History) -> Alarm | None:
     recent: list[Mapping[str, Any]] = []
     while lines and (not recent or recent[0]["nimg"] - recent[-1]["nimg"] < _JUMP_IMAGES):
         recent.append(lines.pop())
-    if not recent or history[-1] is not recent[0] or recent[0]["nimg"] < _JUMP_IMAGES:
+    if not recent or recent[0]["nimg"] < _JUMP_IMAGES:
         return None
     before = [line["D_loss"] for line in lines[-_WINDOW_LINES:]]
     now = statistics.fmean(line["D_loss"] for line in recent[:-1] or recent)
