@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from benchmarks.fuzz import LOADERS, fuzz
 
+from facegan import recipes
+from facegan.config import RunConfig, from_dict, to_dict
 from facegan.data.celeba import parse_attributes, parse_numbers
 from facegan.data.packed import PackedDataset
 from facegan.errors import UserError
@@ -43,3 +45,9 @@ def test_numbers_of_thousands_of_digits_are_no_numbers():
     assert np.array_equal(file.values, [[-1]])
     with pytest.raises(UserError, match="expected a header"):
         parse_attributes("list_attr_celeba.txt", digits + b"\n000001.jpg 1 1")
+
+
+def test_a_setting_of_thousands_of_digits_is_told_briefly():
+    with pytest.raises(UserError, match="batch") as error:
+        from_dict(RunConfig, {"recipe": to_dict(recipes.recipe("dcgan")), "batch": "9" * 5000}, "snapshot.json")
+    assert len(str(error.value)) < 2000

@@ -1,12 +1,18 @@
 """The one error a user is meant to read."""
 
+_LONGEST = 1800
+
 
 class UserError(Exception):
     """A mistake that the user can mend.
 
     The message names the file, field or flag, what was found, what was expected, and what to do. The command
-    line prints it as one sentence, without a traceback, and exits with 2.
+    line prints it as one sentence, without a traceback, and exits with 2. A message that a hostile file made longer
+    than a screen is cut.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= _LONGEST else message[:_LONGEST] + " ...")
 
 
 def brief(error: BaseException) -> str:
