@@ -1,6 +1,8 @@
 """Damaged files for every loader: a few here, thousands in ``benchmarks/fuzz.py``; and the finds of it."""
 
+import shutil
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from benchmarks.fuzz import LOADERS, fuzz
 from facegan import recipes
 from facegan.config import RunConfig, from_dict, to_dict
 from facegan.data.celeba import parse_attributes, parse_numbers
+from facegan.data.folder import find_source
 from facegan.data.packed import PackedDataset
 from facegan.errors import UserError
 
@@ -27,8 +30,6 @@ def test_damaged_files_are_taken_or_refused_in_a_sentence(tmp_path, name):
 
 
 def test_a_long_broken_array_header_is_told_briefly(packed16, tmp_path):
-    import shutil
-
     broken = tmp_path / "data"
     shutil.copytree(packed16, broken)
     original = (broken / "images.npy").read_bytes()
@@ -51,3 +52,25 @@ def test_a_setting_of_thousands_of_digits_is_told_briefly():
     with pytest.raises(UserError, match="batch") as error:
         from_dict(RunConfig, {"recipe": to_dict(recipes.recipe("dcgan")), "batch": "9" * 5000}, "snapshot.json")
     assert len(str(error.value)) < 2000
+
+
+def test_an_array_header_of_gigabytes_is_not_read(packed16, tmp_path):
+    broken = shutil.copytree(packed16, tmp_path / "data")
+    original = (broken / "images.npy").read_bytes()
+    (broken / "images.npy").write_bytes(b"\x93NUMPY\x03\x00\x76\x00{\xff" + original[12:])
+    with pytest.raises(UserError, match=r"images\.npy is damaged.*does not begin as an array"):
+        PackedDataset.open(broken)
+
+
+def test_a_zip_member_without_a_name_is_passed_over(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.png", b"1")
+        archive.writestr("x", b"2")
+    content = (tmp_path / "a.zip").read_bytes()
+    place = content.rindex(b"PK\x01\x02")
+    short = bytearray(content[: place + 46] + content[place + 47 :])  # without the name "x" in the directory
+    short[place + 28] = 0
+    size = short.rindex(b"PK\x05\x06") + 12
+    short[size] -= 1
+    (tmp_path / "a.zip").write_bytes(short)
+    assert [image.name for image in find_source(tmp_path / "a.zip").images] == ["1.png"]

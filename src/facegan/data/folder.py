@@ -104,7 +104,7 @@ def list_images(source: Path) -> Listing:
     if source.is_dir():
         found = [ImageFile(path, path) for path in _walk(source)]
     elif source.is_file():
-        found = [_zip_member(info) for info in _zip_directory(source) if not info.is_dir()]
+        found = [_zip_member(info) for info in _zip_directory(source) if info.filename and not info.is_dir()]
     else:
         what = "is neither a file nor a folder" if source.exists() else "does not exist"
         raise UserError(f"{source} {what}: give CelebA's zip or folder, or any folder or zip of images")

@@ -25,6 +25,8 @@ FORMAT_VERSION = 1
 HELD_OUT_EVERY = 10
 """People whose identity is divisible by this are held out: no network ever trains on them."""
 
+_ARRAY_START = b"\x93NUMPY\x01\x00"
+
 
 class PackedDataset:
     """A packed dataset opened for reading. Pixels are read from disk only where a batch touches them."""
@@ -138,6 +140,9 @@ def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarr
         raise UserError(f"{file.parent} is damaged: {file.name} is missing; prepare it again")
     try:
         check_regular(file)
+        with file.open("rb") as start:
+            if start.read(8) != _ARRAY_START:  # of later versions, whose header may call itself 4 GB long
+                raise ValueError("it does not begin as an array")
         array = np.load(file, mmap_mode="r", allow_pickle=False)
         excess = file.stat().st_size - array.offset - array.nbytes
     except MemoryError:
