@@ -7,11 +7,13 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "untrusted"},
-    {"randomness", "pixels", "attributes", "config"},
+    {"randomness", "pixels", "attributes", "config", "frechet"},
     {"data", "networks", "losses", "recipes", "machine"},
     {"sampling"},
     {"snapshot", "run"},
     {"training"},
+    {"perception"},
+    {"evaluation"},
     {"api"},
     {"cli"},
 ]

@@ -10,6 +10,7 @@ Legend: N images, T values of a thumbnail (768), K components.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
+from facegan.frechet import Gaussian, frechet_distance
 from facegan.pixels import to_uint8
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.prepared import prepare
@@ -56,6 +58,11 @@ class Reference:
     covariance_KK: np.ndarray
     distance: np.ndarray
     """float64 []: mean Euclidean distance between two thumbnails of the data."""
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """The data's moments on the components."""
+        return Gaussian(torch.from_numpy(self.mean_K), torch.from_numpy(self.covariance_KK), _DATA_COUNT)
 
     @classmethod
     def of(cls, view: DataView) -> Reference:
@@ -102,24 +109,12 @@ class Reference:
         return cls(*arrays) if whole else None
 
 
-def _moments(projected_NK: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    return projected_NK.mean(0).numpy(), projected_NK.T.cov(correction=0).numpy()
-
-
-def frechet_distance(mean_K: np.ndarray, covariance_KK: np.ndarray, reference: Reference) -> float:
-    """Return |m - m'|^2 + trace(C + C' - 2 (C C')^(1/2)) to the reference's moments."""
-    values_K, vectors_KK = np.linalg.eigh(reference.covariance_KK)
-    root_KK = (vectors_KK * np.sqrt(np.clip(values_K, 0, None))) @ vectors_KK.T
-    mixed_K = np.linalg.eigvalsh(root_KK @ covariance_KK @ root_KK)
-    trace = np.trace(covariance_KK) + np.trace(reference.covariance_KK) - 2 * np.sqrt(np.clip(mixed_K, 0, None)).sum()
-    return float(((mean_K - reference.mean_K) ** 2).sum() + max(0.0, trace))
-
-
 def score_images(image_NHWC: np.ndarray, reference: Reference) -> float:
     """Return the Frechet distance of uint8 images to the data; 0 is best."""
     centred_NT = thumbnails(image_NHWC).double() - torch.from_numpy(reference.centre_T)
-    mean_K, covariance_KK = _moments(centred_NT @ torch.from_numpy(reference.components_TK))
-    return frechet_distance(mean_K, covariance_KK, reference)
+    projected_NK = centred_NT @ torch.from_numpy(reference.components_TK)
+    covariance_KK = projected_NK.T.cov(correction=0)
+    return frechet_distance(Gaussian(projected_NK.mean(0), covariance_KK, len(projected_NK)), reference.gaussian)
 
 
 def score_count(resolution: int) -> int:

@@ -1,0 +1,73 @@
+"""The Frechet distance between two sets of features taken as Gaussians (Heusel et al. 2017, equation 6).
+
+Everything is float64 and symmetric: square roots come from eigenvalues that are cut off at 0, so that a distance is
+never NaN, imaginary or negative. Legend: N samples, D dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Mean, covariance (divided by N - 1) and number of samples."""
+
+    mean_D: Tensor
+    covariance_DD: Tensor
+    count: int
+
+    @classmethod
+    def of(cls, features_ND: Tensor) -> Gaussian:
+        """Measure features [N, D], N at least 2."""
+        sums = Sums.of(features_ND)
+        return sums.gaussian()
+
+    @cached_property
+    def root(self) -> Tensor:
+        """The symmetric square root of the covariance."""
+        values_D, vectors_DD = torch.linalg.eigh(self.covariance_DD)
+        return (vectors_DD * values_D.clamp(min=0).sqrt()) @ vectors_DD.T
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums of features and of their products, which can be added and taken away: streams, and jackknives."""
+
+    sum_D: Tensor
+    products_DD: Tensor
+    count: int
+
+    @classmethod
+    def of(cls, features_ND: Tensor) -> Sums:
+        """Sum features [N, D] in float64."""
+        features_ND = features_ND.double()
+        return cls(features_ND.sum(0), features_ND.T @ features_ND, len(features_ND))
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.sum_D + other.sum_D, self.products_DD + other.products_DD, self.count + other.count)
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(self.sum_D - other.sum_D, self.products_DD - other.products_DD, self.count - other.count)
+
+    def gaussian(self) -> Gaussian:
+        """Return the moments of what was summed, at least two samples."""
+        mean_D = self.sum_D / self.count
+        scatter_DD = self.products_DD - self.count * torch.outer(mean_D, mean_D)
+        return Gaussian(mean_D, scatter_DD / (self.count - 1), self.count)
+
+
+def frechet_distance(one: Gaussian, reference: Gaussian) -> float:
+    """Return |m - m'|^2 + trace(C + C' - 2 (C C')^(1/2)), 0 or more.
+
+    The trace of the root is the sum of the roots of the eigenvalues of C'^(1/2) C C'^(1/2), which is symmetric.
+    """
+    root_DD = reference.root
+    mixed_DD = root_DD @ one.covariance_DD @ root_DD
+    overlap = torch.linalg.eigvalsh((mixed_DD + mixed_DD.T) / 2).clamp(min=0).sqrt().sum()
+    spread = one.covariance_DD.trace() + reference.covariance_DD.trace() - 2 * overlap
+    return float(((one.mean_D - reference.mean_D) ** 2).sum() + spread.clamp(min=0))

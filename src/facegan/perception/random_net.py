@@ -1,0 +1,52 @@
+"""``random-net``: convolutions whose weights are noise, fixed for ever; nobody can have trained towards it.
+
+Random convolutions keep textures, edges, colours and where they are (Naeem et al. 2020 found such features fair where
+trained ones know nothing). Faces are brought to 64 px; after each of four levels the mean activations of the four
+quarters are projected at random onto 64 numbers.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facegan.randomness import Stream
+
+SIDE = 64
+WIDTHS = (32, 64, 128, 128)
+PROJECTED = 64
+DIMENSIONS = PROJECTED * len(WIDTHS)
+
+
+def _noise(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Return N(0, 1 / number of inputs) weights of a shape [outputs, inputs ...]."""
+    inputs = math.prod(shape[1:])
+    values = Stream(0, f"random-net/{name}").normal(np.arange(shape[0]), inputs) / math.sqrt(inputs)
+    return torch.from_numpy(values.astype(np.float32)).reshape(shape)
+
+
+class RandomNet(nn.Module):
+    """Faces, float [N, 3, 64, 64] in [-1, 1], to features [N, 256]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = 3
+        for level, width in enumerate(WIDTHS):
+            weight = _noise(f"conv{level}", (width, inputs, 3, 3)) * math.sqrt(2)
+            self.register_buffer(f"weight{level}", weight)
+            self.register_buffer(f"projection{level}", _noise(f"projection{level}", (PROJECTED, 4 * width)))
+            inputs = width
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return float [N, 256]."""
+        found = []
+        for level in range(len(WIDTHS)):
+            x_NCHW = F.conv2d(x_NCHW, self.get_buffer(f"weight{level}"), padding=1).relu_()
+            quarters_NK = F.adaptive_avg_pool2d(x_NCHW, 2).flatten(1)
+            found.append(quarters_NK @ self.get_buffer(f"projection{level}").T)
+            x_NCHW = F.avg_pool2d(x_NCHW, 2)
+        return torch.cat(found, 1)
