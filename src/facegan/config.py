@@ -80,7 +80,7 @@ class RecipeConfig:
     """Images in which a weight's part in the averaged generator halves; 0: no averaging."""
 
     def __post_init__(self) -> None:
-        _require(self.resolution > 0, f"resolution={self.resolution}: choose one above 0, such as 64")
+        _require(0 < self.resolution <= 4096, f"resolution={self.resolution}: choose one from 1 to 4096, such as 64")
         _require(self.latent in ("normal", "uniform"), f"latent={self.latent!r}: choose normal or uniform")
         _require(1 <= self.latent_size <= 4096, f"latent_size={self.latent_size}: choose one from 1 to 4096")
         _require(

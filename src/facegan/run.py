@@ -112,14 +112,17 @@ class RunFolder:
         for path in reversed(self.list_snapshots()):
             if path == self.snapshot(nimg):
                 break
-            number = 1
-            while (aside := path.with_name(f"set-aside-{number}-{path.name}")).exists():
-                number += 1
-            path.rename(aside)
+            path.rename(_free_name(path, "set-aside"))
+
+    def set_aside_damaged(self, path: Path) -> None:
+        """Take a damaged snapshot out of the run by renaming it."""
+        path.rename(_free_name(path, "damaged"))
 
     def list_set_aside(self) -> list[Path]:
-        """Return the snapshots that a rewind took out of the run."""
-        return sorted(self.snapshots.glob("set-aside-*")) if self.snapshots.is_dir() else []
+        """Return the snapshots that were taken out of the run: by a rewind, or since they are damaged."""
+        if not self.snapshots.is_dir():
+            return []
+        return sorted([*self.snapshots.glob("set-aside-*"), *self.snapshots.glob("damaged-*")])
 
     def remove_leftovers(self) -> None:
         """Delete what a killed process left half-written or half-deleted. Only the holder of the lock may call this."""
@@ -202,12 +205,21 @@ def find_snapshot(path: Path) -> SnapshotInfo:
         UserError: nothing is there, or it is neither.
     """
     if path.is_dir():
+        if not (path / RUN_FILE).is_file() and any(path.glob("*.safetensors")):
+            return read_info(path)
         return read_info(path if (path / INFO_FILE).is_file() else RunFolder(path).latest_snapshot())
     if path.exists():
         raise UserError(
             f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
         )
     raise UserError(f"there is no model at {path}: give the folder of a run, as facegan train --run writes it")
+
+
+def _free_name(path: Path, prefix: str) -> Path:
+    number = 1
+    while (free := path.with_name(f"{prefix}-{number}-{path.name}")).exists():
+        number += 1
+    return free
 
 
 def _try_lock(handle: int) -> bool:

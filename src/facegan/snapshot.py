@@ -28,9 +28,13 @@ from facegan.untrusted import check_regular, read_json
 
 FORMAT_VERSION = 2
 INFO_FILE = "snapshot.json"
-_ADVICE = "remove that snapshot's folder, and the run goes on from the one before it"
+_ADVICE = "get it again from where it came from, or use another snapshot"
 _LONGEST_HEADER = 1 << 20
 """Bytes of a safetensors header; ours have some thousand, and the library would read a hundred million."""
+
+
+class SnapshotDamagedError(UserError):
+    """A file of a snapshot is missing, or is not what was written."""
 
 
 class SnapshotWriteError(UserError):
@@ -101,7 +105,7 @@ def write_snapshot(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         needed, free = snapshot_bytes(tensors), free_bytes(path.parent)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = brief(error).removeprefix("Error while serializing: I/O error: ")
         raise SnapshotWriteError(
             f"the snapshot {path} cannot be written ({reason}); it needs {needed / 1e6:,.1f} MB, and "
             f"{free / 1e6:,.1f} MB are free: make room there"
@@ -124,7 +128,8 @@ def read_info(path: Path) -> SnapshotInfo:
     """Return what ``snapshot.json`` of a snapshot folder says.
 
     Raises:
-        UserError: there is none, it is damaged, or it was written by a newer facegan.
+        SnapshotDamagedError: there is none, or it is damaged.
+        UserError: it was written by a newer facegan.
     """
     file = path / INFO_FILE
     try:
@@ -138,10 +143,12 @@ def read_info(path: Path) -> SnapshotInfo:
             info["format_version"],
         )  # fmt: skip
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path} is no snapshot: it holds no {INFO_FILE}") from None
+        raise SnapshotDamagedError(f"{path} is no snapshot: it holds no {INFO_FILE}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
-    if version not in range(1, FORMAT_VERSION + 1):
+        raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
+    if type(version) is not int or version < 1:
+        raise SnapshotDamagedError(f"{file} is damaged (format_version is {version!r:.40}); {_ADVICE}")
+    if version > FORMAT_VERSION:
         raise UserError(
             f"{file} has format version {version!r:.40}, this facegan reads 1 to {FORMAT_VERSION}: use a newer facegan"
         )
@@ -158,11 +165,11 @@ def _opened(info: SnapshotInfo, stem: str) -> Any:
     """Return one file of a snapshot opened by safetensors, which has read its header only.
 
     Raises:
-        UserError: it is missing, no ordinary file, has a long header, or is no safetensors.
+        SnapshotDamagedError: it is missing, no ordinary file, has a long header, or is no safetensors.
     """
     file = info.path / f"{stem}.safetensors"
     if file.name not in info.sha256:
-        raise UserError(f"{info.path} has no {file.name}; {_ADVICE}")
+        raise SnapshotDamagedError(f"{info.path} has no {file.name}; {_ADVICE}")
     try:
         size = check_regular(file).st_size
         with file.open("rb") as start:
@@ -171,27 +178,28 @@ def _opened(info: SnapshotInfo, stem: str) -> Any:
             raise ValueError(f"its header says that it is {header:,} bytes long")
         return safe_open(file, framework="pt")
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{info.path} has no {file.name}; {_ADVICE}") from None
+        raise SnapshotDamagedError(f"{info.path} has no {file.name}; {_ADVICE}") from None
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
+        raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
 
 
 def read_tensors(info: SnapshotInfo, stem: str) -> dict[str, Tensor]:
     """Return the named tensors of one file of a snapshot, on the CPU, after checking its digest.
 
     Raises:
-        UserError: the file is missing, is not the one that was written, or holds a value that is not finite.
+        SnapshotDamagedError: the file is missing, is not the one that was written, or holds a value that is not
+            finite.
     """
     file = info.path / f"{stem}.safetensors"
     with _opened(info, stem) as opened:
         if _sha256(file) != info.sha256[file.name]:
-            raise UserError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
+            raise SnapshotDamagedError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
         try:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError, RuntimeError, TypeError) as error:
-            raise UserError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
+            raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
     if (name := first_not_finite(tensors)) is not None:
-        raise UserError(f"{file} holds values at {name} that are not finite; {_ADVICE}")
+        raise SnapshotDamagedError(f"{file} holds values at {name} that are not finite; {_ADVICE}")
     return {_current_name(info, stem, name): tensor for name, tensor in tensors.items()}
 
 

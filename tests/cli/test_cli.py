@@ -100,6 +100,11 @@ def test_a_folder_that_is_no_run(tmp_path):
     (["--minutes", "0"], "--minutes"),
     (["--precision", "int8"], "--precision"),
     (["--accelerator", "tpu"], "--accelerator"),
+    (["--images", "1e30"], "at most"),
+    (["--minutes", "inf"], "--minutes inf"),
+    (["--keep", "0"], "--keep"),
+    (["--devices", "1" + "0" * 30], "--devices"),
+    (["--devices", "1000"], "cores"),
     (["--set", "width=3"], "did you mean"),
     (["--set", "network=classic-tanh"], "choose another --recipe"),
     (["--set", "generator.width=-4"], "width"),
@@ -107,6 +112,17 @@ def test_a_folder_that_is_no_run(tmp_path):
 ])  # fmt: skip
 def test_wrong_values_are_named(packed16, tmp_path, arguments, word):
     assert word in mistake("train", packed16, "--recipe", "dcgan", "--run", tmp_path / "run", *arguments)
+
+
+def test_keras_files_that_are_none(tmp_path):
+    (tmp_path / "junk.h5").write_bytes(b"junk")
+    told = mistake("import-keras", tmp_path / "junk.h5", "--recipe", "classic-tanh", "--out", tmp_path / "out")
+    assert "junk.h5" in told and "no HDF5 file" in told and "Warning" not in told
+    arguments = ("--recipe", "classic-tanh", "--out", tmp_path / "out", "--resolution", 10**10)
+    assert "resolution" in mistake("import-keras", tmp_path / "junk.h5", *arguments)
+    assert "is no file" in mistake(
+        "import-keras", tmp_path / "a.h5", "--recipe", "classic-tanh", "--out", tmp_path / "b"
+    )
 
 
 def test_data_that_is_no_packed_dataset(tmp_path):
@@ -228,7 +244,9 @@ def test_a_reader_that_leaves_ends_nothing(tmp_path, packed16):
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_an_interrupt_outside_training_says_so(tmp_path):
     command = [sys.executable, "-m", "facegan", "synth-dataset", str(tmp_path / "drawn"), "--drawn", "--count", "100k"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore SIGINT, and so do their children unless told otherwise.
+    heed = (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.05)

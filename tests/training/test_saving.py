@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facegan.run import RunFolder
-from facegan.snapshot import SnapshotWriteError, read_info, read_tensors
+from facegan.snapshot import SnapshotDamagedError, SnapshotWriteError, read_info, read_tensors
 from facegan.training import saving
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
@@ -131,3 +131,33 @@ def test_every_snapshot_on_the_way_is_whole(tmp_path, packed16):
     assert len(events.of("snapshot")) == 5
     state = json.loads((tmp_path / "run" / "status.json").read_text())
     assert state["images"] == 96
+
+
+def test_a_damaged_newest_snapshot_is_set_aside_and_the_end_is_the_same(tmp_path, packed16):
+    straight = run(packed16, tmp_path / "straight")
+    run(packed16, tmp_path / "hurt", images=72)
+    snapshots = tmp_path / "hurt" / "snapshots"
+    file = snapshots / "nimg-000000072" / "optimizers.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    (snapshots / "nimg-000000048" / "snapshot.json").unlink()
+    events = Events()
+    ended = run(packed16, tmp_path / "hurt", watcher=events)
+    assert events.of("start")[0]["nimg"] == 24
+    warnings = [event["message"] for event in events.of("warning")]
+    assert len(warnings) == 2 and "sha256 differs" in warnings[0] and "goes on from nimg-000000024" in warnings[0]
+    assert digests(ended.snapshot) == digests(straight.snapshot)
+    assert sorted(path.name for path in snapshots.glob("damaged-*")) == [
+        "damaged-1-nimg-000000048", "damaged-1-nimg-000000072"
+    ]  # fmt: skip
+
+
+def test_a_run_of_damaged_snapshots_only_is_left_as_it_is(tmp_path, packed16):
+    run(packed16, tmp_path / "run", images=24)
+    snapshots = sorted((tmp_path / "run" / "snapshots").iterdir())
+    for path in snapshots:
+        (path / "generator.safetensors").write_bytes(b"")
+    with pytest.raises(SnapshotDamagedError, match=r"generator\.safetensors"):
+        run(packed16, tmp_path / "run")
+    assert sorted((tmp_path / "run" / "snapshots").iterdir()) == snapshots

@@ -40,6 +40,9 @@ def import_keras(
         raise UserError(f"--recipe {recipe}: Keras' pairs are classic-tanh and classic-dcgan")
     if out.exists():
         raise UserError(f"--out {out} exists already and nothing is overwritten: give a new folder")
+    for path in (generator, discriminator):
+        if path is not None and not path.is_file():
+            raise UserError(f"{path} is no file: give the .h5 or .weights.h5 file that Keras wrote")
     networks = {"generator": build_generator(settings.network, settings.generator_options, seed=0)}
     load_keras_file(networks["generator"], generator)
     if discriminator is not None:

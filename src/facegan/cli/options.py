@@ -5,12 +5,14 @@ from __future__ import annotations
 from facegan.config import parse_count
 from facegan.errors import UserError
 
+MOST = 10**15
+
 
 def count_option(text: str, flag: str, *, least: int = 1) -> int:
     """Return the number that a flag gives as ``64``, ``100k`` or ``2M``.
 
     Raises:
-        UserError: it is no whole number, or it is below ``least``.
+        UserError: it is no whole number, below ``least`` or above 10^15.
     """
     try:
         number = parse_count(text)
@@ -18,4 +20,6 @@ def count_option(text: str, flag: str, *, least: int = 1) -> int:
         raise UserError(f"{flag} {text}: give a whole number such as 5000, 100k or 2M") from None
     if number < least:
         raise UserError(f"{flag} {text}: give at least {least}")
+    if number > MOST:
+        raise UserError(f"{flag} {text}: give at most {MOST:,}")
     return number

@@ -81,6 +81,8 @@ class TerminalWatcher:
                     + (f", {fields['processes']} processes" if fields["processes"] > 1 else "")
                     + f"; run folder {fields['run']}"
                 )
+                if fields["origin"]:
+                    self._say(f"  {fields['origin']}")
                 self._say(f"  {_computing(fields)}")
                 self._say(f"  {_space(fields)}")
                 self._say(f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}")
@@ -112,7 +114,9 @@ class TerminalWatcher:
             seconds_left = (target - nimg) / max(rate, 1e-9)
         if seconds_left is not None:
             target = nimg + round(rate * seconds_left)  # the end may be a time
-        left = "?" if seconds_left is None else str(timedelta(seconds=max(0, round(seconds_left))))
+        left = (
+            "?" if seconds_left is None or seconds_left > 1e9 else str(timedelta(seconds=max(0, round(seconds_left))))
+        )
         self._bar.update(
             self._task, completed=nimg, total=target, rate=rate, left=left, description=f"{nimg:,} images", visible=True
         )

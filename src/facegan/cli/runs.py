@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,10 +30,13 @@ def runs(
     facegan runs experiments/ --json
     facegan runs clean runs/first
     """
+    from facegan.errors import UserError
     from facegan.training.overview import find_runs
 
     words = words or []
     cleaning = words[:1] == ["clean"]
+    if cleaning and json:
+        raise UserError("--json shows runs; facegan runs clean only prints what it would delete, and asks")
     folders = [Path(word) for word in words[cleaning:]] or [Path("runs")]
     found = [run for folder in folders for run in find_runs(folder)]
     if not found:
@@ -94,7 +98,11 @@ def _clean(found: list[RunFolder], yes: bool) -> None:
         typer.echo("nothing to delete")
         return
     total = sum(item.bytes for items in offered.values() for item in items)
-    if not yes:
-        typer.confirm(f"Delete these {total / 1e6:,.1f} MB?", abort=True)
+    if not yes and not sys.stdin.isatty():
+        typer.echo("nothing deleted: there is no terminal to ask at; add --yes to delete without asking")
+        return
+    if not yes and not typer.confirm(f"Delete these {total / 1e6:,.1f} MB?"):
+        typer.echo("nothing deleted")
+        return
     freed = sum(reclaim(folder, items) for folder, items in offered.items())
     typer.echo(f"{freed / 1e6:,.1f} MB freed")

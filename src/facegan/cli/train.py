@@ -90,13 +90,13 @@ def train(
     from facegan.errors import UserError
 
     if minutes is not None and not 0 < minutes < 1e6:
-        raise UserError(f"--minutes {minutes}: give a time above 0")
-    if keep < 1:
-        raise UserError(f"--keep {keep}: keep at least 1 snapshot")
+        raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
+    if not 1 <= keep <= 10**6:
+        raise UserError(f"--keep {keep}: keep 1 to a million snapshots")
     if threads is not None and not 1 <= threads <= 1024:
         raise UserError(f"--threads {threads}: give a number from 1 to 1024")
-    if devices is not None and devices < 1:
-        raise UserError(f"--devices {devices}: give at least 1")
+    if devices is not None and not 1 <= devices <= 1024:
+        raise UserError(f"--devices {devices}: give a number from 1 to 1024")
     counts = {
         "images": count_option(images, "--images", least=0),
         "sample_every": count_option(sample_every, "--sample-every"),
@@ -155,4 +155,6 @@ def train(
     if not json:
         whole = result.nimg >= counts["images"]
         ended = "Done" if whole else f"Time is up ({minutes:g} minutes; the same command goes on)"
+        if result.nimg >= counts["images"] + batch:
+            ended = f"Past --images {images} already: the run is"
         typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_format
+import signal
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +18,7 @@ from facegan.cli.options import count_option
 def verify_resume(
     data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
     recipe: Annotated[str, typer.Option("--recipe", help="classic-tanh, classic-dcgan or dcgan.")],
-    images: Annotated[str, typer.Option(help="Images to train each of the two runs on.")] = "1280",
+    images: Annotated[str, typer.Option(help="Images to train each of the two runs on; at least 8 steps.")] = "1280",
     batch: Annotated[int, typer.Option(help="Real images of one step.")] = 64,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
@@ -50,6 +52,7 @@ def verify_resume(
     options = [*map(str, data), f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
     options += [f"--set={setting}" for setting in set_ or []]
     options += [f"--threads={threads}"] if threads else []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the temporary folder is deleted then
     with tempfile.TemporaryDirectory(prefix="facegan-verify-") as temporary:
         say = (lambda _: None) if json else typer.echo
         verdict = verify(options, work or Path(temporary), images=number, batch=batch, seed=seed, say=say)

@@ -41,7 +41,7 @@ def read_keras_file(path: Path, names: list[str], most_bytes: int) -> list[np.nd
         raise UserError(f"{path} has {size:,} bytes, and the model's weights {most_bytes:,}: is it of another model?")
     with tempfile.TemporaryDirectory(prefix="facegan-keras-") as folder:
         out = Path(folder) / "arrays.npz"
-        command = [sys.executable, "-m", "facegan.networks.keras_file", str(path), str(out), str(most_bytes)]
+        command = [sys.executable, "-P", __file__, str(path), str(out), str(most_bytes)]  # as a file: without torch
         try:
             done = subprocess.run(
                 [*command, json.dumps(names)], capture_output=True, text=True, errors="replace", timeout=_SECONDS

@@ -239,7 +239,7 @@ class Duties:
                 nimg=alarm.nimg,
                 alarm=alarm.kind,
                 message=alarm.message,
-                action=action,
+                action=f"stop, after {rollbacks} rewinds" if action == "stop" and rollbacks else action,
                 rewind_to=verdict.rewind_to if verdict else None,
             )
             if verdict is not None:

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from facegan.config import OptimizerConfig
+from facegan.cores import usable_cores
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS
 from facegan.networks.layers import BatchNorm
@@ -24,6 +25,8 @@ class Engine:
             raise UserError("--accelerator cuda: no CUDA device is usable here; leave the flag out to train on the CPU")
         if accelerator == "auto":
             accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+        if accelerator == "cpu" and (devices or 1) > max(8, usable_cores()):
+            raise UserError(f"--devices {devices}: this machine has {usable_cores()} cores; leave the flag out")
         count = devices or (torch.cuda.device_count() if accelerator == "cuda" else 1)
         strategy = "ddp" if count > 1 else "auto"
         self.fabric = Fabric(accelerator=accelerator, devices=count, strategy=strategy)

@@ -129,7 +129,7 @@ def reclaimable(folder: RunFolder) -> list[Reclaimable]:
     if folder.is_locked():
         return []
     found = [(path, "half-written") for path in sorted(folder.snapshots.glob(".nimg-*"))]
-    found += [(path, "set aside by a rewind") for path in folder.list_set_aside()]
+    found += [(path, "set aside") for path in folder.list_set_aside()]
     snapshots = {int(path.name.removeprefix("nimg-")): path for path in folder.list_snapshots()}
     staying = {max(snapshots, default=0), best_of(list(snapshots), scores(folder))}
     found += [(path, "neither newest nor best") for nimg, path in snapshots.items() if nimg not in staying]

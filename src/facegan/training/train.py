@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,11 +18,12 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.run import RunFolder, find_snapshot
-from facegan.snapshot import SnapshotInfo, free_bytes
+from facegan.snapshot import SnapshotDamagedError, free_bytes
 from facegan.training.choices import FORMS, measure_choices
 from facegan.training.engine import Engine
 from facegan.training.log import Nobody, Watcher
 from facegan.training.loop import train_loop
+from facegan.training.origin import Origin
 from facegan.training.schedule import Schedule
 from facegan.training.state import (
     Choices,
@@ -55,32 +56,6 @@ class TrainResult:
     """The alarm that ended it, or None."""
     best: str | None = None
     """With an alarm: the best snapshot, by the run's own score."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where a new run's first weights come from, if its seed does not make them."""
-
-    fork: SnapshotInfo | None = None
-    """A snapshot to go on from, optimisers, clock and all."""
-    init: SnapshotInfo | None = None
-    """A model whose weights to begin with."""
-
-    def ancestry(self) -> dict[str, Any]:
-        """Return what ``run.json`` says of it."""
-        source = self.fork or self.init
-        if source is None:
-            return {}
-        parent = RunFolder(source.path.parent.parent)
-        before = parent.read().get("ancestry", []) if parent.exists() else []
-        entry = {
-            "how": "fork" if self.fork else "init",
-            "snapshot": str(source.path.absolute()),
-            "nimg": source.nimg,
-            "sha256": source.sha256,
-            "config": source.config,
-        }
-        return {"ancestry": [entry, *before]}
 
 
 def train(
@@ -140,6 +115,7 @@ def train(
     origin = Origin(
         fork=find_snapshot(run) if fork is not None else None, init=find_snapshot(init) if init is not None else None
     )
+    origin.check(recipe)
     config = RunConfig(
         recipe=recipe,
         batch=batch,
@@ -157,6 +133,7 @@ def train(
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
     if not engine.is_main:
         watcher = Nobody()
+    new = not folder.path.exists()
     with folder.locked() if engine.is_main else nullcontext():
         keep_freed_memory()
         settled = None
@@ -165,8 +142,13 @@ def train(
         choices = engine.fabric.broadcast(settled)
         assert isinstance(choices, Choices)
         torch.set_num_threads(choices.threads)
-        state = _begin(folder, config, choices, origin, engine)
-        space = _room(folder, state, schedule) if engine.is_main else {}
+        try:
+            state, damaged = _begin(folder, config, choices, origin, engine)
+            space = _room(folder, state, schedule) if engine.is_main else {}
+        except UserError:
+            if new and engine.is_main:  # nothing has been trained, and the command has to be mended
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
         if engine.is_main:
             asked = {"images": schedule.images, "minutes": schedule.minutes, "pid": os.getpid()}
             folder.write_status({**asked, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
@@ -180,9 +162,12 @@ def train(
             device=str(engine.device),
             processes=engine.world_size,
             on_collapse=schedule.on_collapse,
+            origin="" if state.nimg > (origin.fork.nimg if origin.fork else 0) else origin.sentence(config.warmup),
             **space,
             **choices.to_dict(),
         )
+        for sentence in damaged:
+            watcher.event("warning", nimg=state.nimg, message=sentence)
         ending = train_loop(
             state, config, view, schedule, engine, folder, watcher,
             lambda nimg: load_state(folder.snapshot(nimg), config, choices, engine),
@@ -315,24 +300,41 @@ def _room(folder: RunFolder, state: TrainingState, schedule: Schedule) -> dict[s
     return {"snapshot_bytes": size, "needed_bytes": max(0, most - existing) * size, "free_bytes": free}
 
 
-def _begin(folder: RunFolder, config: RunConfig, choices: Choices, origin: Origin, engine: Engine) -> TrainingState:
-    """Return the state of the newest snapshot, or that before the first step."""
+def _begin(
+    folder: RunFolder, config: RunConfig, choices: Choices, origin: Origin, engine: Engine
+) -> tuple[TrainingState, list[str]]:
+    """Return the state of the newest snapshot that is whole, or that before the first step; and what is damaged.
+
+    Damaged snapshots are set aside; if none is whole, they stay, and the newest one's error is raised.
+    """
     if engine.is_main:
         folder.remove_leftovers()
     engine.barrier()
     snapshots = folder.list_snapshots()
     if snapshots:
-        return load_state(snapshots[-1], config, choices, engine)
+        return _newest_whole(folder, snapshots, config, choices, engine)
     if origin.fork is not None:
-        try:
-            state = restore(origin.fork, config, choices, engine)
-        except UserError as error:
-            raise UserError(f"the settings do not go with the snapshot to fork from: {error}") from None
+        state = restore(origin.fork, config, choices, engine)
         state.learnt = {}
-        return state
+        return state, []
     if origin.init is not None:
+        return warm_start(origin.init, config, choices, engine), []
+    return new_state(config, choices, engine), []
+
+
+def _newest_whole(
+    folder: RunFolder, snapshots: list[Path], config: RunConfig, choices: Choices, engine: Engine
+) -> tuple[TrainingState, list[str]]:
+    damaged: dict[Path, SnapshotDamagedError] = {}
+    for path in reversed(snapshots):
         try:
-            return warm_start(origin.init, config, choices, engine)
-        except UserError as error:
-            raise UserError(f"--init {origin.init.path}: {error}") from None
-    return new_state(config, choices, engine)
+            state = load_state(path, config, choices, engine)
+        except SnapshotDamagedError as error:
+            damaged[path] = error
+            continue
+        engine.barrier()
+        if engine.is_main:
+            for bad in damaged:
+                folder.set_aside_damaged(bad)
+        return state, [f"{error}; it is set aside, and the run goes on from {path.name}" for error in damaged.values()]
+    raise damaged[snapshots[-1]]

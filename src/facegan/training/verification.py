@@ -78,7 +78,10 @@ def verify_resume(
     _finish([*command, "--images=0", f"--run={work / 'begun'}"])
     for name in ("straight", "interrupted"):
         shutil.copytree(work / "begun", work / name)
-    say(f"2/3  One run goes straight to {images:,} images")
+    choices = RunFolder(work / "begun").read().get("choices") or {}
+    rate = choices.get("images_per_s")
+    about = "" if not rate else f"; both take about {2 * images / rate / 60 + 0.5:.0f} minutes on a quiet machine"
+    say(f"2/3  One run goes straight to {images:,} images, {steps} steps{about}")
     _finish([*command, f"--images={images}", f"--run={work / 'straight'}"])
     say("3/3  The other is stopped, killed, and killed while it writes a snapshot")
     interrupted = [*command, f"--images={images}", f"--run={work / 'interrupted'}"]

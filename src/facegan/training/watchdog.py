@@ -128,7 +128,7 @@ def loss_jumped(history: History) -> Alarm | None:
     least = max(_HIGH_LOSS, 3 * statistics.median(before)) if len(before) >= 3 else 2 * _HIGH_LOSS
     if now <= least:
         return None
-    message = f"the discriminator's loss is {now:.2f}: it does far worse than by guessing"
+    message = f"D's loss was {now:.2f} over {_JUMP_IMAGES} images: it does far worse than by guessing"
     return Alarm("loss", recent[0]["nimg"], message, {"D_loss": now, "before": before}, recent[-1]["nimg"])
 
 
