@@ -10,8 +10,8 @@ from benchmarks.fuzz import LOADERS, fuzz
 
 from facegan import recipes
 from facegan.config import RunConfig, from_dict, to_dict
-from facegan.data.celeba import parse_attributes, parse_numbers
-from facegan.data.folder import find_source
+from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
+from facegan.data.folder import LARGEST_TEXT, find_source
 from facegan.data.packed import PackedDataset
 from facegan.errors import UserError
 
@@ -74,3 +74,23 @@ def test_a_zip_member_without_a_name_is_passed_over(tmp_path):
     short[size] -= 1
     (tmp_path / "a.zip").write_bytes(short)
     assert [image.name for image in find_source(tmp_path / "a.zip").images] == ["1.png"]
+
+
+def test_an_annotation_file_at_a_wrong_place_in_a_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.png", b"1")
+        archive.writestr("identity_CelebA.txt", b"1.png 1\n")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16] += 100  # the directory begins later: members begin before the file
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match="download"):
+        find_annotations(tmp_path / "a.zip", find_source(tmp_path / "a.zip"))
+
+
+def test_an_annotation_file_of_gigabytes_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("1.png", b"1")
+        archive.writestr("identity_CelebA.txt", bytes(LARGEST_TEXT + 1))
+    with pytest.raises(UserError, match="no annotation file"):
+        find_annotations(tmp_path / "a.zip", find_source(tmp_path / "a.zip"))

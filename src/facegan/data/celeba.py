@@ -11,9 +11,10 @@ from typing import TypeAlias
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
-from facegan.data.folder import Listing, read_text_member
+from facegan.data.folder import LARGEST_TEXT, Listing, read_text_member
 from facegan.data.preflight import Problem
-from facegan.errors import UserError
+from facegan.errors import UserError, brief
+from facegan.untrusted import read_bytes
 
 FRAME_WIDTH, FRAME_HEIGHT = 178, 218
 """Size of CelebA's aligned images, the frame in which a crop is given."""
@@ -143,9 +144,9 @@ def read_annotation(file: Path) -> bytes:
         UserError: it cannot be read.
     """
     try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}): expected an annotation file of CelebA") from error
+        return read_bytes(file.resolve(), LARGEST_TEXT)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({brief(error)}): expected an annotation file of CelebA") from error
 
 
 def parse_attributes(name: str, data: bytes) -> LabelFile:

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
-from facegan.errors import UserError
+from facegan.errors import UserError, brief
+from facegan.untrusted import read_bytes
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
@@ -26,6 +27,8 @@ UNSUPPORTED_SUFFIXES = frozenset(
 """Images too, but none that is read here."""
 MAX_FILE_BYTES = 256 << 20
 """No photograph is larger: what is would only fill the memory."""
+LARGEST_TEXT = 64 << 20
+"""Bytes of an annotation file; CelebA's largest has 26 million."""
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1
 _HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
@@ -187,14 +190,21 @@ class Reader:
 
 
 def read_text_member(source: Path, path: str) -> bytes:
-    """Return the bytes of a file of a source that is no image (an annotation file in a zip)."""
-    if source.is_dir():
-        return (source / path).read_bytes()
+    """Return the bytes of a file of a source that is no image (an annotation file in a zip).
+
+    Raises:
+        UserError: it is damaged, or larger than any annotation file.
+    """
     try:
-        with zipfile.ZipFile(source) as archive:
-            return archive.read(path)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise UserError(f"{path} in {source} cannot be read ({error}): download the zip again") from error
+        if source.is_dir():
+            return read_bytes((source / path).resolve(), LARGEST_TEXT)
+        with zipfile.ZipFile(source) as archive, archive.open(path) as member:
+            content = member.read(LARGEST_TEXT + 1)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, ValueError, EOFError, OSError) as error:
+        raise UserError(f"{path} in {source} cannot be read ({brief(error)}): download it again") from error
+    if len(content) > LARGEST_TEXT:
+        raise UserError(f"{path} in {source} has more than {LARGEST_TEXT:,} bytes: it is no annotation file of CelebA")
+    return content
 
 
 def _suffix(path: str) -> str:
