@@ -36,8 +36,8 @@ def find_weights(file: Path | None) -> Path:
         torch.hub.download_url_to_file(URL, str(folder / FILES[0]), hash_prefix=SHA256_START, progress=False)
     except (OSError, urllib.error.URLError, RuntimeError) as error:
         raise UserError(
-            f"Inception's weights are not here and cannot be downloaded ({brief(error)}): get {FILES[0]} (95 MB, {URL}) on "
-            "a machine with a network and give it with --inception FILE, or leave the Inception spaces out"
+            f"Inception's weights are not here and cannot be downloaded ({brief(error)}): get {FILES[0]} "
+            f"({URL}, 95 MB) elsewhere and give it with --inception FILE, or leave the Inception spaces out"
         ) from None
     return folder / FILES[0]
 
