@@ -66,7 +66,10 @@ def test_clean_asks_and_keeps_the_newest_and_the_best(runs):
     shutil.copytree(folder.snapshot(64), folder.snapshots / "set-aside-1-nimg-000000080")
     before = sorted(path.name for path in folder.snapshots.iterdir())
     refused = command("clean", runs / "one", answer="n\n")
-    assert refused.returncode == 1 and sorted(path.name for path in folder.snapshots.iterdir()) == before
+    assert refused.returncode == 0 and "nothing deleted" in refused.stdout
+    unanswered = command("clean", runs / "one", answer="")
+    assert unanswered.returncode == 1 and "--yes" in unanswered.stdout
+    assert sorted(path.name for path in folder.snapshots.iterdir()) == before
     done = command("clean", runs / "one", answer="y\n")
     assert done.returncode == 0 and "MB freed" in done.stdout
     assert sorted(path.name for path in folder.snapshots.iterdir()) == sorted({best, "nimg-000000064"})

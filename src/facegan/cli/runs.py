@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,11 +97,14 @@ def _clean(found: list[RunFolder], yes: bool) -> None:
         typer.echo("nothing to delete")
         return
     total = sum(item.bytes for items in offered.values() for item in items)
-    if not yes and not sys.stdin.isatty():
-        typer.echo("nothing deleted: there is no terminal to ask at; add --yes to delete without asking")
-        return
-    if not yes and not typer.confirm(f"Delete these {total / 1e6:,.1f} MB?"):
-        typer.echo("nothing deleted")
-        return
+    if not yes:
+        try:
+            agreed = typer.confirm(f"Delete these {total / 1e6:,.1f} MB?")
+        except typer.Abort:
+            typer.echo("\nnothing deleted: nobody answered; --yes deletes without asking")
+            raise typer.Exit(1) from None
+        if not agreed:
+            typer.echo("nothing deleted")
+            return
     freed = sum(reclaim(folder, items) for folder, items in offered.items())
     typer.echo(f"{freed / 1e6:,.1f} MB freed")
