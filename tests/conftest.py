@@ -22,14 +22,14 @@ def small_recipe(name: str, **changes: object) -> RecipeConfig:
     return replace(config, **changes)  # type: ignore[arg-type]
 
 
-def write_packed(path: Path, count: int, resolution: int, seed: int = 0) -> Path:
-    """Write a packed dataset of smooth random images, each of one person who is not held out."""
+def write_packed(path: Path, count: int, resolution: int, seed: int = 0, identities: np.ndarray | None = None) -> Path:
+    """Write a packed dataset of smooth random images, by default all of one person who is not held out."""
     coarse = Stream(seed, "test-images").uniform(np.arange(count), 4 * 4 * 3).reshape(count, 4, 4, 3)
     factor = resolution // 4
     images = (np.repeat(np.repeat(coarse, factor, axis=1), factor, axis=2) * 255).astype(np.uint8)
     with PackedWriter(path, resolution=resolution, capacity=count) as writer:
         writer.write(0, images)
-        writer.finish(identities=np.ones(count, np.int32))
+        writer.finish(identities=np.ones(count, np.int32) if identities is None else identities)
     return path
 
 

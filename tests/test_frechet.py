@@ -46,3 +46,12 @@ def test_sums_are_added_and_taken_away():
     torch.testing.assert_close(found.covariance_DD, expected.covariance_DD)
     again = (part + Sums.of(x_ND[20:])).gaussian()
     torch.testing.assert_close(again.covariance_DD, torch.cov(x_ND.double().T))
+
+
+def test_features_of_few_directions_are_no_trouble():
+    basis = torch.randn(6, 300)
+    one, other = torch.randn(900, 6) @ basis, torch.randn(1000, 6) @ basis
+    found = frechet_distance(Gaussian.of(one), Gaussian.of(other))
+    inside = torch.linalg.qr(basis.T.double())[0]
+    expected = frechet_distance(Gaussian.of(one.double() @ inside), Gaussian.of(other.double() @ inside))
+    assert found == pytest.approx(expected, rel=1e-3)

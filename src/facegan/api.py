@@ -31,6 +31,8 @@ class Model:
         self.resolution = self.recipe.resolution
         self.nimg = info.nimg
         """Real images that were shown to the discriminator when the snapshot was taken."""
+        self.sha256 = info.sha256[f"{'ema' if self.recipe.ema_halflife else 'generator'}.safetensors"]
+        """Of the file with the generator's weights."""
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         self._prepared: nn.Module | None = None

@@ -1,7 +1,7 @@
 """The Frechet distance between two sets of features taken as Gaussians (Heusel et al. 2017, equation 6).
 
-Everything is float64 and symmetric: square roots come from eigenvalues that are cut off at 0, so that a distance is
-never NaN, imaginary or negative. Legend: N samples, D dimensions.
+Everything is float64 and symmetric: square roots come from eigenvalues that are cut off at 0, so that a distance of
+finite features is never NaN, imaginary or negative. Legend: N samples, D dimensions.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,10 +29,11 @@ class Gaussian:
         return sums.gaussian()
 
     @cached_property
-    def root(self) -> Tensor:
-        """The symmetric square root of the covariance."""
-        values_D, vectors_DD = torch.linalg.eigh(self.covariance_DD)
-        return (vectors_DD * values_D.clamp(min=0).sqrt()) @ vectors_DD.T
+    def factor(self) -> Tensor:
+        """A matrix [D, rank] whose product with its transpose is the covariance."""
+        values_D, vectors_DD = _symmetric_eigen(self.covariance_DD)
+        kept = values_D > values_D[-1] * len(values_D) * torch.finfo(torch.float64).eps
+        return vectors_DD[:, kept] * values_D[kept].sqrt()
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,22 @@ class Sums:
 def frechet_distance(one: Gaussian, reference: Gaussian) -> float:
     """Return |m - m'|^2 + trace(C + C' - 2 (C C')^(1/2)), 0 or more.
 
-    The trace of the root is the sum of the roots of the eigenvalues of C'^(1/2) C C'^(1/2), which is symmetric.
+    With C' = F F^T, the trace of the root is the sum of the roots of the eigenvalues of F^T C F, which is symmetric.
     """
-    root_DD = reference.root
-    mixed_DD = root_DD @ one.covariance_DD @ root_DD
-    overlap = torch.linalg.eigvalsh((mixed_DD + mixed_DD.T) / 2).clamp(min=0).sqrt().sum()
+    factor_DR = reference.factor
+    mixed_RR = factor_DR.T @ one.covariance_DD @ factor_DR
+    overlap = _symmetric_eigen((mixed_RR + mixed_RR.T) / 2)[0].clamp(min=0).sqrt().sum()
     spread = one.covariance_DD.trace() + reference.covariance_DD.trace() - 2 * overlap
     return float(((one.mean_D - reference.mean_D) ** 2).sum() + spread.clamp(min=0))
+
+
+def _symmetric_eigen(matrix_DD: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues, ascending, and the eigenvectors of a symmetric matrix.
+
+    Where torch's solver gives up (on many equal eigenvalues, as of few or flat features), NumPy's takes over.
+    """
+    try:
+        return torch.linalg.eigh(matrix_DD)
+    except torch.linalg.LinAlgError:
+        values_D, vectors_DD = np.linalg.eigh(matrix_DD.cpu().numpy())
+        return torch.from_numpy(values_D).to(matrix_DD), torch.from_numpy(vectors_DD).to(matrix_DD)

@@ -9,7 +9,19 @@ from typing import Any
 import typer
 import typer.core
 
-from facegan.cli import demo, film, import_keras, prepare, runs, sample, summary, synth_dataset, train, verify_resume
+from facegan.cli import (
+    demo,
+    evaluate,
+    film,
+    import_keras,
+    prepare,
+    runs,
+    sample,
+    summary,
+    synth_dataset,
+    train,
+    verify_resume,
+)
 from facegan.errors import UserError
 
 
@@ -61,6 +73,8 @@ app.command("train")(train.train)
 app.command("runs")(runs.runs)
 app.command("verify-resume")(verify_resume.verify_resume)
 app.command("sample")(sample.sample)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(evaluate.compare)
 app.command("summary")(summary.summary)
 app.command("film")(film.film)
 app.command("import-keras")(import_keras.import_keras)

@@ -90,11 +90,11 @@ def neighbour_estimates(
         )
         recalled_G += (recalled_BG > 0).sum(0)
     weight_NG = torch.cat([group_N[:, None] != torch.arange(groups), torch.ones(len(x_ND), 1, dtype=torch.bool)], 1)
-    weight_NG = weight_NG.double() / weight_NG.sum(0)
+    weight_NG, kept_G = weight_NG.double(), weight_NG.sum(0)
     values = {
-        "precision": (inside_N > 0).double() @ weight_NG,
+        "precision": (inside_N > 0).double() @ weight_NG / kept_G,
         "recall": recalled_G / len(y_MD),
-        "density": inside_N @ weight_NG / nearest,
+        "density": inside_N @ weight_NG / kept_G / nearest,
         "coverage": covered_G / len(y_MD),
     }
     return {

@@ -1,0 +1,123 @@
+"""Score generated faces against real ones, in several feature spaces at once, and write the receipt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import facegan
+from facegan.data.packed import DataView, PackedDataset
+from facegan.errors import UserError
+from facegan.evaluation.inception_score import inception_score
+from facegan.evaluation.intervals import GROUPS, LEVEL
+from facegan.evaluation.neighbours import NEAREST
+from facegan.evaluation.receipt import Receipt, Score
+from facegan.evaluation.reference import Reference, kept_floor, reference_of
+from facegan.evaluation.scores import all_scores, floor_scores, refuse_few
+from facegan.perception.inception import Inception
+from facegan.perception.spaces import Space
+
+PEOPLE = {"all": None, "training": False, "held-out": True}
+"""Which real people are the reference: ``DataView``'s ``held_out``."""
+Stage = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+def open_view(data: Sequence[PackedDataset], people: str) -> DataView:
+    """Return the real faces that are the reference.
+
+    Raises:
+        UserError: an unknown word for ``people``, or nobody is left.
+    """
+    if people not in PEOPLE:
+        raise UserError(f"--people {people}: choose {', '.join(PEOPLE)}")
+    return DataView(data, held_out=PEOPLE[people])
+
+
+def evaluate(
+    batches: Iterator[np.ndarray],
+    model: dict[str, Any],
+    view: DataView,
+    spaces: Sequence[Space],
+    *,
+    count: int,
+    people: str = "all",
+    stage: Stage = lambda *_: None,
+) -> Receipt:
+    """Return the receipt of ``count`` generated faces, uint8 [n, R, R, 3] a batch, which are never held all at once.
+
+    ``model``: what made them, for the receipt; its "resolution" must be the view's.
+
+    Raises:
+        UserError: too few faces for a space, or faces of another size than the data.
+    """
+    if model["resolution"] != view.resolution:
+        raise UserError(
+            f"the model makes faces of {model['resolution']} px and the data has {view.resolution} px: prepare it at "
+            f"{model['resolution']} px"
+        )
+    for space in spaces:
+        refuse_few(count, space.dimensions, "generated faces")
+        refuse_few(len(view), space.dimensions, f"real faces ({people} people)")
+    references = {space.name: _reference(view, people, space, stage) for space in spaces}
+    parts: dict[str, list[torch.Tensor]] = {space.name: [] for space in spaces}
+    digest, done = hashlib.sha256(), 0
+    for image_NHWC in batches:
+        digest.update(np.ascontiguousarray(image_NHWC).data)
+        for space in spaces:
+            parts[space.name].append(space.features(image_NHWC))
+        done += len(image_NHWC)
+        stage("generated faces", done, count)
+    scores: list[Score] = []
+    for number, space in enumerate(spaces):
+        stage("scores", number, len(spaces))
+        features_ND, reference = torch.cat(parts.pop(space.name)), references[space.name]
+        floor = kept_floor(view, people, space, partial(floor_scores, reference, space.name))
+        scores += all_scores(features_ND, reference, space.name, floor)
+        if isinstance(space.network, Inception):
+            estimate = inception_score(space.network.class_logits(features_ND))
+            scores.append(Score("inception score", space.name, estimate, None))
+    stage("scores", len(spaces), len(spaces))
+    protocol = {
+        "spaces": {space.name: space.describe() for space in spaces},
+        "count": count,
+        "labels": "none",
+        "resolution": view.resolution,
+        "reference": {"sha256": view.content_hash, "people": people, "count": len(view)},
+        "neighbours": NEAREST,
+        "intervals": f"{LEVEL:.0%}, the reference as it is; jackknife of {GROUPS} groups; kernel: U-statistic",
+    }
+    made = {
+        "facegan": facegan.__version__, "torch": torch.__version__, "system": platform.platform(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "faces_sha256": digest.hexdigest(),
+    }  # fmt: skip
+    return Receipt(model, protocol, scores, made)
+
+
+def _reference(view: DataView, people: str, space: Space, stage: Stage) -> Reference:
+    seen = 0
+
+    def advance(number: int) -> None:
+        nonlocal seen
+        seen += number
+        stage(f"real faces, {space.name}", seen, len(view))
+
+    return reference_of(view, people, space, advance)
+
+
+def describe_protocol(receipt: Receipt) -> str:
+    """Return the protocol in a line, as it stands under the table of scores."""
+    reference = receipt.protocol["reference"]
+    digest = hashlib.sha256(json.dumps(receipt.protocol, sort_keys=True).encode()).hexdigest()[:12]
+    return (
+        f"{receipt.protocol['count']:,} faces at {receipt.protocol['resolution']} px against {reference['count']:,} of "
+        f"{reference['people']} people; floor: half of those people against the other half; protocol {digest}"
+    )

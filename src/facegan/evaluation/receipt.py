@@ -1,0 +1,140 @@
+"""A score's receipt: its value and interval, and everything that it depends on. Unlike receipts are not compared.
+
+Everything under ``protocol`` must be the same for two scores to mean the same: the feature space and its weights' hash,
+the resize filter, how many faces, which real faces, labels or none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from facegan.errors import UserError, brief
+from facegan.evaluation.intervals import Estimate
+from facegan.untrusted import read_json
+
+FORMAT_VERSION = 1
+HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True, "inception score": True,
+                    "frechet": False, "kernel": False}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score in one feature space."""
+
+    name: str
+    """frechet, kernel, precision, recall, density, coverage or inception score."""
+    space: str
+    estimate: Estimate
+    floor: Estimate | None
+    """The same between two halves of the real people."""
+    extrapolated: float | None = None
+    """At infinitely many faces, where that is known how."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Scores of one model, with their protocol."""
+
+    model: dict[str, Any]
+    protocol: dict[str, Any]
+    scores: list[Score]
+    made: dict[str, Any]
+    """When, with which versions, on which machine: of interest, and without influence on the value."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Return the receipt in a JSON file.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    try:
+        values = read_json(path)
+        if values["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"its format version is {values['format_version']!r:.40}")
+        scores = [
+            Score(
+                str(row["name"]), str(row["space"]), _estimate(row["estimate"]),
+                None if row["floor"] is None else _estimate(row["floor"]),
+                None if row["extrapolated"] is None else float(row["extrapolated"]),
+            )
+            for row in values["scores"]
+        ]  # fmt: skip
+        return Receipt(dict(values["model"]), dict(values["protocol"]), scores, dict(values["made"]))
+    except FileNotFoundError:
+        raise UserError(f"there is no receipt at {path}: give the JSON file that facegan evaluate wrote") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no receipt of facegan evaluate ({brief(error)})") from None
+
+
+def _estimate(values: Mapping[str, Any]) -> Estimate:
+    found = Estimate(*(float(values[field]) for field in ("value", "standard_error", "low", "high")))
+    if not all(map(math.isfinite, asdict(found).values())):
+        raise ValueError("a score is not finite")
+    return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one score of A stands to B's."""
+
+    name: str
+    space: str
+    one: Estimate
+    other: Estimate
+    verdict: str
+    """"better", "worse" (A than B) or "not distinguishable"."""
+
+
+def compare(one: Receipt, other: Receipt) -> list[Comparison]:
+    """Compare the scores that two receipts have in common: they differ if 0 is outside the difference's interval.
+
+    Raises:
+        UserError: the protocols differ; every field that does is named.
+    """
+    differing = [
+        f"{name}: {before} and {after}"
+        for name, before, after in _differences(one.protocol, other.protocol)
+    ]  # fmt: skip
+    if differing:
+        raise UserError(f"the two scores are of unlike protocols and mean different things: {'; '.join(differing)}")
+    found = {(score.name, score.space): score for score in other.scores}
+    comparisons = []
+    for score in one.scores:
+        match = found.get((score.name, score.space))
+        if match is None:
+            continue
+        mine, theirs = score.estimate, match.estimate
+        difference = mine.value - theirs.value
+        reach = 1.96 * math.hypot(mine.standard_error, theirs.standard_error)
+        verdict = "not distinguishable"
+        if abs(difference) > reach:
+            verdict = "better" if (difference > 0) == HIGHER_IS_BETTER[score.name] else "worse"
+        comparisons.append(Comparison(score.name, score.space, mine, theirs, verdict))
+    return comparisons
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    rows: list[tuple[str, Any, Any]] = []
+    for name in sorted(one.keys() | other.keys()):
+        before, after = one.get(name), other.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            rows += _differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            rows.append((f"{prefix}{name}", before, after))
+    return rows

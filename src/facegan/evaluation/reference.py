@@ -1,0 +1,141 @@
+"""What generated faces are held against: real people's features in a space, cached by content hash.
+
+The floor stands beside every score: one half of the real people against the other half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from facegan.data.packed import DataView
+from facegan.errors import UserError
+from facegan.evaluation import neighbours
+from facegan.evaluation.kernel import mean_of_pairs
+from facegan.evaluation.receipt import Receipt, Score, read_receipt
+from facegan.frechet import Gaussian
+from facegan.perception.spaces import Space
+from facegan.randomness import Stream
+
+_BATCH = 256
+_CACHE_VERSION = 1
+Progress = Callable[[int], None]
+"""Called with the number of faces that were looked at."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real faces in one space."""
+
+    features_MD: Tensor
+    person_M: np.ndarray
+    """int32 [M]: who it is; 0 unknown, each then a person of its own."""
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        return Gaussian.of(self.features_MD)
+
+    @cached_property
+    def pairs(self) -> float:
+        """Mean kernel between two of the faces."""
+        return mean_of_pairs(self.features_MD)
+
+    @cached_property
+    def radii(self) -> Tensor:
+        return neighbours.radii(self.features_MD)
+
+    def halves(self, seed: int = 0) -> tuple[Reference, Reference]:
+        """Return two references of unlike people, about half of the faces each."""
+        person_M = np.where(self.person_M > 0, self.person_M, -1 - np.arange(len(self.person_M)))
+        people, person_of_M = np.unique(person_M, return_inverse=True)
+        order = Stream(seed, "halves").permutation(0, len(people))
+        faces_P = np.bincount(person_of_M)[order]
+        first = set(order[: int(np.searchsorted(faces_P.cumsum(), len(person_M) / 2)) + 1].tolist())
+        mine_M = np.isin(person_of_M, list(first))
+        return (
+            Reference(self.features_MD[torch.from_numpy(mine_M)], self.person_M[mine_M]),
+            Reference(self.features_MD[torch.from_numpy(~mine_M)], self.person_M[~mine_M]),
+        )
+
+
+def cache_folder() -> Path:
+    """Return where features are kept: ``FACEGAN_CACHE``, or facegan in the user's cache folder."""
+    named = os.environ.get("FACEGAN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(base) / "facegan"
+
+
+def view_batches(view: DataView) -> Iterator[np.ndarray]:
+    """Yield the faces of a view, uint8 [n, R, R, 3]."""
+    for start in range(0, len(view), _BATCH):
+        yield view.images(np.arange(start, min(start + _BATCH, len(view))))
+
+
+def features_of(batches: Iterator[np.ndarray], space: Space, progress: Progress = lambda _: None) -> Tensor:
+    """Return float32 [N, D] of faces that come batch after batch; only their features are kept."""
+    parts = []
+    for image_NHWC in batches:
+        parts.append(space.features(image_NHWC))
+        progress(len(image_NHWC))
+    return torch.cat(parts)
+
+
+def _cache_file(view: DataView, people: str, space: Space, kind: str) -> Path:
+    key = json.dumps([_CACHE_VERSION, view.content_hash, people, space.describe()], sort_keys=True)
+    return cache_folder() / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def reference_of(view: DataView, people: str, space: Space, progress: Progress = lambda _: None) -> Reference:
+    """Return the reference of a view in a space, from the cache if it has been looked at before.
+
+    ``people`` names which of the data's people the view shows; it is part of the cache's key.
+    """
+    file = _cache_file(view, people, space, "features").with_suffix(".safetensors")
+    person_M = view.identities(np.arange(len(view)))
+    features_MD = _cached(file, (len(view), space.dimensions))
+    if features_MD is None:
+        features_MD = features_of(view_batches(view), space, progress)
+        _keep(file, lambda partial: save_file({"features": features_MD.contiguous()}, partial))
+    return Reference(features_MD, person_M)
+
+
+def kept_floor(view: DataView, people: str, space: Space, measure: Callable[[], list[Score]]) -> list[Score]:
+    """Return the scores of one half of the real people against the other, measured once."""
+    file = _cache_file(view, people, space, "floors").with_suffix(".json")
+    try:
+        return read_receipt(file).scores
+    except UserError:
+        scores = measure()
+        _keep(file, Receipt({}, {}, scores, {}).save)
+        return scores
+
+
+def _cached(file: Path, shape: tuple[int, int]) -> Tensor | None:
+    try:
+        found = load_file(file)["features"]
+    except (OSError, KeyError, ValueError, SafetensorError):
+        return None
+    whole = found.shape == shape and found.dtype == torch.float32 and bool(torch.isfinite(found).all())
+    return found if whole else None
+
+
+def _keep(file: Path, write: Callable[[Path], object]) -> None:
+    """Write something into the cache; where that cannot be done, it is made anew the next time."""
+    partial = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(file)
+    except (OSError, SafetensorError):
+        partial.unlink(missing_ok=True)
