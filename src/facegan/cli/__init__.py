@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from facegan.cli import (
+    audit,
     demo,
     evaluate,
     film,
@@ -75,6 +76,7 @@ app.command("verify-resume")(verify_resume.verify_resume)
 app.command("sample")(sample.sample)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
+app.command("audit")(audit.audit)
 app.command("summary")(summary.summary)
 app.command("film")(film.film)
 app.command("import-keras")(import_keras.import_keras)

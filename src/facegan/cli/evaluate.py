@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +12,6 @@ from facegan.cli.options import count_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from facegan.evaluation.receipt import Receipt
 
 
@@ -28,7 +24,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="Feature space (repeatable): judge-net, random-net, attributes-net, inception, "
-            "inception-clean; default: judge-net and random-net."
+            "inception-clean; default: random-net."
         ),
     ] = None,
     inception: Annotated[Path | None, typer.Option(metavar="FILE", help="Inception's weights.")] = None,
@@ -47,6 +43,7 @@ def evaluate(
     facegan compare first.json second.json
     """
     number = count_option(count, "--count")
+    from facegan.cli.faces import faces_of, stages
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.evaluate import describe_protocol, open_view
     from facegan.evaluation.evaluate import evaluate as measure
@@ -56,8 +53,8 @@ def evaluate(
     keep_freed_memory()
     view = open_view([PackedDataset.open(path) for path in data], people)
     spaces = [open_space(name, inception_file=inception) for name in dict.fromkeys(space or DEFAULT)]
-    batches, described, number = _faces(model, number, seed)
-    with _stages() as stage:
+    batches, described, number = faces_of(model, number, seed)
+    with stages() as stage:
         receipt = measure(batches, described, view, spaces, count=number, people=people, stage=stage)
     if out is not None:
         try:
@@ -71,37 +68,6 @@ def evaluate(
     typer.echo(describe_protocol(receipt))
     if out is not None:
         typer.echo(f"receipt: {out}")
-
-
-def _faces(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
-    """Return batches of faces, what made them, and how many there are."""
-    import numpy as np
-
-    if model.suffix == ".npy" and model.is_file():
-        try:
-            faces = np.load(model, mmap_mode="r", allow_pickle=False)
-        except Exception as error:  # numpy's reader meets a damaged file with any exception there is
-            raise UserError(f"{model} is no array of faces ({error})") from None
-        if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != 3:
-            raise UserError(f"{model} holds {faces.dtype} {list(faces.shape)}: expected uint8 [N, R, R, 3]")
-        found = min(count, len(faces))
-        named = {"kind": "array", "path": str(model), "resolution": int(faces.shape[1])}
-        return (faces[start : start + 256][: found - start] for start in range(0, found, 256)), named, found
-    if (model / "dataset.json").is_file():
-        from facegan.data.packed import DataView, PackedDataset
-        from facegan.evaluation.reference import view_batches
-
-        view = DataView([PackedDataset.open(model)], held_out=None)
-        named = {"kind": "dataset", "path": str(model), "resolution": view.resolution, "sha256": view.content_hash}
-        return view_batches(view), named, len(view)
-    from facegan import api
-
-    loaded = api.load(model)
-    named = {
-        "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
-        "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0,
-    }  # fmt: skip
-    return (faces for faces, _ in loaded.batches(count, seed=seed)), named, count
 
 
 def _table(receipt: Receipt) -> None:
@@ -120,25 +86,6 @@ def _table(receipt: Receipt) -> None:
             "" if score.extrapolated is None else f"{score.extrapolated:.4g}",
         )  # fmt: skip
     OutputConsole().print(table, highlight=False)
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show what is being done and the time left, on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), "left", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def stage(name: str, done: int, whole: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=whole)
-            bar.update(tasks[name], completed=done)
-
-        yield stage
 
 
 def compare(

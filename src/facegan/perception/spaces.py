@@ -18,8 +18,8 @@ from facegan.perception.resizing import resize
 from facegan.perception.weights import SHIPPED, load_network
 
 NAMES = ("judge-net", "random-net", "attributes-net", "inception", "inception-clean")
-DEFAULT = ("judge-net", "random-net")
-"""Headline scores: a judge that nothing else uses, and a space that was never trained."""
+DEFAULT = ("random-net",)
+"""What is used where no space is named: one that nobody can have trained towards."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""Where the faces to be measured come from, and how the command line shows that it looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facegan.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
+    """Return batches of faces, what made them, and how many there are."""
+    import numpy as np
+
+    if model.suffix == ".npy" and model.is_file():
+        try:
+            faces = np.load(model, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # numpy's reader meets a damaged file with any exception there is
+            raise UserError(f"{model} is no array of faces ({error})") from None
+        if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != 3:
+            raise UserError(f"{model} holds {faces.dtype} {list(faces.shape)}: expected uint8 [N, R, R, 3]")
+        found = min(count, len(faces))
+        named = {"kind": "array", "path": str(model), "resolution": int(faces.shape[1])}
+        return (faces[start : start + 256][: found - start] for start in range(0, found, 256)), named, found
+    if (model / "dataset.json").is_file():
+        from facegan.data.packed import DataView, PackedDataset
+        from facegan.evaluation.reference import view_batches
+
+        view = DataView([PackedDataset.open(model)], held_out=None)
+        named = {"kind": "dataset", "path": str(model), "resolution": view.resolution, "sha256": view.content_hash}
+        return view_batches(view), named, len(view)
+    from facegan import api
+
+    loaded = api.load(model)
+    named = {
+        "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
+        "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0,
+    }  # fmt: skip
+    return (faces for faces, _ in loaded.batches(count, seed=seed)), named, count
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Show what is being done and the time left, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), "left", TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def stage(name: str, done: int, whole: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=whole)
+            bar.update(tasks[name], completed=done)
+
+        yield stage

@@ -1,0 +1,92 @@
+"""The audit of copies: an exact test, replays that are caught, and new faces that are not."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facegan.data.packed import DataView, PackedDataset
+from facegan.evaluation.memorisation import judge_copies, nearest_training, pixel_features, tail_p_value
+from facegan.randomness import Stream
+from tests.cli.test_cli import facegan, mistake
+from tests.conftest import write_packed
+
+
+def test_the_p_value_is_the_share_of_shuffles():
+    draws = np.random.default_rng(0)
+    count, held_out, smallest, below = 30, 20, 2, 7
+    hits = 0
+    for _ in range(20_000):
+        values = draws.permutation(count + held_out)
+        limit = np.sort(values[count:])[smallest - 1]
+        hits += (values[:count] < limit).sum() >= below
+    assert tail_p_value(below, count, held_out, smallest) == pytest.approx(hits / 20_000, abs=0.01)
+    assert tail_p_value(0, count, held_out, smallest) == 1.0
+    assert tail_p_value(count, count, 1, 1) == pytest.approx(1 / (count + 1))
+
+
+def faces(number, count):
+    """Smooth faces of many dimensions, no two alike."""
+    coarse = Stream(number, "faces").uniform(np.arange(count), 8 * 8 * 3).reshape(count, 8, 8, 3)
+    return (coarse.repeat(4, 1).repeat(4, 2) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return faces(0, 600)
+
+
+def ratios(image_NHWC, training):
+    both = pixel_features(training), pixel_features(training[:, :, ::-1])
+    return {"pixels": nearest_training(pixel_features(image_NHWC), both).ratio_N}
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 1.0])
+def test_replays_are_caught_even_when_disguised(training, share):
+    new, count = faces(1, 400), round(400 * share)
+    disguised = np.roll(training[:count, :, ::-1], 1, axis=2).astype(float) * 0.8 + [20, 0, 5]
+    replayed = np.concatenate([disguised.astype(np.uint8), new[count:]])
+    verdict = judge_copies(ratios(replayed, training), ratios(faces(2, 300), training))
+    assert verdict.copies and verdict.sentence().startswith("COPIES")
+    assert verdict.suspicious == pytest.approx(share, abs=0.03)
+
+
+def test_new_faces_are_not_called_copies(training):
+    found = [
+        judge_copies(ratios(faces(10 + number, 200), training), ratios(faces(30 + number, 150), training)).p_value
+        for number in range(20)
+    ]
+    assert np.mean(np.array(found) < 0.01) <= 0.05
+
+
+def test_blurred_faces_are_near_to_many_and_no_copies(training):
+    smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(faces(3, 300)).permute(0, 3, 1, 2).float(), 15, 1, 7)
+    blurred = smooth.permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    assert not judge_copies(ratios(blurred, training), ratios(faces(2, 300), training)).copies
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A packed dataset in which every tenth of 3,000 people is held out."""
+    path = tmp_path_factory.mktemp("audit") / "people"
+    return write_packed(path, 3000, 16, identities=np.arange(1, 3001, dtype=np.int32))
+
+
+def test_the_command_tells_a_replay_from_new_faces(people, tmp_path):
+    data = PackedDataset.open(people)
+    training = DataView([data])
+    np.save(tmp_path / "replay.npy", training.images(np.arange(600))[:, :, ::-1])
+    new = PackedDataset.open(write_packed(tmp_path / "new", 600, 16, seed=8))
+    caught = facegan("audit", tmp_path / "replay.npy", people, "--gallery", tmp_path / "closest.png")
+    assert caught.returncode == 1 and "COPIES: about" in caught.stdout
+    with Image.open(tmp_path / "closest.png") as picture:
+        assert picture.width == 8 * 18 + 2
+    clean = facegan("audit", new.path, people, "--json")
+    assert clean.returncode == 0 and json.loads(clean.stdout)["copies"] is False
+
+
+def test_without_held_out_people_nothing_can_be_said(packed16, tmp_path):
+    np.save(tmp_path / "faces.npy", np.zeros((10, 16, 16, 3), np.uint8))
+    assert "held-out people" in mistake("audit", tmp_path / "faces.npy", packed16)
