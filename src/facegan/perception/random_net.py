@@ -1,8 +1,10 @@
 """``random-net``: convolutions whose weights are noise, fixed for ever; nobody can have trained towards it.
 
 Random convolutions keep textures, edges, colours and where they are (Naeem et al. 2020 found such features fair where
-trained ones know nothing). Faces are brought to 64 px; after each of four levels the mean activations of the four
-quarters are projected at random onto 64 numbers.
+trained ones know nothing). Faces are brought to 64 px. Filters have no mean, so that flat colour does not drown what
+is fine; after each of four levels the logarithms of the mean activations of the four quarters, in which a tenth less
+counts alike at every scale, are projected at random onto 64 numbers. Without both, the Frechet distance of faces
+compressed to JPEG quality 10 is hardly that of the faces before (1.4 times, where it is now 2.6 times).
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ SIDE = 64
 WIDTHS = (32, 64, 128, 128)
 PROJECTED = 64
 DIMENSIONS = PROJECTED * len(WIDTHS)
+_LEAST = 0.02
+"""Activation below which less is as good as none."""
 
 
 def _noise(name: str, shape: tuple[int, ...]) -> Tensor:
@@ -37,8 +41,11 @@ class RandomNet(nn.Module):
         inputs = 3
         for level, width in enumerate(WIDTHS):
             weight = _noise(f"conv{level}", (width, inputs, 3, 3)) * math.sqrt(2)
-            self.register_buffer(f"weight{level}", weight)
-            self.register_buffer(f"projection{level}", _noise(f"projection{level}", (PROJECTED, 4 * width)))
+            weight -= weight.mean((1, 2, 3) if level == 0 else (2, 3), keepdim=True)
+            projection = _noise(f"projection{level}", (PROJECTED, 4 * width))
+            # Rounded, so that another machine's logarithms and cosines, a last bit away, give the same weights.
+            self.register_buffer(f"weight{level}", weight.half().float())
+            self.register_buffer(f"projection{level}", projection.half().float())
             inputs = width
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -47,6 +54,6 @@ class RandomNet(nn.Module):
         for level in range(len(WIDTHS)):
             x_NCHW = F.conv2d(x_NCHW, self.get_buffer(f"weight{level}"), padding=1).relu_()
             quarters_NK = F.adaptive_avg_pool2d(x_NCHW, 2).flatten(1)
-            found.append(quarters_NK @ self.get_buffer(f"projection{level}").T)
+            found.append((quarters_NK + _LEAST).log() @ self.get_buffer(f"projection{level}").T)
             x_NCHW = F.avg_pool2d(x_NCHW, 2)
         return torch.cat(found, 1)
