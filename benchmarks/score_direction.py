@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from corruptions import CORRUPTIONS
 
 from facegan import api
 from facegan.attributes import attribute_index
@@ -24,7 +25,6 @@ from facegan.evaluation.neighbours import NAMES
 from facegan.evaluation.receipt import HIGHER_IS_BETTER
 from facegan.evaluation.reference import reference_of
 from facegan.evaluation.scores import all_scores
-from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.spaces import open_space
 from facegan.randomness import Stream
 

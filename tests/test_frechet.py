@@ -9,7 +9,7 @@ from facegan.frechet import Gaussian, Sums, frechet_distance
 
 
 def gaussian(mean, covariance):
-    return Gaussian(torch.tensor(mean).double(), torch.tensor(covariance).double(), 100)
+    return Gaussian(torch.tensor(mean).double(), torch.tensor(covariance).double())
 
 
 def test_closed_forms():

@@ -16,17 +16,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Mean, covariance (divided by N - 1) and number of samples."""
+    """Mean, and covariance divided by N - 1."""
 
     mean_D: Tensor
     covariance_DD: Tensor
-    count: int
 
     @classmethod
     def of(cls, features_ND: Tensor) -> Gaussian:
         """Measure features [N, D], N at least 2."""
-        sums = Sums.of(features_ND)
-        return sums.gaussian()
+        return Sums.of(features_ND).gaussian()
 
     @cached_property
     def factor(self) -> Tensor:
@@ -60,7 +58,7 @@ class Sums:
         """Return the moments of what was summed, at least two samples."""
         mean_D = self.sum_D / self.count
         scatter_DD = self.products_DD - self.count * torch.outer(mean_D, mean_D)
-        return Gaussian(mean_D, scatter_DD / (self.count - 1), self.count)
+        return Gaussian(mean_D, scatter_DD / (self.count - 1))
 
 
 def frechet_distance(one: Gaussian, reference: Gaussian) -> float:

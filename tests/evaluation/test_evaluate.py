@@ -97,6 +97,8 @@ def test_the_command_scores_arrays_and_datasets(data, tmp_path):
 
 
 def test_mistakes(data, tmp_path):
+    (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x03\x00\xff\xff\xff\xff{")
+    assert "no array of faces" in mistake("evaluate", tmp_path / "huge.npy", data)
     assert "no feature space" in mistake("evaluate", data, data, "--space", "nose-net")
     assert "training, held-out" in mistake("evaluate", data, data, "--space", "random-net", "--people", "some")
     small = write_packed(tmp_path / "small", 8, 8)

@@ -22,10 +22,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     space: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Feature space (repeatable): judge-net, random-net, attributes-net, inception, "
-            "inception-clean; default: random-net."
-        ),
+        typer.Option(help="Feature space (repeatable): random-net, inception, inception-clean; default: random-net."),
     ] = None,
     inception: Annotated[Path | None, typer.Option(metavar="FILE", help="Inception's weights.")] = None,
     people: Annotated[str, typer.Option(help="Real people to compare with: all, training, held-out.")] = "all",

@@ -7,33 +7,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facegan.errors import UserError
+from facegan.errors import UserError, brief
 
 if TYPE_CHECKING:
     import numpy as np
+
+_BATCH = 256
 
 
 def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
     """Return batches of faces, what made them, and how many there are."""
     import numpy as np
 
+    from facegan.data.packed import DataView, PackedDataset, map_array
+
     if model.suffix == ".npy" and model.is_file():
         try:
-            faces = np.load(model, mmap_mode="r", allow_pickle=False)
-        except Exception as error:  # numpy's reader meets a damaged file with any exception there is
-            raise UserError(f"{model} is no array of faces ({error})") from None
+            faces = map_array(model)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{model} is no array of faces ({brief(error)}): give uint8 [N, R, R, 3]") from None
         if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != 3:
-            raise UserError(f"{model} holds {faces.dtype} {list(faces.shape)}: expected uint8 [N, R, R, 3]")
+            raise UserError(f"{model} holds {faces.dtype} {list(faces.shape)}: give uint8 [N, R, R, 3]")
         found = min(count, len(faces))
         named = {"kind": "array", "path": str(model), "resolution": int(faces.shape[1])}
-        return (faces[start : start + 256][: found - start] for start in range(0, found, 256)), named, found
+        return (faces[start : min(start + _BATCH, found)] for start in range(0, found, _BATCH)), named, found
     if (model / "dataset.json").is_file():
-        from facegan.data.packed import DataView, PackedDataset
-        from facegan.evaluation.reference import view_batches
-
         view = DataView([PackedDataset.open(model)], held_out=None)
+        found = min(count, len(view))
         named = {"kind": "dataset", "path": str(model), "resolution": view.resolution, "sha256": view.content_hash}
-        return view_batches(view), named, len(view)
+        rows = (np.arange(start, min(start + _BATCH, found)) for start in range(0, found, _BATCH))
+        return (view.images(row_B) for row_B in rows), named, found
     from facegan import api
 
     loaded = api.load(model)

@@ -135,19 +135,31 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
+def map_array(file: Path) -> np.memmap:
+    """Map an array file that anybody may have written; nothing is unpickled.
+
+    Raises:
+        OSError, ValueError: it is no ordinary file, or no array as NumPy writes them.
+    """
+    check_regular(file)
+    with file.open("rb") as start:
+        if start.read(8) != _ARRAY_START:  # of later versions, whose header may call itself 4 GB long
+            raise ValueError("it does not begin as an array")
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # numpy's reader of headers meets a damaged one with any exception there is
+        raise ValueError(brief(error)) from error
+
+
 def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     if not file.exists():
         raise UserError(f"{file.parent} is damaged: {file.name} is missing; prepare it again")
     try:
-        check_regular(file)
-        with file.open("rb") as start:
-            if start.read(8) != _ARRAY_START:  # of later versions, whose header may call itself 4 GB long
-                raise ValueError("it does not begin as an array")
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array = map_array(file)
         excess = file.stat().st_size - array.offset - array.nbytes
-    except MemoryError:
-        raise
-    except Exception as error:  # numpy's reader of headers meets a damaged one with any exception there is
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} is damaged ({brief(error)}): prepare the dataset again") from error
     if array.dtype != dtype or array.shape != shape or excess or not array.flags.c_contiguous:
         raise UserError(

@@ -101,5 +101,4 @@ def _joined(parts: Sequence[Nearest]) -> Nearest:
     return Nearest(
         np.concatenate([part.ratio_N for part in parts]),
         np.concatenate([part.index_N for part in parts]),
-        np.concatenate([part.distance_N for part in parts]),
     )

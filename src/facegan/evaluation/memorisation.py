@@ -49,13 +49,12 @@ class Nearest:
     """float64: distance to it, over the mean distance to the next ones."""
     index_N: np.ndarray
     """int64: which training face it is."""
-    distance_N: np.ndarray
 
 
 def nearest_training(features_ND: Tensor, training_2MD: tuple[Tensor, Tensor], neighbours: int = NEIGHBOURS) -> Nearest:
     """Return the nearest of training faces, whose features and whose mirror images' features are given."""
     plain_MD, mirrored_MD = (part_MD.double() for part_MD in training_2MD)
-    ratios, indices, distances = [], [], []
+    ratios, indices = [], []
     for part_BD in features_ND.double().split(_BLOCK):
         apart_BM = torch.minimum(
             torch.cdist(part_BD, plain_MD, compute_mode="use_mm_for_euclid_dist"),
@@ -64,8 +63,7 @@ def nearest_training(features_ND: Tensor, training_2MD: tuple[Tensor, Tensor], n
         found = apart_BM.topk(neighbours + 1, largest=False)
         ratios.append(found.values[:, 0] / found.values[:, 1:].mean(1).clamp(min=1e-12))
         indices.append(found.indices[:, 0])
-        distances.append(found.values[:, 0])
-    return Nearest(torch.cat(ratios).numpy(), torch.cat(indices).numpy(), torch.cat(distances).numpy())
+    return Nearest(torch.cat(ratios).numpy(), torch.cat(indices).numpy())
 
 
 def tail_p_value(below: int, count: int, held_out: int, smallest: int) -> float:

@@ -62,7 +62,7 @@ class Reference:
     @cached_property
     def gaussian(self) -> Gaussian:
         """The data's moments on the components."""
-        return Gaussian(torch.from_numpy(self.mean_K), torch.from_numpy(self.covariance_KK), _DATA_COUNT)
+        return Gaussian(torch.from_numpy(self.mean_K), torch.from_numpy(self.covariance_KK))
 
     @classmethod
     def of(cls, view: DataView) -> Reference:
@@ -114,7 +114,7 @@ def score_images(image_NHWC: np.ndarray, reference: Reference) -> float:
     centred_NT = thumbnails(image_NHWC).double() - torch.from_numpy(reference.centre_T)
     projected_NK = centred_NT @ torch.from_numpy(reference.components_TK)
     covariance_KK = projected_NK.T.cov(correction=0)
-    return frechet_distance(Gaussian(projected_NK.mean(0), covariance_KK, len(projected_NK)), reference.gaussian)
+    return frechet_distance(Gaussian(projected_NK.mean(0), covariance_KK), reference.gaussian)
 
 
 def score_count(resolution: int) -> int:
