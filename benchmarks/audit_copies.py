@@ -17,9 +17,9 @@ import torch
 
 from facegan import api
 from facegan.data.packed import DataView, PackedDataset
-from facegan.evaluation.audit import PIXELS
-from facegan.evaluation.memorisation import judge_copies, nearest_training, pixel_features
-from facegan.perception.spaces import DEFAULT, open_space
+from facegan.evaluation.audit import PIXELS, SPACES
+from facegan.evaluation.memorisation import Nearest, judge_copies, nearest_training, pixel_features
+from facegan.perception.spaces import open_space
 from facegan.randomness import Stream
 
 SPLITS = 200
@@ -47,39 +47,40 @@ def main() -> None:
     dataset = PackedDataset.open(arguments.data)
     training, held_out = DataView([dataset]), DataView([dataset], held_out=True)
     known_NHWC = training.images(np.arange(len(training)))
-    lookers = {PIXELS: pixel_features} | {name: open_space(name).features for name in DEFAULT}
+    lookers = {PIXELS: pixel_features} | {name: open_space(name).features for name in SPACES}
 
     def look(space: str, image_NHWC: np.ndarray) -> torch.Tensor:
         return torch.cat([lookers[space](part) for part in np.array_split(image_NHWC, len(image_NHWC) // 256 + 1)])
 
     both = {space: (look(space, known_NHWC), look(space, known_NHWC[:, :, ::-1])) for space in lookers}
 
-    def ratios(image_NHWC: np.ndarray) -> dict[str, np.ndarray]:
-        return {space: nearest_training(look(space, image_NHWC), both[space]).ratio_N for space in lookers}
+    def nearest(image_NHWC: np.ndarray) -> dict[str, Nearest]:
+        return {space: nearest_training(look(space, image_NHWC), both[space]) for space in lookers}
 
     person_K = held_out.identities(np.arange(len(held_out)))
-    unseen = ratios(held_out.images(np.arange(len(held_out))))
+    unseen = nearest(held_out.images(np.arange(len(held_out))))
 
-    def halves(number: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def halves(number: int) -> tuple[dict[str, Nearest], dict[str, Nearest]]:
         people = np.unique(person_K)
         order = Stream(number, "halves").permutation(0, len(people))
         mine_K = np.isin(person_K, people[order[: len(people) // 2]])
-        return ({space: ratio_K[mine_K] for space, ratio_K in unseen.items()},
-                {space: ratio_K[~mine_K] for space, ratio_K in unseen.items()})  # fmt: skip
+        return ({space: found[mine_K] for space, found in unseen.items()},
+                {space: found[~mine_K] for space, found in unseen.items()})  # fmt: skip
 
     new, chance = halves(0)
-    count = len(new[PIXELS])
-    replayed = {"exact": ratios(known_NHWC[:count]), "disguised": ratios(disguised(known_NHWC[:count]))}
+    count = len(new[PIXELS].ratio_N)
+    replayed = {"exact": nearest(known_NHWC[:count]), "disguised": nearest(disguised(known_NHWC[:count]))}
     for share in (0.0, 0.01, 0.05, 0.2, 1.0):
         copies = round(share * count)
-        for how, ratio in replayed.items():
-            mixed = {space: np.concatenate([ratio[space][:copies], new[space][copies:]]) for space in new}
+        for how, found in replayed.items():
+            rows = np.arange(count)
+            mixed = {s: Nearest.joined([found[s][rows[:copies]], new[s][rows[copies:]]]) for s in new}
             print(f"{share:4.0%} ({copies} of {count}) {how:<10} {judge_copies(mixed, chance).sentence()}", flush=True)
     alarms = np.array([judge_copies(*halves(number)).p_value for number in range(SPLITS)])
     shares = ", ".join(f"p < {limit} in {(alarms < limit).mean():.1%}" for limit in (0.01, 0.05))
     print(f"held-out people against held-out people, {SPLITS} splits: {shares}", flush=True)
     for run in arguments.run:
-        print(f"{run}: {judge_copies(ratios(api.load(run).sample(1000)), unseen).sentence()}", flush=True)
+        print(f"{run}: {judge_copies(nearest(api.load(run).sample(1000)), unseen).sentence()}", flush=True)
 
 
 if __name__ == "__main__":

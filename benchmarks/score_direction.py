@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from corruptions import CORRUPTIONS
 
 from facegan import api
 from facegan.attributes import attribute_index
@@ -25,6 +24,7 @@ from facegan.evaluation.neighbours import NAMES
 from facegan.evaluation.receipt import HIGHER_IS_BETTER
 from facegan.evaluation.reference import reference_of
 from facegan.evaluation.scores import all_scores
+from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.spaces import open_space
 from facegan.randomness import Stream
 
@@ -75,10 +75,15 @@ def plot(rows: list[dict], out: Path) -> None:
     figure, axes = pyplot.subplots(len(SHOWN), len(spaces), figsize=(5 * len(spaces), 14), sharex=True, squeeze=False)
     for column, space in enumerate(spaces):
         for line, score in enumerate(SHOWN):
-            for change in changes:
+            for number, change in enumerate(changes):
                 chosen = [row for row in rows if row["change"] == change and row["space"] == space]
                 axes[line][column].plot(
-                    [row["strength"] for row in chosen], [row[score] for row in chosen], marker=".", label=change
+                    [row["strength"] for row in chosen],
+                    [row[score] for row in chosen],
+                    marker=".",
+                    label=change,
+                    color=pyplot.get_cmap("tab20")(number),
+                    linestyle="-" if number % 2 else "--",
                 )
             axes[line][column].set_ylabel(score)
             axes[line][column].set_yscale("symlog", linthresh=1e-3) if score in ("frechet", "kernel") else None
@@ -114,7 +119,7 @@ def main() -> None:
     rows = []
     for name in arguments.space:
         space = open_space(name)
-        reference = reference_of(others, "training", space)
+        reference = reference_of(others, space)
         for change, function in changes.items():
             for strength in STRENGTHS:
                 changed = function(image_NHWC, strength)

@@ -13,8 +13,9 @@ ORDER = [
     {"snapshot", "run"},
     {"training"},
     {"perception"},
+    {"labelling"},
     {"evaluation"},
-    {"api"},
+    {"report", "api"},
     {"cli"},
 ]
 ROOT = Path(facegan.__file__).parent

@@ -56,6 +56,10 @@ class RunFolder:
         return self.path / "incidents.jsonl"
 
     @property
+    def scores(self) -> Path:
+        return self.path / "scores.jsonl"
+
+    @property
     def score_reference(self) -> Path:
         return self.path / "score-reference.safetensors"
 

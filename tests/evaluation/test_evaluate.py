@@ -29,11 +29,6 @@ def space():
     return open_space("random-net")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("FACEGAN_CACHE", str(tmp_path_factory.getbasetemp() / "evaluate-cache"))
-
-
 def receipt_of(data, space, change=lambda image_NHWC: image_NHWC, **options):
     view = open_view([PackedDataset.open(data)], "all")
     batches = (change(image_NHWC) for image_NHWC in view_batches(view))

@@ -38,9 +38,9 @@ def training():
     return faces(0, 600)
 
 
-def ratios(image_NHWC, training):
+def nearest(image_NHWC, training):
     both = pixel_features(training), pixel_features(training[:, :, ::-1])
-    return {"pixels": nearest_training(pixel_features(image_NHWC), both).ratio_N}
+    return {"pixels": nearest_training(pixel_features(image_NHWC), both)}
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 1.0])
@@ -48,14 +48,14 @@ def test_replays_are_caught_even_when_disguised(training, share):
     new, count = faces(1, 400), round(400 * share)
     disguised = np.roll(training[:count, :, ::-1], 1, axis=2).astype(float) * 0.8 + [20, 0, 5]
     replayed = np.concatenate([disguised.astype(np.uint8), new[count:]])
-    verdict = judge_copies(ratios(replayed, training), ratios(faces(2, 300), training))
+    verdict = judge_copies(nearest(replayed, training), nearest(faces(2, 300), training))
     assert verdict.copies and verdict.sentence().startswith("COPIES")
     assert verdict.suspicious == pytest.approx(share, abs=0.03)
 
 
 def test_new_faces_are_not_called_copies(training):
     found = [
-        judge_copies(ratios(faces(10 + number, 200), training), ratios(faces(30 + number, 150), training)).p_value
+        judge_copies(nearest(faces(10 + number, 200), training), nearest(faces(30 + number, 150), training)).p_value
         for number in range(20)
     ]
     assert np.mean(np.array(found) < 0.01) <= 0.05
@@ -64,7 +64,18 @@ def test_new_faces_are_not_called_copies(training):
 def test_blurred_faces_are_near_to_many_and_no_copies(training):
     smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(faces(3, 300)).permute(0, 3, 1, 2).float(), 15, 1, 7)
     blurred = smooth.permute(0, 2, 3, 1).numpy().astype(np.uint8)
-    assert not judge_copies(ratios(blurred, training), ratios(faces(2, 300), training)).copies
+    assert not judge_copies(nearest(blurred, training), nearest(faces(2, 300), training)).copies
+
+
+def test_failed_faces_beside_one_odd_training_face_are_no_copies():
+    draws = np.random.default_rng(0)
+    training = torch.from_numpy(draws.normal(size=(600, 64))).float()
+    training[0] = 6.0  # an odd one, in the direction in which the generator fails
+    both = training, training + 100
+    real = nearest_training(torch.from_numpy(draws.normal(size=(300, 64))).float(), both)
+    failed = nearest_training(torch.from_numpy(draws.normal(5.0, 2.0, size=(400, 64))).float(), both)
+    assert np.median(failed.ratio_N) < real.ratio_N.min()
+    assert judge_copies({"a": failed}, {"a": real}).p_value == 1.0
 
 
 @pytest.fixture(scope="module")

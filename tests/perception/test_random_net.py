@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks.corruptions import CORRUPTIONS
 
+from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.random_net import DIMENSIONS, RandomNet
 from facegan.perception.spaces import open_space
 from facegan.randomness import Stream

@@ -16,11 +16,13 @@ from facegan.cli import (
     film,
     import_keras,
     prepare,
+    report,
     runs,
     sample,
     summary,
     synth_dataset,
     train,
+    train_attributes,
     verify_resume,
 )
 from facegan.errors import UserError
@@ -77,6 +79,8 @@ app.command("sample")(sample.sample)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("audit")(audit.audit)
+app.command("train-attributes")(train_attributes.train_attributes)
+app.command("report")(report.report)
 app.command("summary")(summary.summary)
 app.command("film")(film.film)
 app.command("import-keras")(import_keras.import_keras)

@@ -25,13 +25,20 @@ def audit(
         Path | None,
         typer.Option(help="Write the closest pairs as a picture: it shows real people, keep it to yourself."),
     ] = None,
+    attributes_net: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A network of facegan train-attributes; default: the shipped one."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
-    """Ask whether faces are copies of the training set.
+    """Ask whether faces are copies of the training set, and whom the generator leaves out.
 
     For each generated face the nearest training face is sought, mirror images too, in pixels and in features, and the
     same for real people who were held out of training. Generated faces that come nearer than chance allows are copies.
     Exit code 1 if there are any.
+
+    How often attributes-net sees each of the 40 attributes, and their main pairs, among generated faces and among
+    held-out people says who is made too seldom or too often. --json has every attribute with its interval.
 
     \b
     facegan audit runs/first data/celeba64
@@ -42,20 +49,25 @@ def audit(
         raise UserError(f"--gallery {gallery}: give a name that ends in .png")
     from facegan.cli.faces import faces_of, stages
     from facegan.data.packed import PackedDataset
+    from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as look
+    from facegan.labelling import Labeller
     from facegan.machine import keep_freed_memory
-    from facegan.perception.spaces import DEFAULT, open_space
+    from facegan.perception.spaces import open_space
 
     keep_freed_memory()
+    labeller = Labeller(attributes_net)
     datasets = [PackedDataset.open(path) for path in data]
     batches, _, number = faces_of(model, number, seed)
     with stages() as stage:
-        found = look(batches, number, datasets, [open_space(name) for name in DEFAULT], stage=stage)
+        found = look(batches, number, datasets, [open_space(name) for name in SPACES], labeller, stage=stage)
     if gallery is not None:
         _gallery(found, gallery)
     if json:
         counts = {"generated": found.generated, "training": found.training, "held_out": found.held_out}
-        typer.echo(json_format.dumps({"copies": found.verdict.copies, **counts, **asdict(found.verdict)}))
+        coverage = [asdict(row) | {"verdict": row.verdict} for row in found.coverage]
+        verdict = {"copies": found.verdict.copies, **counts, **asdict(found.verdict)}
+        typer.echo(json_format.dumps(verdict | {"coverage": coverage}))
     else:
         _show(found)
     if found.verdict.copies:
@@ -73,18 +85,35 @@ def _show(found: Audit) -> None:
         f"{found.held_out:,} faces of held-out people"
     )
     typer.echo(found.verdict.sentence())
+    _show_coverage(found)
+
+
+def _show_coverage(found: Audit) -> None:
+    """Print who is there too seldom or too often, the largest difference first."""
+    from rich.table import Table
+
+    from facegan.cli.progress import OutputConsole
+
+    differing = sorted((row for row in found.coverage if row.verdict), key=lambda row: row.generated - row.real)
+    typer.echo(
+        f"who is there: {len(differing)} of {len(found.coverage)} attributes and pairs are seen too seldom or too often"
+        + ("" if differing else "; none can be told from held-out people")
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("attribute", "generated", "real", "difference, 95%", ""):
+        table.add_column(heading, justify="left" if heading in ("attribute", "") else "right")
+    for row in differing:
+        between = f"{row.low:+.1%} to {row.high:+.1%}"
+        table.add_row(row.name, f"{row.generated:.1%}", f"{row.real:.1%}", between, row.verdict)
+    if differing:
+        OutputConsole().print(table, highlight=False)
 
 
 def _gallery(found: Audit, path: Path) -> None:
-    """Write the closest pairs: a generated face, and right of it the training face."""
-    import numpy as np
-
     from facegan import pixels
+    from facegan.report.pictures import pairs
 
-    shown = sorted(found.closest, key=lambda pair: pair[1])[:32]
-    faces = np.stack([face for _, _, generated, training in shown for face in (generated, training)])
-    captions = [caption for space, ratio, *_ in shown for caption in (f"{ratio:.2f}", space[:9])]
     try:
-        pixels.save_png(path, pixels.grid(faces, columns=8, captions=captions))
+        pixels.save_png(path, pairs(found.closest, shown=32))
     except OSError as error:
         raise UserError(f"--gallery {path} cannot be written: {error.strerror or error}") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_format
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,22 +24,30 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     space: Annotated[
         list[str] | None,
-        typer.Option(help="Feature space (repeatable): random-net, inception, inception-clean; default: random-net."),
+        typer.Option(help="Space (repeatable): judge-net, random-net, attributes-net, inception, inception-clean."),
     ] = None,
     inception: Annotated[Path | None, typer.Option(metavar="FILE", help="Inception's weights.")] = None,
     people: Annotated[str, typer.Option(help="Real people to compare with: all, training, held-out.")] = "all",
     out: Annotated[Path | None, typer.Option(help="Write the receipt to this JSON file.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Score each snapshot of a run, and those to come, into its scores.jsonl.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the receipt as JSON.")] = False,
 ) -> None:
     """Score a model's faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
 
     Every score comes with a 95% interval and with the floor: what one half of the real people scores against the other
     half. The receipt (--out) names everything that a score depends on; facegan compare holds two of them together.
+    Where no space is named, judge-net, which knows faces, and random-net, which nobody can train towards, are used.
+
+    --follow works beside a training at low priority and ends with it; facegan runs, TensorBoard and facegan report
+    show what it found.
 
     \b
     facegan evaluate runs/first data/celeba64 --out first.json
     facegan evaluate runs/first data/celeba64 --space inception --inception pt_inception-2015-12-05-6726825d.pth
     facegan compare first.json second.json
+    facegan evaluate runs/first data/celeba64 --follow
     """
     number = count_option(count, "--count")
     from facegan.cli.faces import faces_of, stages
@@ -50,9 +60,16 @@ def evaluate(
     keep_freed_memory()
     view = open_view([PackedDataset.open(path) for path in data], people)
     spaces = [open_space(name, inception_file=inception) for name in dict.fromkeys(space or DEFAULT)]
-    batches, described, number = faces_of(model, number, seed)
-    with stages() as stage:
-        receipt = measure(batches, described, view, spaces, count=number, people=people, stage=stage)
+
+    def measured(source: Path) -> Receipt:
+        batches, described, found = faces_of(source, number, seed)
+        with stages() as stage:
+            return measure(batches, described, view, spaces, count=found, people=people, stage=stage)
+
+    if follow:
+        _follow(model, out, measured, json)
+        return
+    receipt = measured(model)
     if out is not None:
         try:
             receipt.save(out)
@@ -65,6 +82,33 @@ def evaluate(
     typer.echo(describe_protocol(receipt))
     if out is not None:
         typer.echo(f"receipt: {out}")
+
+
+def _follow(run: Path, out: Path | None, measured: Callable[[Path], Receipt], as_json: bool) -> None:
+    from facegan.evaluation.follow import follow, headline
+    from facegan.run import RunFolder
+    from facegan.snapshot import SnapshotInfo
+
+    if out is not None:
+        raise UserError("--follow writes the scores into the run's folder: leave --out out")
+    folder = RunFolder(run)
+    folder.read()
+    if hasattr(os, "nice"):
+        os.nice(10)
+    import torch
+
+    torch.set_num_threads(1)  # more would wait for each other while the training has the cores
+
+    def say(info: SnapshotInfo, receipt: Receipt) -> None:
+        if as_json:
+            typer.echo(json_format.dumps({"event": "scores", "nimg": info.nimg, **receipt.to_dict()}))
+        else:
+            found = ", ".join(f"{value:.4g} in {space}" for space, value in headline(receipt).items())
+            typer.echo(f"{info.nimg:>10,} images  Frechet distance {found}")
+
+    count = follow(folder, lambda info: measured(info.path), say)
+    if not as_json:
+        typer.echo(f"{count} snapshot{'' if count == 1 else 's'} scored: {folder.scores}")
 
 
 def _table(receipt: Receipt) -> None:

@@ -57,7 +57,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
     from facegan.training.overview import overview
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "recipe", "images", "rate", "own score", "health", "size", "now"):
+    for heading in ("run", "recipe", "images", "rate", "own score", "Frechet", "health", "size", "now"):
         table.add_column(heading, overflow="fold", justify="right" if heading in ("images", "rate", "size") else "left")
     for folder in found:
         try:
@@ -65,10 +65,13 @@ def _show(found: list[RunFolder], json: bool) -> None:
         except UserError as error:
             if json:
                 typer.echo(json_format.dumps({"path": str(folder.path), "error": str(error)}))
-            table.add_row(str(folder.path), "damaged", "", "", "", "run.json is damaged", "", "")
+            table.add_row(str(folder.path), "damaged", "", "", "", "", "run.json is damaged", "", "")
             continue
         if json:
-            typer.echo(json_format.dumps(asdict(run)))
+            from facegan.evaluation.follow import headline, read_scores
+
+            scored = {str(nimg): headline(receipt) for nimg, receipt in read_scores(folder).items()}
+            typer.echo(json_format.dumps(asdict(run) | {"frechet": scored}))
         share = f" of {run.target:,}" if run.target else ""
         table.add_row(
             run.path,
@@ -76,6 +79,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
             f"{run.nimg:,}{share}",
             "" if run.images_per_s is None else f"{run.images_per_s:.0f}/s",
             "" if run.score is None else f"{run.score:.2f} {run.best}",
+            _newest_score(folder),
             run.health,
             f"{run.bytes / 1e6:,.0f} MB",
             "training" if run.training else "",
@@ -84,6 +88,18 @@ def _show(found: list[RunFolder], json: bool) -> None:
         console = OutputConsole()
         console = console if console.is_terminal else OutputConsole(width=400)
         console.print(table, highlight=False)
+
+
+def _newest_score(folder: RunFolder) -> str:
+    """Return what facegan evaluate --follow found of the newest snapshot that it scored."""
+    from facegan.evaluation.follow import headline, read_scores
+
+    receipts = read_scores(folder)
+    if not receipts:
+        return ""
+    newest = max(receipts)
+    values = ", ".join(f"{space} {value:.3g}" for space, value in headline(receipts[newest]).items())
+    return f"{values} at {newest:,}"
 
 
 def _clean(found: list[RunFolder], yes: bool) -> None:

@@ -232,6 +232,11 @@ class DataView:
         """Return int32 [B], 0 unknown."""
         return self._gather(self._identities, index_B)
 
+    def places(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (positions in this view, rows in the dataset) of the faces that are of dataset ``number``."""
+        place_M = np.flatnonzero(self._dataset_M == number)
+        return place_M, self._row_M[place_M]
+
     def _gather(self, arrays: list[np.ndarray], index_B: np.ndarray) -> np.ndarray:
         row_B = self._row_M[index_B]
         if len(arrays) == 1:

@@ -1,4 +1,4 @@
-"""The audit of copies on real data: training people, held-out people and generated faces, and the closest pairs."""
+"""The audits on real data: are generated faces copies of training people, and whom do they leave out?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from torch import Tensor
 
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.evaluation.memorisation import Nearest, Verdict, judge_copies, nearest_training, pixel_features
-from facegan.evaluation.reference import view_batches
+from facegan.evaluation.coverage import Presence, presences
+from facegan.evaluation.memorisation import Nearest, Verdict, judge_copies, nearest_training, pixel_features, places
+from facegan.evaluation.reference import view_batches, view_features
+from facegan.labelling import Labeller
 from facegan.perception.spaces import Space
 
 LEAST_HELD_OUT = 200
 """Held-out faces below which chance cannot be told from copies."""
 PIXELS = "pixels"
+SPACES = ("judge-net",)
+"""Feature spaces that are looked at beside pixels: what takes faces for alike that people take for alike."""
 Stage = Callable[[str, int, int], None]
 
 
@@ -31,6 +35,17 @@ class Audit:
     held_out: int
     closest: list[tuple[str, float, np.ndarray, np.ndarray]]
     """(space, ratio, generated face, training face), uint8 [R, R, 3], the smallest ratio first."""
+    coverage: list[Presence]
+    """How often each attribute is seen among generated faces and among held-out people."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of some faces."""
+
+    nearest: dict[str, Nearest]
+    image_NHWC: np.ndarray
+    there_NA: np.ndarray
 
 
 def audit(
@@ -38,11 +53,13 @@ def audit(
     count: int,
     data: Sequence[PackedDataset],
     spaces: Sequence[Space],
+    labeller: Labeller,
     *,
     pairs: int = 24,
     stage: Stage = lambda *_: None,
 ) -> Audit:
-    """Compare ``count`` generated faces, uint8 [n, R, R, 3] a batch, with the training people of packed datasets.
+    """Compare ``count`` generated faces, uint8 [n, R, R, 3] a batch, with the training people of packed datasets for
+    copies, and with their held-out people for who is there how often.
 
     Raises:
         UserError: too few held-out people, or faces of another size.
@@ -56,19 +73,21 @@ def audit(
         )
     lookers: dict[str, Callable[[np.ndarray], Tensor]] = {PIXELS: pixel_features}
     lookers |= {space.name: space.features for space in spaces}
-    known: dict[str, tuple[list[Tensor], list[Tensor]]] = {name: ([], []) for name in lookers}
-    done = 0
-    for image_NHWC in view_batches(training):
-        for name, look in lookers.items():
-            known[name][0].append(look(image_NHWC))
-            known[name][1].append(look(image_NHWC[:, :, ::-1]))
-        done += len(image_NHWC)
-        stage("training faces and their mirror images", done, len(training))
-    both = {name: (torch.cat(plain), torch.cat(mirrored)) for name, (plain, mirrored) in known.items()}
+    done, whole = 0, 2 * len(spaces) * sum(len(dataset) for dataset in data)
 
-    def look_at(name: str, source: Iterator[np.ndarray], whole: int) -> tuple[dict[str, Nearest], list[np.ndarray]]:
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        stage("training faces and their mirror images", done, whole)
+
+    both = {PIXELS: _pixels(training)}
+    for space in spaces:
+        plain, mirrored = (view_features(training, space, advance, mirrored=way) for way in (False, True))
+        both[space.name] = (plain, mirrored)
+
+    def look_at(name: str, source: Iterator[np.ndarray], whole: int) -> _Seen:
         found: dict[str, list[Nearest]] = {space: [] for space in lookers}
-        faces, seen = [], 0
+        faces, logits, seen = [], [], 0
         for image_NHWC in source:
             if image_NHWC.shape[1] != training.resolution:
                 raise UserError(
@@ -76,29 +95,30 @@ def audit(
                     "at the model's resolution"
                 )
             faces.append(image_NHWC)
+            logits.append(labeller.logits(image_NHWC))
             for space, look in lookers.items():
                 found[space].append(nearest_training(look(image_NHWC), both[space]))
             seen += len(image_NHWC)
             stage(name, seen, whole)
-        return {space: _joined(parts) for space, parts in found.items()}, faces
+        nearest = {space: Nearest.joined(parts) for space, parts in found.items()}
+        return _Seen(nearest, np.concatenate(faces), np.concatenate(logits) > 0)
 
-    unseen, _ = look_at("held-out people", view_batches(held_out), len(held_out))
-    made, faces = look_at("generated faces", batches, count)
-    verdict = judge_copies(
-        {name: nearest.ratio_N for name, nearest in made.items()},
-        {name: nearest.ratio_N for name, nearest in unseen.items()},
-    )
-    image_NHWC = np.concatenate(faces)
+    unseen = look_at("held-out people", view_batches(held_out), len(held_out))
+    made = look_at("generated faces", batches, count)
+    verdict = judge_copies(made.nearest, unseen.nearest)
     closest = []
-    for name, nearest in made.items():
-        for place in np.argsort(nearest.ratio_N, kind="stable")[:pairs]:
+    for name, nearest in made.nearest.items():
+        order_N = places(nearest, unseen.nearest[name])[0].argsort(kind="stable")
+        for place in order_N[:pairs]:
             match = training.images(nearest.index_N[place : place + 1])[0]
-            closest.append((name, float(nearest.ratio_N[place]), image_NHWC[place], match))
-    return Audit(verdict, len(image_NHWC), len(training), len(held_out), closest)
+            closest.append((name, float(nearest.ratio_N[place]), made.image_NHWC[place], match))
+    person_M = held_out.identities(np.arange(len(held_out)))
+    coverage = presences(made.there_NA, unseen.there_NA, person_M)
+    return Audit(verdict, len(made.image_NHWC), len(training), len(held_out), closest, coverage)
 
 
-def _joined(parts: Sequence[Nearest]) -> Nearest:
-    return Nearest(
-        np.concatenate([part.ratio_N for part in parts]),
-        np.concatenate([part.index_N for part in parts]),
-    )
+def _pixels(view: DataView) -> tuple[Tensor, Tensor]:
+    """Return the pixels of a view's faces, and of their mirror images."""
+    found = [(pixel_features(image_NHWC), pixel_features(image_NHWC[:, :, ::-1])) for image_NHWC in view_batches(view)]
+    plain, mirrored = zip(*found, strict=True)
+    return torch.cat(plain), torch.cat(mirrored)

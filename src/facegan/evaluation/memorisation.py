@@ -1,14 +1,15 @@
 """Are the faces copies? Nearest training faces of generated faces, set against those of real people held out.
 
-For each face: its distance to the nearest training face (or mirror image), divided by its mean distance to the next
-``NEIGHBOURS``. A copy is far nearer to one face than to all others; a blurred or a common face is near to many alike,
-and is no copy. Held-out people of the same part show how small that ratio gets by chance.
+For each face two things are taken: the distance to its nearest training face (or mirror image), and that distance over
+the mean distance to the next ``NEIGHBOURS``. A copy is small in both: it is near, and far nearer to one face than to
+all others. A blurred or a common face is near to many alike; a failed one may lie on the side of one odd training face,
+but far from it. So each face is ranked among the held-out people by both, and its place is the worse rank.
 
-The test asks, for a few tails of the held-out people's ratios (their j smallest, j from 1 to a twentieth of them), how
+The test asks, for a few tails of the held-out people's places (their j smallest, j from 1 to a twentieth of them), how
 many generated faces lie below the j-th smallest. If both kinds came from one distribution that number would be
-negative-hypergeometric, whatever the distribution: the p-value is exact (the nonparametric test of Meehan, Chaudhuri
-and Dasgupta 2020 compares the same two samples by their ranks, but over the whole range, where a few copies drown). The
-smallest p-value is multiplied by the number of tails and feature spaces that were looked at.
+negative-hypergeometric, whatever the distribution: the p-value needs no model of faces (the nonparametric test of
+Meehan, Chaudhuri and Dasgupta 2020 compares the same two samples by their ranks, but over the whole range, where a few
+copies drown). The smallest p-value is multiplied by the number of tails and feature spaces that were looked at.
 
 Legend: N faces, M training faces, D dimensions, K neighbours.
 """
@@ -16,6 +17,7 @@ Legend: N faces, M training faces, D dimensions, K neighbours.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +27,7 @@ from torch import Tensor
 
 NEIGHBOURS = 20
 TAILS = (0.0, 0.01, 0.05)
-"""Shares of the held-out people below whose ratio generated faces are counted; 0: below all of them."""
+"""Shares of the held-out people below whose place generated faces are counted; 0: below all of them."""
 SIGNIFICANT = 0.01
 _THUMBNAIL = 16
 _BLOCK = 512
@@ -47,23 +49,52 @@ class Nearest:
 
     ratio_N: np.ndarray
     """float64: distance to it, over the mean distance to the next ones."""
+    distance_N: np.ndarray
+    """float64: distance to it."""
     index_N: np.ndarray
     """int64: which training face it is."""
+
+    def __getitem__(self, chosen_N: np.ndarray) -> Nearest:
+        """Return the nearest of some of the faces: indices or bool."""
+        return Nearest(self.ratio_N[chosen_N], self.distance_N[chosen_N], self.index_N[chosen_N])
+
+    @staticmethod
+    def joined(parts: Sequence[Nearest]) -> Nearest:
+        """Return the nearest of several sets of faces."""
+        ratio_N, distance_N, index_N = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("ratio_N", "distance_N", "index_N")
+        )
+        return Nearest(ratio_N, distance_N, index_N)
 
 
 def nearest_training(features_ND: Tensor, training_2MD: tuple[Tensor, Tensor], neighbours: int = NEIGHBOURS) -> Nearest:
     """Return the nearest of training faces, whose features and whose mirror images' features are given."""
     plain_MD, mirrored_MD = (part_MD.double() for part_MD in training_2MD)
-    ratios, indices = [], []
+    parts = []
     for part_BD in features_ND.double().split(_BLOCK):
         apart_BM = torch.minimum(
             torch.cdist(part_BD, plain_MD, compute_mode="use_mm_for_euclid_dist"),
             torch.cdist(part_BD, mirrored_MD, compute_mode="use_mm_for_euclid_dist"),
         )
         found = apart_BM.topk(neighbours + 1, largest=False)
-        ratios.append(found.values[:, 0] / found.values[:, 1:].mean(1).clamp(min=1e-12))
-        indices.append(found.indices[:, 0])
-    return Nearest(torch.cat(ratios).numpy(), torch.cat(indices).numpy())
+        nearest_B = found.values[:, 0]
+        ratio_B = nearest_B / found.values[:, 1:].mean(1).clamp(min=1e-12)
+        parts.append(Nearest(ratio_B.numpy(), nearest_B.numpy(), found.indices[:, 0].numpy()))
+    return Nearest.joined(parts)
+
+
+def places(generated: Nearest, held_out: Nearest) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of generated and of held-out faces, [N] and [K] in 0 .. K: the worse of a face's ranks among
+    the held-out people's ratios and distances."""
+
+    def ranks(values: np.ndarray, known_K: np.ndarray) -> np.ndarray:
+        return np.searchsorted(np.sort(known_K), values)
+
+    place_N, place_K = (
+        np.maximum(ranks(faces.ratio_N, held_out.ratio_N), ranks(faces.distance_N, held_out.distance_N))
+        for faces in (generated, held_out)
+    )
+    return place_N, place_K
 
 
 def tail_p_value(below: int, count: int, held_out: int, smallest: int) -> float:
@@ -90,12 +121,11 @@ def _log_choose(upper: int, lower: int) -> float:
 
 @dataclass(frozen=True)
 class Tail:
-    """How many faces lie below one of the held-out people's smallest ratios."""
+    """How many faces lie below one of the held-out people's smallest places."""
 
     space: str
     held_out_share: float
-    """Share of held-out people up to that ratio."""
-    ratio: float
+    """Share of held-out people up to that place."""
     below: int
     p_value: float
     """Of this tail alone."""
@@ -108,7 +138,7 @@ class Verdict:
     p_value: float
     """After correction for all tails and spaces."""
     suspicious: float
-    """Share of faces below the held-out people's first percentile in any space, less the percent that chance gives."""
+    """Share of faces below the held-out people's first percentile in any space, less the share that chance gives."""
     tails: list[Tail]
 
     @property
@@ -124,19 +154,20 @@ class Verdict:
         return f"no copies seen: the faces are no nearer to training faces than unseen people are ({chance})"
 
 
-def judge_copies(generated: dict[str, np.ndarray], held_out: dict[str, np.ndarray]) -> Verdict:
-    """Return the verdict on ratios of generated faces [N] and held-out people's [K], in the same spaces."""
-    tails = []
-    for space, ratio_N in generated.items():
-        known_K = np.sort(held_out[space])
+def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) -> Verdict:
+    """Return the verdict on the nearest of generated faces and of held-out people, in the same spaces."""
+    tails, struck, by_chance = [], [], []
+    for space, nearest in generated.items():
+        place_N, place_K = places(nearest, held_out[space])
+        known_K = np.sort(place_K)
         for share in TAILS:
             smallest = max(1, round(share * len(known_K)))
-            limit = float(known_K[smallest - 1])
-            below = int((ratio_N < limit).sum())
-            p_value = tail_p_value(below, len(ratio_N), len(known_K), smallest)
-            tails.append(Tail(space, smallest / len(known_K), limit, below, p_value))
-    limits = {space: np.quantile(held_out[space], 0.01) for space in generated}
-    struck = np.any([generated[space] < limits[space] for space in generated], axis=0).mean()
-    by_chance = np.any([held_out[space] < limits[space] for space in generated], axis=0).mean()
+            below = int((place_N < known_K[smallest - 1]).sum())
+            p_value = tail_p_value(below, len(place_N), len(known_K), smallest)
+            tails.append(Tail(space, smallest / len(known_K), below, p_value))
+        limit = known_K[max(1, round(0.01 * len(known_K))) - 1]
+        struck.append(place_N < limit)
+        by_chance.append(place_K < limit)
     p_value = min(1.0, len(tails) * min(tail.p_value for tail in tails))
-    return Verdict(p_value, float(max(0.0, struck - by_chance)), tails)
+    share = np.any(struck, axis=0).mean() - np.any(by_chance, axis=0).mean()
+    return Verdict(p_value, float(max(0.0, share)), tails)

@@ -64,22 +64,30 @@ def read_receipt(path: Path) -> Receipt:
         UserError: there is none, or it is damaged.
     """
     try:
-        values = read_json(path)
-        if values["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"its format version is {values['format_version']!r:.40}")
-        scores = [
-            Score(
-                str(row["name"]), str(row["space"]), _estimate(row["estimate"]),
-                None if row["floor"] is None else _estimate(row["floor"]),
-                None if row["extrapolated"] is None else float(row["extrapolated"]),
-            )
-            for row in values["scores"]
-        ]  # fmt: skip
-        return Receipt(dict(values["model"]), dict(values["protocol"]), scores, dict(values["made"]))
+        return receipt_of(read_json(path))
     except FileNotFoundError:
         raise UserError(f"there is no receipt at {path}: give the JSON file that facegan evaluate wrote") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no receipt of facegan evaluate ({brief(error)})") from None
+
+
+def receipt_of(values: Mapping[str, Any]) -> Receipt:
+    """Return the receipt that ``to_dict`` made these values of.
+
+    Raises:
+        ValueError, KeyError, TypeError: it did not.
+    """
+    if values["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"its format version is {values['format_version']!r:.40}")
+    scores = [
+        Score(
+            str(row["name"]), str(row["space"]), _estimate(row["estimate"]),
+            None if row["floor"] is None else _estimate(row["floor"]),
+            None if row["extrapolated"] is None else float(row["extrapolated"]),
+        )
+        for row in values["scores"]
+    ]  # fmt: skip
+    return Receipt(dict(values["model"]), dict(values["protocol"]), scores, dict(values["made"]))
 
 
 def _estimate(values: Mapping[str, Any]) -> Estimate:

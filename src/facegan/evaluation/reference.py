@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from facegan.data.packed import DataView
+from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation import neighbours
 from facegan.evaluation.kernel import mean_of_pairs
@@ -29,7 +29,7 @@ from facegan.perception.spaces import Space
 from facegan.randomness import Stream
 
 _BATCH = 256
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 Progress = Callable[[int], None]
 """Called with the number of faces that were looked at."""
 
@@ -82,37 +82,52 @@ def view_batches(view: DataView) -> Iterator[np.ndarray]:
         yield view.images(np.arange(start, min(start + _BATCH, len(view))))
 
 
-def features_of(batches: Iterator[np.ndarray], space: Space, progress: Progress = lambda _: None) -> Tensor:
-    """Return float32 [N, D] of faces that come batch after batch; only their features are kept."""
-    parts = []
-    for image_NHWC in batches:
-        parts.append(space.features(image_NHWC))
-        progress(len(image_NHWC))
-    return torch.cat(parts)
-
-
-def _cache_file(view: DataView, people: str, space: Space, kind: str) -> Path:
-    key = json.dumps([_CACHE_VERSION, view.content_hash, people, space.describe()], sort_keys=True)
+def _cache_file(kind: str, space: Space, *whose: str) -> Path:
+    key = json.dumps([_CACHE_VERSION, *whose, space.describe()], sort_keys=True)
     return cache_folder() / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def reference_of(view: DataView, people: str, space: Space, progress: Progress = lambda _: None) -> Reference:
-    """Return the reference of a view in a space, from the cache if it has been looked at before.
+def view_features(
+    view: DataView, space: Space, progress: Progress = lambda _: None, *, mirrored: bool = False
+) -> Tensor:
+    """Return float32 [M, D]: the faces of a view, or their mirror images, in a space.
 
-    ``people`` names which of the data's people the view shows; it is part of the cache's key.
+    Each dataset is looked at once, as a whole, and then kept in the cache.
     """
-    file = _cache_file(view, people, space, "features").with_suffix(".safetensors")
-    person_M = view.identities(np.arange(len(view)))
-    features_MD = _cached(file, (len(view), space.dimensions))
-    if features_MD is None:
-        features_MD = features_of(view_batches(view), space, progress)
-        _keep(file, lambda partial: save_file({"features": features_MD.contiguous()}, partial))
-    return Reference(features_MD, person_M)
+    features_MD = torch.empty(len(view), space.dimensions)
+    for number, dataset in enumerate(view.datasets):
+        place_M, row_M = view.places(number)
+        features_MD[torch.from_numpy(place_M)] = _dataset_features(dataset, space, progress, mirrored)[row_M]
+    return features_MD
+
+
+def _dataset_features(dataset: PackedDataset, space: Space, progress: Progress, mirrored: bool) -> Tensor:
+    kind = "mirrored" if mirrored else "features"
+    file = _cache_file(kind, space, dataset.content_hash).with_suffix(".safetensors")
+    found = _cached(file, (len(dataset), space.dimensions))
+    if found is None:
+        parts = []
+        for image_NHWC in view_batches(DataView([dataset], held_out=None)):
+            parts.append(space.features(image_NHWC[:, :, ::-1] if mirrored else image_NHWC))
+            progress(len(image_NHWC))
+        found = torch.cat(parts)
+        _keep(file, lambda partial: save_file({"features": found.contiguous()}, partial))
+    else:
+        progress(len(dataset))
+    return found
+
+
+def reference_of(view: DataView, space: Space, progress: Progress = lambda _: None) -> Reference:
+    """Return the reference of a view in a space."""
+    return Reference(view_features(view, space, progress), view.identities(np.arange(len(view))))
 
 
 def kept_floor(view: DataView, people: str, space: Space, measure: Callable[[], list[Score]]) -> list[Score]:
-    """Return the scores of one half of the real people against the other, measured once."""
-    file = _cache_file(view, people, space, "floors").with_suffix(".json")
+    """Return the scores of one half of the real people against the other, measured once.
+
+    ``people`` names which of the data's people the view shows.
+    """
+    file = _cache_file("floors", space, view.content_hash, people).with_suffix(".json")
     try:
         return read_receipt(file).scores
     except UserError:

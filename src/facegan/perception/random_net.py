@@ -26,10 +26,10 @@ _LEAST = 0.02
 """Activation below which less is as good as none."""
 
 
-def _noise(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Return N(0, 1 / number of inputs) weights of a shape [outputs, inputs ...]."""
+def fixed_noise(name: str, shape: tuple[int, ...]) -> Tensor:
+    """Return N(0, 1 / number of inputs) weights of a shape [outputs, inputs ...], the same for ever."""
     inputs = math.prod(shape[1:])
-    values = Stream(0, f"random-net/{name}").normal(np.arange(shape[0]), inputs) / math.sqrt(inputs)
+    values = Stream(0, name).normal(np.arange(shape[0]), inputs) / math.sqrt(inputs)
     return torch.from_numpy(values.astype(np.float32)).reshape(shape)
 
 
@@ -40,9 +40,9 @@ class RandomNet(nn.Module):
         super().__init__()
         inputs = 3
         for level, width in enumerate(WIDTHS):
-            weight = _noise(f"conv{level}", (width, inputs, 3, 3)) * math.sqrt(2)
+            weight = fixed_noise(f"random-net/conv{level}", (width, inputs, 3, 3)) * math.sqrt(2)
             weight -= weight.mean((1, 2, 3) if level == 0 else (2, 3), keepdim=True)
-            projection = _noise(f"projection{level}", (PROJECTED, 4 * width))
+            projection = fixed_noise(f"random-net/projection{level}", (PROJECTED, 4 * width))
             # Rounded, so that another machine's logarithms and cosines, a last bit away, give the same weights.
             self.register_buffer(f"weight{level}", weight.half().float())
             self.register_buffer(f"projection{level}", projection.half().float())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import UserError
-from facegan.perception import inception, random_net
+from facegan.perception import attributes_net, inception, judge_net, random_net
 from facegan.perception.inception_weights import load_inception
 from facegan.perception.resizing import resize
+from facegan.perception.weights import SHIPPED, load_network
 
-NAMES = ("random-net", "inception", "inception-clean")
-DEFAULT = ("random-net",)
-"""What is used where no space is named: one that nobody can have trained towards."""
+NAMES = ("judge-net", "random-net", "attributes-net", "inception", "inception-clean")
+DEFAULT = ("judge-net", "random-net")
+"""What is used where no space is named: one that knows faces, and one that nobody can have trained towards."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Space:
         """Return float32 [N, D] of uint8 [N, R, R, 3]."""
         pixels = resize(image_NHWC, self.side, self.resize)
         x_NCHW = (pixels - 128) / 128 if self.name.startswith("inception") else pixels / 127.5 - 1
-        return self.network(x_NCHW.contiguous(memory_format=torch.channels_last)).float()
+        found = self.network.features if isinstance(self.network, attributes_net.AttributesNet) else self.network
+        return found(x_NCHW.contiguous(memory_format=torch.channels_last)).float()
 
     def describe(self) -> dict[str, object]:
         """Return what a receipt says of it."""
@@ -53,10 +56,16 @@ def open_space(name: str, *, inception_file: Path | None = None) -> Space:
     """
     if name not in NAMES:
         raise UserError(f"no feature space is called {name!r}; there are {', '.join(NAMES)}")
+    make = partial(Space, name=name, resize="clean")
+    if name.startswith("inception"):
+        network, digest = load_inception(inception_file)
+        filter_name = "tensorflow1" if name == "inception" else "clean"
+        return Space(name, network, inception.SIDE, inception.DIMENSIONS, filter_name, digest)
     if name == "random-net":
         noise = random_net.RandomNet().eval()
         digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in noise.state_dict().values())).hexdigest()
-        return Space(name, noise, random_net.SIDE, random_net.DIMENSIONS, "clean", digest)
-    network, digest = load_inception(inception_file)
-    filter_name = "tensorflow1" if name == "inception" else "clean"
-    return Space(name, network, inception.SIDE, inception.DIMENSIONS, filter_name, digest)
+        return make(network=noise, side=random_net.SIDE, dimensions=random_net.DIMENSIONS, sha256=digest)
+    module = judge_net if name == "judge-net" else attributes_net
+    own: nn.Module = judge_net.JudgeNet() if name == "judge-net" else attributes_net.AttributesNet()
+    digest = load_network(own, SHIPPED / f"{name}.safetensors")
+    return make(network=own, side=module.SIDE, dimensions=module.DIMENSIONS, sha256=digest)

@@ -1,4 +1,5 @@
-"""Ways in which a face is nearly real, each with a strength from 0 (none) to 1, to see what scores see.
+"""Ways in which a face is nearly real, each with a strength from 0 (none) to 1: for the judge to learn, and to see what
+scores see.
 
 Everything works on float [N, 3, S, S] in [-1, 1], a strength [N] for each, and noise from named streams.
 """
@@ -96,3 +97,21 @@ CORRUPTIONS = {
     "blur": blur, "noise": noise, "jpeg": jpeg, "checkerboard": checkerboard, "warp": warp, "tint": tint,
     "blend": blend, "flatten": flatten,
 }  # fmt: skip
+
+
+def corrupt(x_NCHW: Tensor, numbers_N: np.ndarray, *, share: float = 0.6) -> tuple[Tensor, Tensor]:
+    """Corrupt a share of the faces by one or two of these; return the faces, and the strengths [N, K], 0 for none."""
+    draws = Stream(0, "corruptions").uniform(numbers_N, 6)
+    strength_NK = np.zeros((len(x_NCHW), len(CORRUPTIONS)), np.float32)
+    rows = np.arange(len(x_NCHW))
+    for turn, chance in ((0, share), (1, share / 3)):
+        kind_N = (draws[:, 3 * turn] * len(CORRUPTIONS)).astype(np.int64)
+        struck_N = draws[:, 3 * turn + 1] < chance
+        strength_NK[rows[struck_N], kind_N[struck_N]] = draws[struck_N, 3 * turn + 2] ** 1.5
+    strengths = torch.from_numpy(strength_NK)
+    x_NCHW = x_NCHW.clone()
+    for number, function in enumerate(CORRUPTIONS.values()):
+        chosen = strengths[:, number].nonzero().squeeze(1)
+        if len(chosen):
+            x_NCHW[chosen] = function(x_NCHW[chosen], strengths[chosen, number], numbers_N[chosen.numpy()])
+    return x_NCHW.clamp(-1, 1), strengths

@@ -1,0 +1,138 @@
+"""``facegan report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facegan.cli.options import count_option
+from facegan.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from facegan.evaluation.audit import Audit
+    from facegan.evaluation.receipt import Receipt
+
+_SHOWN = 64
+
+
+def report(
+    model: Annotated[Path, typer.Argument(help="A run, or a snapshot.")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Real faces to measure against (repeatable); default: the run's own.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page to write (.html).")] = Path("report.html"),
+    count: Annotated[str, typer.Option(help="Faces to measure.")] = "5k",
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Score the model and audit it, which takes minutes.")
+    ] = True,
+    no_real_faces: Annotated[
+        bool, typer.Option("--no-real-faces", help="Leave photographs of real people out, so that it can be shared.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
+) -> None:
+    """Write one HTML page about a model: its faces, how they came about, scores, audits, incidents, settings.
+
+    It needs no other file and no network, and reads well on a phone. The closest training faces are shown beside
+    generated ones: such a page is for yourself; --no-real-faces makes one to share.
+
+    \b
+    facegan report runs/first
+    facegan report runs/first --no-real-faces --out first.html
+    facegan report runs/first --no-measure
+    """
+    number = count_option(count, "--count")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {out}: give a name that ends in .html")
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+    from facegan.report.curves import need_matplotlib
+
+    need_matplotlib()
+    from facegan import api
+    from facegan.cli.faces import stages
+    from facegan.machine import keep_freed_memory
+    from facegan.report.page import Findings, render
+    from facegan.run import RUN_FILE, RunFolder
+
+    keep_freed_memory()
+    loaded = api.load(model)
+    run = RunFolder(model) if (model / RUN_FILE).is_file() else None
+    described = {
+        "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution, "nimg": loaded.nimg,
+        "sha256": loaded.sha256,
+    }  # fmt: skip
+    if measure:
+        with stages() as stage:
+            receipt, audit, missing = _measured(model, _data(run, data), number, seed, stage)
+    else:
+        receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
+    findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
+    page = render(described, run, findings, real_faces=not no_real_faces)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+    for sentence in missing:
+        typer.echo(sentence, err=True)
+    if audit is not None and not no_real_faces:
+        typer.echo("the page shows photographs of real people: keep it to yourself, or use --no-real-faces", err=True)
+    typer.echo(f"{out}  ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def _data(run: Any, data: list[Path] | None) -> list[Path]:
+    """Return the folders of real faces: those that were given, or else the run's own."""
+    if data:
+        return data
+    recorded = run.read().get("data") if run is not None else None
+    return [Path(str(path)) for path in recorded] if isinstance(recorded, list) else []
+
+
+def _measured(
+    model: Path, data: list[Path], count: int, seed: int, stage: Callable[[str, int, int], None]
+) -> tuple[Receipt | None, Audit | None, list[str]]:
+    """Return the receipt, the audit, and sentences on what could not be had."""
+    from facegan.cli.faces import faces_of
+    from facegan.data.packed import PackedDataset
+    from facegan.evaluation.audit import SPACES, audit
+    from facegan.evaluation.evaluate import evaluate, open_view
+    from facegan.labelling import Labeller
+    from facegan.perception.spaces import DEFAULT, open_space
+
+    if not data:
+        return None, None, ["Nothing was measured: no real faces were given (--data)."]
+    try:
+        datasets = [PackedDataset.open(path) for path in data]
+    except UserError as error:
+        return None, None, [f"Nothing was measured: {error}. Give the real faces with --data."]
+    spaces = [open_space(name) for name in DEFAULT]
+    batches, described, number = faces_of(model, count, seed)
+    kept: list[np.ndarray] = []
+
+    def keep() -> Any:
+        for image_NHWC in batches:
+            kept.append(image_NHWC)
+            yield image_NHWC
+
+    missing: list[str] = []
+    receipt = found = None
+    try:
+        receipt = evaluate(keep(), described, open_view(datasets, "all"), spaces, count=number, stage=stage)
+    except UserError as error:
+        missing.append(f"No scores: {error}.")
+    try:
+        source = iter(kept) if receipt is not None else faces_of(model, count, seed)[0]
+        looked_at = [space for space in spaces if space.name in SPACES]
+        found = audit(source, number, datasets, looked_at, Labeller(), stage=stage)
+    except UserError as error:
+        missing.append(f"No audit: {error}.")
+    return receipt, found, missing

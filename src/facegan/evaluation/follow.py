@@ -1,0 +1,115 @@
+"""Scores of a run's snapshots, taken by a process of its own while another trains: ``scores.jsonl``.
+
+A line is a receipt, with ``nimg`` and the snapshot's digest before it. A run that went back and came again to the same
+``nimg`` has another snapshot there; the later line counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from facegan.errors import UserError
+from facegan.evaluation.receipt import Receipt, receipt_of
+from facegan.run import RunFolder
+from facegan.snapshot import SnapshotInfo, read_info
+from facegan.training.incidents import read_lines
+
+_PATIENCE = 10.0
+"""Seconds between two looks at the folder."""
+
+
+def read_scores(folder: RunFolder) -> dict[int, Receipt]:
+    """Return {nimg: receipt} of the snapshots that were scored, in order; lines that are none are passed over."""
+    found = {}
+    for line in read_lines(folder.scores):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            found[_whole(line["nimg"])] = receipt_of(line["receipt"])
+    return dict(sorted(found.items()))
+
+
+def headline(receipt: Receipt) -> dict[str, float]:
+    """Return {space: Frechet distance}."""
+    return {score.space: score.estimate.value for score in receipt.scores if score.name == "frechet"}
+
+
+def digest_of(info: SnapshotInfo) -> str:
+    """Return one digest of all files of a snapshot."""
+    return hashlib.sha256(json.dumps(info.sha256, sort_keys=True).encode()).hexdigest()
+
+
+def unscored(folder: RunFolder) -> Iterator[SnapshotInfo]:
+    """Yield the snapshots that have no line yet, oldest first; what is damaged or just being deleted is passed over."""
+    done = {line.get("snapshot") for line in read_lines(folder.scores)}
+    for path in folder.list_snapshots():
+        try:
+            info = read_info(path)
+        except UserError:
+            continue
+        if info.nimg and digest_of(info) not in done:
+            yield info
+
+
+def append(folder: RunFolder, info: SnapshotInfo, receipt: Receipt) -> None:
+    """Add a snapshot's line, and its scores to TensorBoard.
+
+    Raises:
+        OSError: the disk is full, or may not be written.
+    """
+    line: dict[str, Any] = {"nimg": info.nimg, "snapshot": digest_of(info), "receipt": receipt.to_dict()}
+    content = json.dumps(line) + "\n"
+    with folder.scores.open("a+b") as file:
+        whole = file.seek(0, os.SEEK_END)
+        if whole:
+            file.seek(whole - 1)
+            content = content if file.read() == b"\n" else "\n" + content  # a killed process left half a line
+        file.write(content.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    from torch.utils.tensorboard import SummaryWriter
+
+    with contextlib.suppress(OSError):
+        events = SummaryWriter(str(folder.tensorboard / "scores"))
+        for score in receipt.scores:
+            events.add_scalar(f"{score.space}/{score.name}", score.estimate.value, info.nimg)
+        events.close()
+
+
+def follow(
+    folder: RunFolder, measure: Callable[[SnapshotInfo], Receipt], say: Callable[[SnapshotInfo, Receipt], None]
+) -> int:
+    """Score every snapshot of a run that has no line yet, and wait for more while it is being trained.
+
+    Return how many were scored. A snapshot that is deleted or damaged while it is looked at is passed over.
+    """
+    count = 0
+    passed: set[str] = set()
+    while True:
+        training = folder.is_locked()
+        waiting = [info for info in unscored(folder) if digest_of(info) not in passed]
+        for info in waiting:
+            try:
+                receipt = measure(info)
+            except UserError:
+                if info.path.exists():
+                    raise
+                passed.add(digest_of(info))
+                continue
+            append(folder, info, receipt)
+            say(info, receipt)
+            count += 1
+        if not waiting:
+            if not training:
+                return count
+            time.sleep(_PATIENCE)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"nimg is {value!r:.40}")
+    return value

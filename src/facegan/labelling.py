@@ -1,0 +1,26 @@
+"""Attributes of faces that have no labels, as attributes-net sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from facegan.perception.accuracy import attribute_logits
+from facegan.perception.attributes_net import AttributesNet
+from facegan.perception.weights import SHIPPED, load_network
+
+
+class Labeller:
+    """Attributes-net with its weights: the shipped ones, or those of ``facegan train-attributes``."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """Raises:
+        UserError: the file is missing, damaged, or of another network.
+        """
+        self.network = AttributesNet()
+        self.sha256 = load_network(self.network, file or SHIPPED / "attributes-net.safetensors")
+
+    def logits(self, image_NHWC: np.ndarray) -> np.ndarray:
+        """Return float32 [N, 40] of uint8 [N, R, R, 3]: above 0, the attribute is rather there than not."""
+        return attribute_logits(self.network, image_NHWC)

@@ -1,0 +1,156 @@
+"""The page itself: what is known of a model, put into ``page.html``."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import facegan
+from facegan import pixels
+from facegan.evaluation.audit import Audit
+from facegan.evaluation.follow import headline, read_scores
+from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, Score
+from facegan.report import curves, pictures
+from facegan.run import RunFolder
+from facegan.training.incidents import read, read_lines
+
+_SHOWN_INCIDENTS = 20
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured of a model, as far as it was."""
+
+    faces_NHWC: np.ndarray
+    """uint8 [64, R, R, 3]: the first faces of the seed."""
+    seed: int
+    receipt: Receipt | None = None
+    audit: Audit | None = None
+    missing: list[str] = field(default_factory=list)
+    """Sentences on what could not be measured, and why."""
+
+
+def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, real_faces: bool) -> str:
+    """Return the report as one HTML text that needs no other file.
+
+    ``model``: what ``describe_model`` returned. ``real_faces``: whether photographs of real people may be shown.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("facegan.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"number": _number, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
+    receipts = {} if run is None else read_scores(run)
+    return environment.get_template("page.html").render(
+        title=f"{model['recipe']} at {model['resolution']} px, {model['nimg']:,} images",
+        model=model,
+        made=time.strftime("%Y-%m-%d %H:%M"),
+        version=facegan.__version__,
+        tiles=_tiles(found, receipts),
+        faces=pictures.png(pixels.grid(found.faces_NHWC, columns=8)),
+        found=found,
+        run=None if run is None else _run_parts(run, int(model["resolution"])),
+        score_curve=curves.score_curves(receipts),
+        scores=[] if found.receipt is None else [_score_row(score) for score in found.receipt.scores],
+        receipt_json="" if found.receipt is None else json.dumps(found.receipt.to_dict(), indent=1),
+        pairs=pictures.png(pictures.pairs(found.audit.closest)) if found.audit and real_faces else None,
+        presence=curves.presence_drawing(found.audit.coverage) if found.audit else None,
+        differing=_differing(found.audit),
+        real_faces=real_faces,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _tiles(found: Findings, receipts: dict[int, Receipt]) -> list[dict[str, str]]:
+    """Return the answers that stand at the top: what, how much, and what to hold it against."""
+    tiles = []
+    receipt = found.receipt or (receipts[max(receipts)] if receipts else None)
+    for score in [] if receipt is None else receipt.scores:
+        if score.name == "frechet":
+            interval = f"{_number(score.estimate.low)} to {_number(score.estimate.high)}"
+            floor = "" if score.floor is None else f"; real against real {_number(score.floor.value)}"
+            tiles.append({
+                "what": f"Frechet distance, {score.space}", "value": _number(score.estimate.value),
+                "beside": f"95%: {interval}{floor}", "tone": "",
+            })  # fmt: skip
+    if found.audit is not None:
+        verdict = found.audit.verdict
+        tiles.append({
+            "what": "copies of training faces", "value": "yes" if verdict.copies else "none seen",
+            "beside": f"p = {verdict.p_value:.2g}, {found.audit.generated:,} faces looked at",
+            "tone": "bad" if verdict.copies else "good",
+        })  # fmt: skip
+        wrong = sum(bool(row.verdict) for row in found.audit.coverage)
+        tiles.append({
+            "what": "who is there too seldom or too often", "value": f"{wrong} of {len(found.audit.coverage)}",
+            "beside": "attributes and pairs of them", "tone": "",
+        })  # fmt: skip
+    return tiles
+
+
+def _score_row(score: Score) -> dict[str, Any]:
+    return {
+        "space": score.space, "name": score.name, "value": score.estimate.value,
+        "low": score.estimate.low, "high": score.estimate.high,
+        "floor": None if score.floor is None else score.floor.value, "infinite": score.extrapolated,
+        "better": "higher" if HIGHER_IS_BETTER.get(score.name) else "lower",
+    }  # fmt: skip
+
+
+def _differing(audit: Audit | None) -> list[Any]:
+    rows = [] if audit is None else [row for row in audit.coverage if row.verdict]
+    return sorted(rows, key=lambda row: row.generated - row.real)
+
+
+def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
+    """Return what a run's folder tells: curves, film, incidents, settings."""
+    described = run.read()
+    lines = [line for line in read_lines(run.log) if type(line.get("nimg")) is int]
+    incidents = read(run)
+    shown = [
+        {
+            "kind": str(entry["kind"]), "nimg": entry["nimg"], "message": str(entry.get("message", "")),
+            "action": str(entry.get("action", "")), "time": str(entry.get("time", "")),
+            "grid": _incident_grid(run, entry),
+        }
+        for entry in incidents[-_SHOWN_INCIDENTS:]
+    ]  # fmt: skip
+    settings: dict[str, Any] = {
+        key: described[key] for key in ("config", "choices", "machine", "processes") if key in described
+    }
+    scored = {nimg: headline(receipt) for nimg, receipt in read_scores(run).items()}
+    return {
+        "curves": curves.training_curves(lines),
+        "film": pictures.film(run.list_grids(), resolution),
+        "grids": len(run.list_grids()),
+        "incidents": shown,
+        "incident_count": len(incidents),
+        "settings": _flat(settings),
+        "json": json.dumps(described, indent=1),
+        "scored": scored,
+    }
+
+
+def _incident_grid(run: RunFolder, entry: dict[str, Any]) -> str | None:
+    name = Path(str(entry.get("grid", ""))).name  # never a path that somebody wrote into the file
+    return pictures.png_file(run.path / "incidents" / name) if name else None
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows

@@ -1,0 +1,63 @@
+"""Pictures of the report, as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facegan import pixels
+
+_FILM_FACES = 16
+_FILM_GRIDS = 40
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def png(image_HWC: np.ndarray) -> str:
+    """Return a picture, uint8 [H, W, 3], as the data URI of a PNG."""
+    file = io.BytesIO()
+    Image.fromarray(image_HWC).save(file, "PNG", optimize=True)
+    return data_uri(file.getvalue(), "png")
+
+
+def png_file(path: Path) -> str | None:
+    """Return a picture file as the data URI of a PNG; None if it is none."""
+    try:
+        return png(np.asarray(Image.open(path).convert("RGB")))
+    except (OSError, ValueError):
+        return None
+
+
+def film(grids: Sequence[Path], side: int) -> str | None:
+    """Return the first faces of a run's grids, one after the other, as the data URI of an animated WebP."""
+    frames = []
+    for place in np.unique(np.linspace(0, max(0, len(grids) - 1), _FILM_GRIDS).round().astype(int)[: len(grids)]):
+        try:
+            picture_HWC = np.asarray(Image.open(grids[place]).convert("RGB"))
+        except (OSError, ValueError):
+            continue
+        faces = pixels.ungrid(picture_HWC, side)[:_FILM_FACES]
+        frames.append(Image.fromarray(pixels.grid(faces, columns=8)))
+    if len(frames) < 2:
+        return None
+    file = io.BytesIO()
+    durations = [150] * (len(frames) - 1) + [1500]
+    frames[0].save(
+        file, "WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=85, method=3
+    )
+    return data_uri(file.getvalue(), "webp")
+
+
+def pairs(closest: Sequence[tuple[str, float, np.ndarray, np.ndarray]], shown: int = 16) -> np.ndarray:
+    """Return the closest pairs of an audit as one picture: a generated face, and right of it the training face."""
+    chosen = sorted(closest, key=lambda pair: pair[1])[:shown]
+    faces = np.stack([face for _, _, generated, training in chosen for face in (generated, training)])
+    captions = [caption for space, ratio, *_ in chosen for caption in (f"{ratio:.2f}", space[:10])]
+    return pixels.grid(faces, columns=8, captions=captions)
