@@ -4,8 +4,8 @@
 
 A generator that can be asked for any number of samples is made of real faces' features: one of them at random, plus
 noise, and, to be far from the reference, moved by a third of the features' spread. Each repeat draws a set of it and
-scores it against other people's features. The truth is the mean score of other, twice as many sets of the same size; a
-repeat is covered if its interval holds it.
+scores it against other people's features. The truth, the score that sets of this size have on average, is the mean over
+all repeats, which a thousand of them give to a thirtieth of their spread; a repeat is covered if its interval holds it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def scores(x_ND: Tensor, reference: Reference) -> dict[str, tuple[float, float, 
     return {name: (estimate.value, estimate.low, estimate.high) for name, estimate in found.items()}
 
 
-def show(name: str, tried: np.ndarray, others: np.ndarray) -> None:
-    truth, spread = others[:, 0].mean(), others[:, 0].std(ddof=1)
+def show(name: str, tried: np.ndarray) -> None:
+    truth, spread = tried[:, 0].mean(), tried[:, 0].std(ddof=1)
     covered = ((tried[:, 1] <= truth) & (truth <= tried[:, 2])).mean()
     width = (tried[:, 2] - tried[:, 1]).mean() / (2 * 1.96 * spread)
     print(f"  {name:<10} truth {truth:9.5f}, spread {spread:.5f}; the interval holds it in {covered:6.1%}, and is "
@@ -67,15 +67,15 @@ def main() -> None:
     projection = torch.randn(width, DIMENSIONS, generator=torch.Generator().manual_seed(0)) / width**0.5
     one, other = Reference(whole.features_MD @ projection, whole.person_M).halves()
     reference = Reference(other.features_MD[:2000], other.person_M[:2000])
-    print(f"{arguments.repeats} sets of {arguments.count}, truth from {2 * arguments.repeats} others", flush=True)
+    print(f"{arguments.repeats} sets of {arguments.count}", flush=True)
     for what, shift in (("near the reference", 0.0), ("far from it", 1 / 3)):
-        print(what)
+        print(what, flush=True)
         found: dict[str, list[tuple[float, float, float]]] = {}
-        for number in range(3 * arguments.repeats):
+        for number in range(arguments.repeats):
             for name, row in scores(draw(one.features_MD, arguments.count, number, shift), reference).items():
                 found.setdefault(name, []).append(row)
         for name, rows in found.items():
-            show(name, np.array(rows[: arguments.repeats]), np.array(rows[arguments.repeats :]))
+            show(name, np.array(rows))
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def main() -> None:
     rows = []
     for name in arguments.space:
         space = open_space(name)
-        reference = reference_of(others, space)
+        reference = reference_of(others, "training", space)
         for change, function in changes.items():
             for strength in STRENGTHS:
                 changed = function(image_NHWC, strength)

@@ -68,9 +68,17 @@ def frechet_distance(one: Gaussian, reference: Gaussian) -> float:
     """
     factor_DR = reference.factor
     mixed_RR = factor_DR.T @ one.covariance_DD @ factor_DR
-    overlap = _symmetric_eigen((mixed_RR + mixed_RR.T) / 2)[0].clamp(min=0).sqrt().sum()
+    overlap = _symmetric_eigenvalues((mixed_RR + mixed_RR.T) / 2).clamp(min=0).sqrt().sum()
     spread = one.covariance_DD.trace() + reference.covariance_DD.trace() - 2 * overlap
     return float(((one.mean_D - reference.mean_D) ** 2).sum() + spread.clamp(min=0))
+
+
+def _symmetric_eigenvalues(matrix_DD: Tensor) -> Tensor:
+    """Return the eigenvalues of a symmetric matrix, ascending."""
+    try:
+        return torch.linalg.eigvalsh(matrix_DD)
+    except torch.linalg.LinAlgError:
+        return _symmetric_eigen(matrix_DD)[0]
 
 
 def _symmetric_eigen(matrix_DD: Tensor) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,7 @@ def evaluate(
     for space in spaces:
         refuse_few(count, space.dimensions, "generated faces")
         refuse_few(len(view), space.dimensions, f"real faces ({people} people)")
-    references = {space.name: _reference(view, space, stage) for space in spaces}
+    references = {space.name: _reference(view, people, space, stage) for space in spaces}
     parts: dict[str, list[torch.Tensor]] = {space.name: [] for space in spaces}
     digest, done = hashlib.sha256(), 0
     for image_NHWC in batches:
@@ -102,7 +102,7 @@ def evaluate(
     return Receipt(model, protocol, scores, made)
 
 
-def _reference(view: DataView, space: Space, stage: Stage) -> Reference:
+def _reference(view: DataView, people: str, space: Space, stage: Stage) -> Reference:
     seen, whole = 0, sum(len(dataset) for dataset in view.datasets)
 
     def advance(number: int) -> None:
@@ -110,7 +110,7 @@ def _reference(view: DataView, space: Space, stage: Stage) -> Reference:
         seen += number
         stage(f"real faces, {space.name}", seen, whole)
 
-    return reference_of(view, space, advance)
+    return reference_of(view, people, space, advance)
 
 
 def describe_protocol(receipt: Receipt) -> str:

@@ -39,8 +39,8 @@ def headline(receipt: Receipt) -> dict[str, float]:
 
 
 def digest_of(info: SnapshotInfo) -> str:
-    """Return one digest of all files of a snapshot."""
-    return hashlib.sha256(json.dumps(info.sha256, sort_keys=True).encode()).hexdigest()
+    """Return one digest of a snapshot's moment and all its files."""
+    return hashlib.sha256(json.dumps([info.nimg, info.sha256], sort_keys=True).encode()).hexdigest()
 
 
 def unscored(folder: RunFolder) -> Iterator[SnapshotInfo]:

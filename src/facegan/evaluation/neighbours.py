@@ -14,23 +14,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from facegan.evaluation.blocks import product_blocks
 from facegan.evaluation.intervals import GROUPS, Estimate, groups_of, jackknife
 
 NEAREST = 5
 NAMES = ("precision", "recall", "density", "coverage")
-_BLOCK = 512
 _SPARE = 24
 """Neighbours that are kept beyond the k-th, so that one is left when a group of the samples is taken away."""
 
 
 def squared_distances(x_ND: Tensor, y_MD: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield (first row, squared Euclidean distances [B, M] in float64), block after block of rows of x."""
+    """Yield (first row, squared Euclidean distances [B, M] in float64), block after block of rows of x.
+
+    The next block overwrites the last one.
+    """
     x_ND, y_MD = x_ND.double(), y_MD.double()
-    norm_M = (y_MD**2).sum(1)
-    for start in range(0, len(x_ND), _BLOCK):
-        part_BD = x_ND[start : start + _BLOCK]
-        distance_BM = torch.addmm(norm_M, part_BD, y_MD.T, alpha=-2).add_((part_BD**2).sum(1, keepdim=True))
-        yield start, distance_BM.clamp_(min=0)
+    norm_N, norm_M = (x_ND**2).sum(1), (y_MD**2).sum(1)
+    for rows, product_BM in product_blocks(x_ND, y_MD):
+        yield rows.start, product_BM.mul_(-2).add_(norm_N[rows, None]).add_(norm_M).clamp_(min=0)
 
 
 def nearest_others(x_ND: Tensor, number: int) -> tuple[Tensor, Tensor]:

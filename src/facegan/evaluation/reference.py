@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class Reference:
     features_MD: Tensor
     person_M: np.ndarray
     """int32 [M]: who it is; 0 unknown, each then a person of its own."""
+    known: Mapping[str, Tensor] = field(default_factory=dict)
+    """What is known already: "pairs" and "radii"."""
 
     @cached_property
     def gaussian(self) -> Gaussian:
@@ -49,11 +51,11 @@ class Reference:
     @cached_property
     def pairs(self) -> float:
         """Mean kernel between two of the faces."""
-        return mean_of_pairs(self.features_MD)
+        return float(self.known["pairs"]) if "pairs" in self.known else mean_of_pairs(self.features_MD)
 
     @cached_property
     def radii(self) -> Tensor:
-        return neighbours.radii(self.features_MD)
+        return self.known["radii"] if "radii" in self.known else neighbours.radii(self.features_MD)
 
     def halves(self, seed: int = 0) -> tuple[Reference, Reference]:
         """Return two references of unlike people, about half of the faces each."""
@@ -104,22 +106,33 @@ def view_features(
 def _dataset_features(dataset: PackedDataset, space: Space, progress: Progress, mirrored: bool) -> Tensor:
     kind = "mirrored" if mirrored else "features"
     file = _cache_file(kind, space, dataset.content_hash).with_suffix(".safetensors")
-    found = _cached(file, (len(dataset), space.dimensions))
-    if found is None:
+    cached = _cached(file, {"features": (torch.float32, (len(dataset), space.dimensions))})
+    if cached is None:
         parts = []
         for image_NHWC in view_batches(DataView([dataset], held_out=None)):
             parts.append(space.features(image_NHWC[:, :, ::-1] if mirrored else image_NHWC))
             progress(len(image_NHWC))
-        found = torch.cat(parts)
-        _keep(file, lambda partial: save_file({"features": found.contiguous()}, partial))
+        cached = {"features": torch.cat(parts)}
+        _keep(file, lambda partial: save_file(cached, partial))
     else:
         progress(len(dataset))
-    return found
+    return cached["features"]
 
 
-def reference_of(view: DataView, space: Space, progress: Progress = lambda _: None) -> Reference:
-    """Return the reference of a view in a space."""
-    return Reference(view_features(view, space, progress), view.identities(np.arange(len(view))))
+def reference_of(view: DataView, people: str, space: Space, progress: Progress = lambda _: None) -> Reference:
+    """Return the reference of a view in a space, with what takes long to compute, from the cache if it is there.
+
+    ``people`` names which of the data's people the view shows.
+    """
+    features_MD, person_M = view_features(view, space, progress), view.identities(np.arange(len(view)))
+    file = _cache_file("statistics", space, view.content_hash, people).with_suffix(".safetensors")
+    shapes = {"pairs": (torch.float64, (1,)), "radii": (torch.float64, (len(view),))}
+    known = _cached(file, shapes)
+    if known is None:
+        found = Reference(features_MD, person_M)
+        known = {"pairs": torch.tensor([found.pairs], dtype=torch.float64), "radii": found.radii.contiguous()}
+        _keep(file, lambda partial: save_file(known, partial))
+    return Reference(features_MD, person_M, known)
 
 
 def kept_floor(view: DataView, people: str, space: Space, measure: Callable[[], list[Score]]) -> list[Score]:
@@ -136,13 +149,14 @@ def kept_floor(view: DataView, people: str, space: Space, measure: Callable[[], 
         return scores
 
 
-def _cached(file: Path, shape: tuple[int, int]) -> Tensor | None:
+def _cached(file: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...]]]) -> dict[str, Tensor] | None:
+    """Return the tensors in a file of the cache, if they are those that are expected."""
     try:
-        found = load_file(file)["features"]
-    except (OSError, KeyError, ValueError, SafetensorError):
+        found = load_file(file)
+    except (OSError, ValueError, SafetensorError):
         return None
-    whole = found.shape == shape and found.dtype == torch.float32 and bool(torch.isfinite(found).all())
-    return found if whole else None
+    whole = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in found.items()} == expected
+    return found if whole and all(bool(torch.isfinite(tensor).all()) for tensor in found.values()) else None
 
 
 def _keep(file: Path, write: Callable[[Path], object]) -> None:

@@ -37,8 +37,9 @@ def png_file(path: Path) -> str | None:
 
 def film(grids: Sequence[Path], side: int) -> str | None:
     """Return the first faces of a run's grids, one after the other, as the data URI of an animated WebP."""
+    places = np.unique(np.linspace(0, max(0, len(grids) - 1), _FILM_GRIDS).round().astype(int))
     frames = []
-    for place in np.unique(np.linspace(0, max(0, len(grids) - 1), _FILM_GRIDS).round().astype(int)[: len(grids)]):
+    for place in places[: len(grids)]:
         try:
             picture_HWC = np.asarray(Image.open(grids[place]).convert("RGB"))
         except (OSError, ValueError):

@@ -1,0 +1,102 @@
+"""A run's snapshots scored beside it, into scores.jsonl, and what is shown of that."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from facegan.errors import UserError
+from facegan.evaluation.follow import append, digest_of, follow, headline, read_scores, unscored
+from facegan.evaluation.intervals import Estimate
+from facegan.evaluation.receipt import Receipt, Score
+from facegan.run import RunFolder
+from facegan.snapshot import write_snapshot
+from tests.cli.test_cli import facegan, mistake
+from tests.conftest import write_packed
+
+
+def receipt(value):
+    score = Score("frechet", "random-net", Estimate.of(value, 0.01), None)
+    return Receipt({"kind": "model"}, {"spaces": {"random-net": {}}, "count": 1000}, [score], {})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for nimg in (0, 100, 200):
+        write_snapshot(tmp_path / "snapshots" / f"nimg-{nimg:09d}", nimg=nimg, config={}, state={}, tensors={})
+    return RunFolder(tmp_path)
+
+
+def test_every_snapshot_is_scored_once_and_a_new_one_at_the_same_place_again(folder):
+    said = []
+    values = iter((9.0, 4.0, 3.0))
+    measure = lambda info: receipt(next(values))  # noqa: E731
+    assert follow(folder, measure, lambda info, _: said.append(info.nimg)) == 2
+    assert follow(folder, measure, lambda info, _: said.append(info.nimg)) == 0
+    assert said == [100, 200]
+    assert {nimg: headline(found)["random-net"] for nimg, found in read_scores(folder).items()} == {100: 9.0, 200: 4.0}
+    assert any((folder.tensorboard / "scores").iterdir())
+    shutil.rmtree(folder.snapshot(200))
+    write_snapshot(
+        folder.snapshot(200), nimg=200, config={}, state={}, tensors={"generator": {"weight": torch.ones(1)}}
+    )
+    assert follow(folder, measure, lambda *_: None) == 1
+    assert headline(read_scores(folder)[200]) == {"random-net": 3.0}
+
+
+def test_half_a_line_costs_that_line_only(folder):
+    infos = list(unscored(folder))
+    append(folder, infos[0], receipt(9.0))
+    with folder.scores.open("a") as file:
+        file.write('{"nimg": 200, "snapshot": "')  # a killed process
+    append(folder, infos[1], receipt(4.0))
+    assert {nimg: headline(found) for nimg, found in read_scores(folder).items()} == {
+        100: {"random-net": 9.0}, 200: {"random-net": 4.0},
+    }  # fmt: skip
+    with folder.scores.open("a") as file:
+        file.write('[1]\n{"nimg": -1, "receipt": {}}\n{"nimg": 300, "receipt": {"format_version": 9}}\n\xff\n')
+    assert list(read_scores(folder)) == [100, 200]
+    assert len({digest_of(info) for info in infos}) == 2
+
+
+def test_a_snapshot_that_is_deleted_meanwhile_is_passed_over(folder):
+    def measure(info):
+        if info.nimg == 100:
+            shutil.rmtree(info.path)
+            raise UserError("gone")
+        return receipt(1.0)
+
+    assert follow(folder, measure, lambda *_: None) == 1
+    assert list(read_scores(folder)) == [200]
+
+
+def test_the_command_scores_a_run_and_runs_and_the_report_show_it(tmp_path):
+    data = write_packed(tmp_path / "data", 1040, 16, identities=np.arange(1040, dtype=np.int32) // 2 + 1)
+    run = tmp_path / "runs" / "a"
+    options = ("--recipe", "dcgan", "--set", "generator.width=8", "--set", "discriminator.width=8")
+    trained = facegan("train", data, "--run", run, *options, "--images", "256", "--snapshot-every", "128")
+    assert trained.returncode == 0, trained.stderr
+    done = facegan("evaluate", run, data, "--follow", "--count", "1k", "--space", "random-net")
+    assert done.returncode == 0 and "2 snapshots scored" in done.stdout, done.stderr
+    assert [json.loads(line)["nimg"] for line in (run / "scores.jsonl").read_text().splitlines()] == [128, 256]
+    assert "random-net" in facegan("runs", tmp_path / "runs").stdout
+    listed = json.loads(facegan("runs", tmp_path / "runs", "--json").stdout)
+    assert set(listed["frechet"]) == {"128", "256"}
+
+    page = tmp_path / "report.html"
+    told = facegan("report", run, "--out", page, "--count", "1k")
+    assert told.returncode == 0, told.stderr
+    text = page.read_text()
+    assert text.count("<section") == 9
+    assert all(re.match(r"data:|#", place) for place in re.findall(r'(?:src|href)="([^"]*)"', text))
+    assert "Frechet distance to real faces" in text and "No audit: the data has 104 faces of held-out people" in text
+    assert "exists already" in mistake("report", run, "--out", page)
+    quick = facegan("report", run / "snapshots" / "nimg-000000128", "--out", tmp_path / "b.html", "--no-measure")
+    assert quick.returncode == 0 and "left out (--no-measure)" in (tmp_path / "b.html").read_text()
+    alone = facegan("report", run / "snapshots" / "nimg-000000128", "--out", tmp_path / "c.html")
+    assert alone.returncode == 0 and "no real faces were given" in (tmp_path / "c.html").read_text()
+    assert "html" in mistake("report", run, "--out", tmp_path / "report.pdf")
+    assert "no model" in mistake("report", tmp_path / "nothing", "--out", tmp_path / "d.html")

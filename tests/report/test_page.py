@@ -1,0 +1,80 @@
+"""The report: whole, self-contained, and without a photograph where none may be."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.evaluation.audit import Audit
+from facegan.evaluation.coverage import presences
+from facegan.evaluation.intervals import Estimate
+from facegan.evaluation.memorisation import Tail, Verdict
+from facegan.evaluation.receipt import Receipt, Score
+from facegan.pixels import grid, save_png
+from facegan.report.page import Findings, render
+from facegan.run import RunFolder
+
+MODEL = {"path": "runs/<b>a</b>", "recipe": "dcgan", "resolution": 16, "nimg": 1234, "sha256": "ab" * 32}
+
+
+def faces(number, count):
+    return np.random.default_rng(number).integers(0, 256, (count, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def findings():
+    draws = np.random.default_rng(0)
+    shares = np.full(40, 0.3)
+    fewer = shares.copy()
+    fewer[ATTRIBUTE_NAMES.index("Eyeglasses")] = 0.05
+    coverage = presences(draws.random((2000, 40)) < fewer, draws.random((2000, 40)) < shares, np.zeros(2000, int))
+    pairs = [("judge-net", 0.5, one, two) for one, two in zip(faces(1, 4), faces(2, 4), strict=True)]
+    verdict = Verdict(0.5, 0.0, [Tail("pixels", 0.01, 3, 0.4), Tail("judge-net", 0.05, 9, 0.3)])
+    scores = [
+        Score(name, "judge-net", Estimate.of(7.25, 0.01), Estimate.of(0.5, 0.01)) for name in ("frechet", "recall")
+    ]
+    reference = {"sha256": "cd", "people": "all", "count": 4321}
+    protocol = {"spaces": {"judge-net": {}}, "count": 2000, "labels": "none", "resolution": 16, "reference": reference}
+    audit = Audit(verdict, 2000, 3000, 400, pairs, coverage)
+    return Findings(faces(0, 64), 0, Receipt({}, protocol, scores, {}), audit)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"format_version": 1, "config": {"recipe": {"name": "dcgan"}}}))
+    lines = [{"nimg": nimg, "D_loss": 0.7, "G_loss": 2.0, "D_accuracy_real": None} for nimg in (100, 200, 300)]
+    folder.log.write_text("".join(json.dumps(line) + "\n" for line in lines) + "half a li")
+    for step in (0, 10):
+        save_png(folder.samples / f"epoch0-{step}.png", grid(faces(step, 16)))
+    save_png(tmp_path / "incidents" / "a.png", grid(faces(9, 4)))
+    incidents = [
+        {"kind": "variety", "nimg": 200, "message": "<script>alert(1)</script>", "grid": "incidents/a.png"},
+        {"kind": "variety", "nimg": 300, "message": "far away", "grid": "../../../etc/passwd"},
+    ]
+    folder.incidents.write_text("".join(json.dumps(entry) + "\n" for entry in incidents))
+    return folder
+
+
+def test_the_page_needs_nothing_else_and_says_everything(findings, run):
+    page = render(MODEL, run, findings, real_faces=True)
+    assert all(re.match(r"data:|#", place) for place in re.findall(r'(?:src|href)="([^"]*)"', page))
+    for words in ("1,234 images", "7.25", "4,321 real faces", "no copies seen", "Eyeglasses", "too seldom", "losses",
+                  "2 alarms", "far away", "image/webp", "The closest pairs", "photographs of real people"):  # fmt: skip
+        assert words in page, words
+    assert "<script>" not in page and "<b>a</b>" not in page  # what files say is text
+    identifiers = re.findall(r' id="([^"]*)"', page)
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_without_real_faces_there_is_no_photograph(findings, run):
+    page = render(MODEL, run, findings, real_faces=False)
+    assert "The closest pairs" not in page and "Photographs of real people are left out" in page
+    assert page.count("data:image") == render(MODEL, run, findings, real_faces=True).count("data:image") - 1
+
+
+def test_a_model_alone_has_faces_and_says_what_is_missing(findings):
+    page = render(MODEL, None, Findings(findings.faces_NHWC, 0, missing=["Nothing was measured."]), real_faces=True)
+    assert "Nothing was measured." in page and "Not looked at." in page and "Incidents" not in page
