@@ -1,6 +1,6 @@
 """What each score sees: real held-out faces made worse step by step: python benchmarks/score_direction.py DATA
 
-    python benchmarks/score_direction.py data/celeba64 --space random-net --mix runs/first --out direction
+    python benchmarks/score_direction.py data/celeba64 --mix runs/first --out direction
 
 Held-out people's faces, changed in eight ways and five strengths, are scored against everybody else in the data. Writes
 OUT.json, OUT.md (a table) and OUT.png (a plot; needs matplotlib). ``--mix``: a run whose faces are mixed in.
@@ -89,15 +89,15 @@ def plot(rows: list[dict], out: Path) -> None:
             axes[line][column].set_yscale("symlog", linthresh=1e-3) if score in ("frechet", "kernel") else None
         axes[0][column].set_title(space)
         axes[-1][column].set_xlabel("strength")
-    axes[0][-1].legend(fontsize=7, ncols=2)
-    figure.tight_layout()
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="lower center", ncols=6)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(out, dpi=80)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--space", nargs="+", default=["random-net"])
+    parser.add_argument("--space", nargs="+", default=["judge-net", "random-net", "attributes-net"])
     parser.add_argument("--mix", type=Path)
     parser.add_argument("--out", type=Path, default=Path("direction"))
     parser.add_argument("--threads", type=int)
@@ -135,14 +135,22 @@ def main() -> None:
                 flush=True,
             )
     arguments.out.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
-    lines = ["| space | change | " + " | ".join(SHOWN) + " |", "|---|---|" + "---|" * len(SHOWN)]
-    for name in arguments.space:
-        for change in changes:
-            chosen = [row for row in rows if row["change"] == change and row["space"] == name]
-            cells = [f"{chosen[0][score]:.3g} to {chosen[-1][score]:.3g}, {verdict(chosen, score)}" for score in SHOWN]
-            lines.append(f"| {name} | {change} | " + " | ".join(cells) + " |")
-    arguments.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    arguments.out.with_suffix(".md").write_text(table(rows))
     plot(rows, arguments.out.with_suffix(".png"))
+
+
+def table(rows: list[dict]) -> str:
+    """Return a table in Markdown: before and at full strength, and what is wrong where not every step made it worse."""
+    lines = ["| space | change | " + " | ".join(SHOWN) + " |", "|---|---|" + "---|" * len(SHOWN)]
+    for space, change in dict.fromkeys((row["space"], row["change"]) for row in rows):
+        chosen = [row for row in rows if row["change"] == change and row["space"] == space]
+        cells, ends = [], (chosen[0], chosen[-1])
+        for score in SHOWN:
+            found = verdict(chosen, score)
+            values = " to ".join(f"{row[score]:.2g}" if row[score] < 100 else f"{row[score]:.0f}" for row in ends)
+            cells.append(values if found == "worse" else f"{values}, **{found.removeprefix('worse, ')}**")
+        lines.append(f"| {space} | {change} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def verdict(rows: list[dict], score: str) -> str:

@@ -25,7 +25,7 @@ def need_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise UserError("the report draws its curves with matplotlib: pip install 'facegan[report]'") from None
+        raise UserError("the report draws its curves with matplotlib: pip install matplotlib") from None
 
 
 def _axes(width: float, height: float, title: str) -> tuple[Any, Any]:
