@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def audit(
     model: Annotated[Path, typer.Argument(help="A run, a snapshot, or faces: a packed dataset or a .npy file.")],
-    data: Annotated[list[Path], typer.Argument(help="The folders that the model was trained on.")],
+    data: Annotated[
+        list[Path] | None, typer.Argument(help="The folders that the model was trained on; default: the run's.")
+    ] = None,
     count: Annotated[str, typer.Option(help="Faces to make.")] = "5k",
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     gallery: Annotated[
@@ -47,7 +49,7 @@ def audit(
     number = count_option(count, "--count")
     if gallery is not None and gallery.suffix.lower() != ".png":
         raise UserError(f"--gallery {gallery}: give a name that ends in .png")
-    from facegan.cli.faces import faces_of, stages
+    from facegan.cli.faces import faces_of, real_faces, stages
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as look
@@ -57,7 +59,7 @@ def audit(
 
     keep_freed_memory()
     labeller = Labeller(attributes_net)
-    datasets = [PackedDataset.open(path) for path in data]
+    datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
     batches, _, number = faces_of(model, number, seed)
     with stages() as stage:
         found = look(batches, number, datasets, [open_space(name) for name in SPACES], labeller, stage=stage)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A run, a snapshot, or faces: a packed dataset or a .npy file.")],
-    data: Annotated[list[Path], typer.Argument(help="Folders that facegan prepare wrote: the real faces.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of real faces, as facegan prepare wrote them; default: the run's."),
+    ] = None,
     count: Annotated[str, typer.Option(help="Faces to make.")] = "10k",
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     space: Annotated[
@@ -47,10 +50,10 @@ def evaluate(
     facegan evaluate runs/first data/celeba64 --out first.json
     facegan evaluate runs/first data/celeba64 --space inception --inception pt_inception-2015-12-05-6726825d.pth
     facegan compare first.json second.json
-    facegan evaluate runs/first data/celeba64 --follow
+    facegan evaluate runs/first --follow
     """
     number = count_option(count, "--count")
-    from facegan.cli.faces import faces_of, stages
+    from facegan.cli.faces import faces_of, real_faces, stages
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.evaluate import describe_protocol, open_view
     from facegan.evaluation.evaluate import evaluate as measure
@@ -58,7 +61,7 @@ def evaluate(
     from facegan.perception.spaces import DEFAULT, open_space
 
     keep_freed_memory()
-    view = open_view([PackedDataset.open(path) for path in data], people)
+    view = open_view([PackedDataset.open(path) for path in real_faces(model, data)], people)
     spaces = [open_space(name, inception_file=inception) for name in dict.fromkeys(space or DEFAULT)]
 
     def measured(source: Path) -> Receipt:

@@ -47,6 +47,22 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
     return (faces for faces, _ in loaded.batches(count, seed=seed)), named, count
 
 
+def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
+    """Return the folders of real faces: those that were given, or else those that the run was trained on.
+
+    Raises:
+        UserError: none were given, and the model is no run that says which they are.
+    """
+    if data:
+        return data
+    from facegan.run import RUN_FILE, RunFolder
+
+    recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
+    if not isinstance(recorded, list) or not recorded:
+        raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces behind it")
+    return [Path(str(path)) for path in recorded]
+
+
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """Show what is being done and the time left, on standard error."""

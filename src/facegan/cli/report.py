@@ -70,7 +70,7 @@ def report(
     }  # fmt: skip
     if measure:
         with stages() as stage:
-            receipt, audit, missing = _measured(model, _data(run, data), number, seed, stage)
+            receipt, audit, missing = _measured(model, data, number, seed, stage)
     else:
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
@@ -89,31 +89,21 @@ def report(
     typer.echo(f"{out}  ({out.stat().st_size / 1e6:.1f} MB)")
 
 
-def _data(run: Any, data: list[Path] | None) -> list[Path]:
-    """Return the folders of real faces: those that were given, or else the run's own."""
-    if data:
-        return data
-    recorded = run.read().get("data") if run is not None else None
-    return [Path(str(path)) for path in recorded] if isinstance(recorded, list) else []
-
-
 def _measured(
-    model: Path, data: list[Path], count: int, seed: int, stage: Callable[[str, int, int], None]
+    model: Path, data: list[Path] | None, count: int, seed: int, stage: Callable[[str, int, int], None]
 ) -> tuple[Receipt | None, Audit | None, list[str]]:
     """Return the receipt, the audit, and sentences on what could not be had."""
-    from facegan.cli.faces import faces_of
+    from facegan.cli.faces import faces_of, real_faces
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.audit import SPACES, audit
     from facegan.evaluation.evaluate import evaluate, open_view
     from facegan.labelling import Labeller
     from facegan.perception.spaces import DEFAULT, open_space
 
-    if not data:
-        return None, None, ["Nothing was measured: no real faces were given (--data)."]
     try:
-        datasets = [PackedDataset.open(path) for path in data]
+        datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
     except UserError as error:
-        return None, None, [f"Nothing was measured: {error}. Give the real faces with --data."]
+        return None, None, [f"Nothing was measured: {error}. --data names the real faces."]
     spaces = [open_space(name) for name in DEFAULT]
     batches, described, number = faces_of(model, count, seed)
     kept: list[np.ndarray] = []

@@ -68,4 +68,5 @@ def open_space(name: str, *, inception_file: Path | None = None) -> Space:
     module = judge_net if name == "judge-net" else attributes_net
     own: nn.Module = judge_net.JudgeNet() if name == "judge-net" else attributes_net.AttributesNet()
     digest = load_network(own, SHIPPED / f"{name}.safetensors")
+    own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return make(network=own, side=module.SIDE, dimensions=module.DIMENSIONS, sha256=digest)
