@@ -20,7 +20,12 @@ from tests.conftest import write_packed
 
 def receipt(value):
     score = Score("frechet", "random-net", Estimate.of(value, 0.01), None)
-    return Receipt({"kind": "model"}, {"spaces": {"random-net": {}}, "count": 1000}, [score], {})
+    reference = {"sha256": "ab", "people": "all", "count": 9}
+    protocol = {"spaces": {"random-net": {}}, "count": 1000, "reference": reference}
+    return Receipt({"kind": "model"}, protocol, [score], {})
+
+
+WANTED = {"count": 1000, "spaces": ["random-net"], "sha256": "ab", "people": "all"}
 
 
 @pytest.fixture
@@ -34,21 +39,22 @@ def test_every_snapshot_is_scored_once_and_a_new_one_at_the_same_place_again(fol
     said = []
     values = iter((9.0, 4.0, 3.0))
     measure = lambda info: receipt(next(values))  # noqa: E731
-    assert follow(folder, measure, lambda info, _: said.append(info.nimg)) == 2
-    assert follow(folder, measure, lambda info, _: said.append(info.nimg)) == 0
+    assert follow(folder, WANTED, measure, lambda info, _: said.append(info.nimg)) == 2
+    assert follow(folder, WANTED, measure, lambda info, _: said.append(info.nimg)) == 0
     assert said == [100, 200]
+    assert len(list(unscored(folder, WANTED | {"count": 2000}))) == 2
     assert {nimg: headline(found)["random-net"] for nimg, found in read_scores(folder).items()} == {100: 9.0, 200: 4.0}
     assert any((folder.tensorboard / "scores").iterdir())
     shutil.rmtree(folder.snapshot(200))
     write_snapshot(
         folder.snapshot(200), nimg=200, config={}, state={}, tensors={"generator": {"weight": torch.ones(1)}}
     )
-    assert follow(folder, measure, lambda *_: None) == 1
+    assert follow(folder, WANTED, measure, lambda *_: None) == 1
     assert headline(read_scores(folder)[200]) == {"random-net": 3.0}
 
 
 def test_half_a_line_costs_that_line_only(folder):
-    infos = list(unscored(folder))
+    infos = list(unscored(folder, WANTED))
     append(folder, infos[0], receipt(9.0))
     with folder.scores.open("a") as file:
         file.write('{"nimg": 200, "snapshot": "')  # a killed process
@@ -69,7 +75,7 @@ def test_a_snapshot_that_is_deleted_meanwhile_is_passed_over(folder):
             raise UserError("gone")
         return receipt(1.0)
 
-    assert follow(folder, measure, lambda *_: None) == 1
+    assert follow(folder, WANTED, measure, lambda *_: None) == 1
     assert list(read_scores(folder)) == [200]
 
 

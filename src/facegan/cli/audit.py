@@ -15,6 +15,9 @@ from facegan.errors import UserError
 if TYPE_CHECKING:
     from facegan.evaluation.audit import Audit
 
+_SHOWN = 15
+"""Attributes and pairs that are printed."""
+
 
 def audit(
     model: Annotated[Path, typer.Argument(help="A run, a snapshot, or faces: a packed dataset or a .npy file.")],
@@ -50,7 +53,7 @@ def audit(
     if gallery is not None and gallery.suffix.lower() != ".png":
         raise UserError(f"--gallery {gallery}: give a name that ends in .png")
     from facegan.cli.faces import faces_of, real_faces, stages
-    from facegan.data.packed import PackedDataset
+    from facegan.data.packed import DataView, PackedDataset
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as look
     from facegan.labelling import Labeller
@@ -60,7 +63,19 @@ def audit(
     keep_freed_memory()
     labeller = Labeller(attributes_net)
     datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
-    batches, _, number = faces_of(model, number, seed)
+    batches, described, number = faces_of(model, number, seed)
+    view = DataView(datasets)
+    if described["resolution"] != view.resolution:
+        raise UserError(
+            f"the faces have {described['resolution']} px and the data {view.resolution} px: prepare the data at the "
+            "model's resolution"
+        )
+    if (described.get("data") or view.content_hash) != view.content_hash:
+        typer.echo(
+            "WARNING: the model was trained on other data than this (its run.json says which): copies of faces that "
+            "are not here cannot be seen",
+            err=True,
+        )
     with stages() as stage:
         found = look(batches, number, datasets, [open_space(name) for name in SPACES], labeller, stage=stage)
     if gallery is not None:
@@ -77,34 +92,36 @@ def audit(
 
 
 def _show(found: Audit) -> None:
-    for tail in found.verdict.tails:
-        typer.echo(
-            f"{tail.space:<12} nearer than the nearest {tail.held_out_share:6.2%} of held-out people: "
-            f"{tail.below / found.generated:6.2%} of the generated  (p = {tail.p_value:.2g})"
-        )
+    _show_coverage(found)
+    typer.echo()
     typer.echo(
         f"{found.generated:,} generated faces, {found.training:,} training faces and their mirror images, "
         f"{found.held_out:,} faces of held-out people"
     )
+    for tail in found.verdict.tails:
+        typer.echo(
+            f"{tail.space:<10} {tail.held_out_share:6.2%} of the held-out people come so near to a training face; "
+            f"of the generated {tail.below / found.generated:6.2%} come nearer  (p = {tail.p_value:.2g})"
+        )
     typer.echo(found.verdict.sentence())
-    _show_coverage(found)
 
 
 def _show_coverage(found: Audit) -> None:
-    """Print who is there too seldom or too often, the largest difference first."""
+    """Print who is there too seldom or too often, the largest differences first."""
     from rich.table import Table
 
     from facegan.cli.progress import OutputConsole
 
-    differing = sorted((row for row in found.coverage if row.verdict), key=lambda row: row.generated - row.real)
+    differing = sorted((row for row in found.coverage if row.verdict), key=lambda row: -abs(row.generated - row.real))
     typer.echo(
         f"who is there: {len(differing)} of {len(found.coverage)} attributes and pairs are seen too seldom or too often"
         + ("" if differing else "; none can be told from held-out people")
+        + (f"; the {_SHOWN} largest differences (--json has all):" if len(differing) > _SHOWN else "")
     )
     table = Table(box=None, pad_edge=False)
     for heading in ("attribute", "generated", "real", "difference, 95%", ""):
         table.add_column(heading, justify="left" if heading in ("attribute", "") else "right")
-    for row in differing:
+    for row in differing[:_SHOWN]:
         between = f"{row.low:+.1%} to {row.high:+.1%}"
         table.add_row(row.name, f"{row.generated:.1%}", f"{row.real:.1%}", between, row.verdict)
     if differing:

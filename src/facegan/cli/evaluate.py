@@ -6,7 +6,7 @@ import json as json_format
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,7 @@ def evaluate(
     follow: Annotated[
         bool, typer.Option("--follow", help="Score each snapshot of a run, and those to come, into its scores.jsonl.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the receipt as JSON.")] = False,
 ) -> None:
     """Score a model's faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
@@ -53,6 +54,10 @@ def evaluate(
     facegan evaluate runs/first --follow
     """
     number = count_option(count, "--count")
+    if out is not None and out.exists() and (out.is_dir() or not force):
+        raise UserError(
+            f"--out {out} exists already: choose another name" + ("" if out.is_dir() else ", or add --force")
+        )
     from facegan.cli.faces import faces_of, real_faces, stages
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.evaluate import describe_protocol, open_view
@@ -70,7 +75,13 @@ def evaluate(
             return measure(batches, described, view, spaces, count=found, people=people, stage=stage)
 
     if follow:
-        _follow(model, out, measured, json)
+        wanted = {
+            "count": number,
+            "spaces": [space.name for space in spaces],
+            "sha256": view.content_hash,
+            "people": people,
+        }
+        _follow(model, out, wanted, measured, json)
         return
     receipt = measured(model)
     if out is not None:
@@ -87,7 +98,9 @@ def evaluate(
         typer.echo(f"receipt: {out}")
 
 
-def _follow(run: Path, out: Path | None, measured: Callable[[Path], Receipt], as_json: bool) -> None:
+def _follow(
+    run: Path, out: Path | None, wanted: dict[str, Any], measured: Callable[[Path], Receipt], as_json: bool
+) -> None:
     from facegan.evaluation.follow import follow, headline
     from facegan.run import RunFolder
     from facegan.snapshot import SnapshotInfo
@@ -109,27 +122,35 @@ def _follow(run: Path, out: Path | None, measured: Callable[[Path], Receipt], as
             found = ", ".join(f"{value:.4g} in {space}" for space, value in headline(receipt).items())
             typer.echo(f"{info.nimg:>10,} images  Frechet distance {found}")
 
-    count = follow(folder, lambda info: measured(info.path), say)
+    count = follow(folder, wanted, lambda info: measured(info.path), say)
     if not as_json:
-        typer.echo(f"{count} snapshot{'' if count == 1 else 's'} scored: {folder.scores}")
+        found = f"{count} snapshot{'' if count == 1 else 's'} scored" if count else "every snapshot is scored already"
+        typer.echo(f"{found}: {folder.scores}")
 
 
 def _table(receipt: Receipt) -> None:
     from rich.table import Table
 
     from facegan.cli.progress import OutputConsole
+    from facegan.evaluation.receipt import HIGHER_IS_BETTER
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("space", "score", "value", "95% interval", "floor", "at infinity"):
-        table.add_column(heading, justify="left" if heading in ("space", "score") else "right")
+    for heading in ("space", "score", "value", "95% interval", "floor", "at infinity", "better"):
+        table.add_column(heading, justify="left" if heading in ("space", "score", "better") else "right")
     for score in receipt.scores:
         estimate = score.estimate
         table.add_row(
-            score.space, score.name, f"{estimate.value:.4g}", f"{estimate.low:.4g} to {estimate.high:.4g}",
-            "" if score.floor is None else f"{score.floor.value:.4g}",
-            "" if score.extrapolated is None else f"{score.extrapolated:.4g}",
+            score.space, score.name, _number(estimate.value), f"{_number(estimate.low)} to {_number(estimate.high)}",
+            "" if score.floor is None else _number(score.floor.value),
+            "" if score.extrapolated is None else _number(score.extrapolated),
+            "higher" if HIGHER_IS_BETTER[score.name] else "lower",
         )  # fmt: skip
     OutputConsole().print(table, highlight=False)
+
+
+def _number(value: float) -> str:
+    """Return four digits, as many for 11 as for 11.38."""
+    return f"{value:#.4g}".rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def compare(
@@ -149,8 +170,16 @@ def compare(
     from facegan.evaluation.receipt import compare as hold_together
     from facegan.evaluation.receipt import read_receipt
 
-    for row in hold_together(read_receipt(one), read_receipt(other)):
+    rows = hold_together(read_receipt(one), read_receipt(other))
+    if not json:
+        typer.echo(f"{'space':<16} {'score':<16} {one.name:>22} {other.name:>22}  the first is")
+    for row in rows:
         if json:
             typer.echo(json_format.dumps(asdict(row)))
         else:
-            typer.echo(f"{row.space:<16} {row.name:<16} {row.one.value:>10.4g} {row.other.value:>10.4g}  {row.verdict}")
+            values = (
+                f"{_number(side.value)} +- {_number((side.high - side.low) / 2)}" for side in (row.one, row.other)
+            )
+            typer.echo(
+                f"{row.space:<16} {row.name:<16} " + " ".join(f"{value:>22}" for value in values) + f"  {row.verdict}"
+            )

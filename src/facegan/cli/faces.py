@@ -42,7 +42,7 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
     loaded = api.load(model)
     named = {
         "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
-        "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0,
+        "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0, "data": loaded.config.data,
     }  # fmt: skip
     return (faces for faces, _ in loaded.batches(count, seed=seed)), named, count
 
@@ -65,7 +65,7 @@ def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
 
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show what is being done and the time left, on standard error."""
+    """Show what is being done and the time left, on standard error; where that is no terminal, only what is done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -76,6 +76,8 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 
         def stage(name: str, done: int, whole: int) -> None:
             if name not in tasks:
+                if not console.is_terminal:
+                    console.print(f"{name} ({whole:,}) ...", highlight=False, markup=False, soft_wrap=True)
                 tasks[name] = bar.add_task(name, total=whole)
             bar.update(tasks[name], completed=done)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,8 +51,6 @@ def report(
     number = count_option(count, "--count")
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out}: give a name that ends in .html")
-    if out.exists() and not force:
-        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
     from facegan.report.curves import need_matplotlib
 
     need_matplotlib()
@@ -63,10 +62,12 @@ def report(
 
     keep_freed_memory()
     loaded = api.load(model)
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
     run = RunFolder(model) if (model / RUN_FILE).is_file() else None
     described = {
-        "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution, "nimg": loaded.nimg,
-        "sha256": loaded.sha256,
+        "path": model.resolve().name, "recipe": loaded.recipe.name, "resolution": loaded.resolution,
+        "nimg": loaded.nimg, "sha256": loaded.sha256,
     }  # fmt: skip
     if measure:
         with stages() as stage:
@@ -81,6 +82,8 @@ def report(
         partial.write_text(page, encoding="utf-8")
         partial.replace(out)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
     for sentence in missing:
         typer.echo(sentence, err=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from facegan.run import RunFolder
 
 
@@ -65,7 +67,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
         except UserError as error:
             if json:
                 typer.echo(json_format.dumps({"path": str(folder.path), "error": str(error)}))
-            table.add_row(str(folder.path), "damaged", "", "", "", "", "run.json is damaged", "", "")
+            table.add_row(_plain(str(folder.path)), "damaged", "", "", "", "", "run.json is damaged", "", "")
             continue
         if json:
             from facegan.evaluation.follow import headline, read_scores
@@ -73,7 +75,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
             scored = {str(nimg): headline(receipt) for nimg, receipt in read_scores(folder).items()}
             typer.echo(json_format.dumps(asdict(run) | {"frechet": scored}))
         share = f" of {run.target:,}" if run.target else ""
-        table.add_row(
+        row = (
             run.path,
             f"{run.recipe} {run.resolution}",
             f"{run.nimg:,}{share}",
@@ -84,10 +86,18 @@ def _show(found: list[RunFolder], json: bool) -> None:
             f"{run.bytes / 1e6:,.0f} MB",
             "training" if run.training else "",
         )
+        table.add_row(*map(_plain, row))
     if not json:
         console = OutputConsole()
         console = console if console.is_terminal else OutputConsole(width=400)
         console.print(table, highlight=False)
+
+
+def _plain(text: str) -> Text:
+    """Return text of a file as it is: no markup, nothing that commands the terminal."""
+    from rich.text import Text
+
+    return Text("".join(letter if letter.isprintable() else "?" for letter in text))
 
 
 def _newest_score(folder: RunFolder) -> str:

@@ -13,6 +13,9 @@ import typer
 from facegan.cli.options import count_option
 from facegan.errors import UserError
 
+_SECONDS = 10.0
+"""Between two lines about the losses."""
+
 
 def train_attributes(
     data: Annotated[list[Path], typer.Argument(help="Folders that facegan prepare wrote, with attributes.")],
@@ -65,6 +68,9 @@ def train_attributes(
         raise UserError("the data has no held-out people to try the network on: prepare it with --identities") from None
     checkpoints = out.with_name(f"{out.stem}.checkpoints")
     lessons = Lessons(number, batch=batch, seed=seed)
+    if not json:
+        again = " goes on" if checkpoints.is_dir() else ""
+        typer.echo(f"attributes-net{again} on {len(view):,} faces; checkpoints: {checkpoints}", err=True)
     with _Progress(number, json) as progress:
         network = train_attributes_net(view, lessons, progress.step, checkpoints)
     card = card_of(network, view, unseen) | {
@@ -96,7 +102,7 @@ class _Progress:
         )
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task("", total=whole)
-        self._json, self._whole, self._said = as_json, whole, 0
+        self._json, self._whole, self._said = as_json, whole, time.perf_counter()
         self._began: tuple[float, int] | None = None
         self._loss = 0.0
 
@@ -112,13 +118,12 @@ class _Progress:
         self._loss = 0.98 * self._loss + 0.02 * loss if self._loss else loss
         if self._began is None:
             self._began = (time.perf_counter(), nimg)
-            self._said = nimg
         rate = (nimg - self._began[1]) / max(1e-9, time.perf_counter() - self._began[0])
         self._bar.update(
             self._task, completed=nimg, description=f"{nimg:,} images  loss {self._loss:.4f}  {rate:.0f} images/s"
         )
-        if nimg - self._said >= 6400 or nimg >= self._whole:
-            self._said = nimg
+        if time.perf_counter() - self._said > _SECONDS or nimg >= self._whole:
+            self._said = time.perf_counter()
             if self._json:
                 typer.echo(json_format.dumps({"event": "log", "nimg": nimg, "loss": self._loss, "images_per_s": rate}))
             else:

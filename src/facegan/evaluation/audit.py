@@ -19,6 +19,8 @@ from facegan.perception.spaces import Space
 
 LEAST_HELD_OUT = 200
 """Held-out faces below which chance cannot be told from copies."""
+LEAST_FACES = 200
+"""Generated faces below which nothing is said."""
 PIXELS = "pixels"
 SPACES = ("judge-net",)
 """Feature spaces that are looked at beside pixels: what takes faces for alike that people take for alike."""
@@ -71,6 +73,8 @@ def audit(
             f"the data has {len(held_out)} faces of held-out people, and at least {LEAST_HELD_OUT} are needed to know "
             "how near an unseen person comes to the training faces by chance: prepare the data with --identities"
         )
+    if count < LEAST_FACES:
+        raise UserError(f"{count} faces are too few to find copies, or who is left out: give at least {LEAST_FACES}")
     lookers: dict[str, Callable[[np.ndarray], Tensor]] = {PIXELS: pixel_features}
     lookers |= {space.name: space.features for space in spaces}
     done, whole = 0, 2 * len(spaces) * sum(len(dataset) for dataset in data)

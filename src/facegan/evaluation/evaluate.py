@@ -119,5 +119,7 @@ def describe_protocol(receipt: Receipt) -> str:
     digest = hashlib.sha256(json.dumps(receipt.protocol, sort_keys=True).encode()).hexdigest()[:12]
     return (
         f"{receipt.protocol['count']:,} faces at {receipt.protocol['resolution']} px against {reference['count']:,} of "
-        f"{reference['people']} people; floor: half of those people against the other half; protocol {digest}"
+        f"{reference['people']} people; floor: half of those people against the other half, about "
+        f"{reference['count'] // 2:,} faces each (at other counts real faces score otherwise, coverage most of all); "
+        f"protocol {digest}"
     )

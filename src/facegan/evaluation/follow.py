@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from facegan.errors import UserError
@@ -43,9 +43,21 @@ def digest_of(info: SnapshotInfo) -> str:
     return hashlib.sha256(json.dumps([info.nimg, info.sha256], sort_keys=True).encode()).hexdigest()
 
 
-def unscored(folder: RunFolder) -> Iterator[SnapshotInfo]:
-    """Yield the snapshots that have no line yet, oldest first; what is damaged or just being deleted is passed over."""
-    done = {line.get("snapshot") for line in read_lines(folder.scores)}
+def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotInfo]:
+    """Yield the snapshots that have no line of the wanted protocol yet, oldest first.
+
+    ``wanted``: "count", "spaces" (names), and the reference's "sha256" and "people". What is damaged or just being
+    deleted is passed over.
+    """
+    done = set()
+    for line in read_lines(folder.scores):
+        with contextlib.suppress(KeyError, TypeError, AttributeError):
+            protocol = line["receipt"]["protocol"]
+            reference = protocol["reference"]
+            found = {"count": protocol["count"], "spaces": list(protocol["spaces"]),
+                     "sha256": reference["sha256"], "people": reference["people"]}  # fmt: skip
+            if found == dict(wanted):
+                done.add(line.get("snapshot"))
     for path in folder.list_snapshots():
         try:
             info = read_info(path)
@@ -81,9 +93,12 @@ def append(folder: RunFolder, info: SnapshotInfo, receipt: Receipt) -> None:
 
 
 def follow(
-    folder: RunFolder, measure: Callable[[SnapshotInfo], Receipt], say: Callable[[SnapshotInfo, Receipt], None]
+    folder: RunFolder,
+    wanted: Mapping[str, Any],
+    measure: Callable[[SnapshotInfo], Receipt],
+    say: Callable[[SnapshotInfo, Receipt], None],
 ) -> int:
-    """Score every snapshot of a run that has no line yet, and wait for more while it is being trained.
+    """Score every snapshot of a run that has no line of the wanted protocol yet; wait for more while it is trained.
 
     Return how many were scored. A snapshot that is deleted or damaged while it is looked at is passed over.
     """
@@ -91,7 +106,7 @@ def follow(
     passed: set[str] = set()
     while True:
         training = folder.is_locked()
-        waiting = [info for info in unscored(folder) if digest_of(info) not in passed]
+        waiting = [info for info in unscored(folder, wanted) if digest_of(info) not in passed]
         for info in waiting:
             try:
                 receipt = measure(info)

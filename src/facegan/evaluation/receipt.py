@@ -6,6 +6,7 @@ the resize filter, how many faces, which real faces, labels or none.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -53,8 +54,13 @@ class Receipt:
         """Write it as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
 
 
 def read_receipt(path: Path) -> Receipt:
@@ -92,8 +98,8 @@ def receipt_of(values: Mapping[str, Any]) -> Receipt:
 
 def _estimate(values: Mapping[str, Any]) -> Estimate:
     found = Estimate(*(float(values[field]) for field in ("value", "standard_error", "low", "high")))
-    if not all(map(math.isfinite, asdict(found).values())):
-        raise ValueError("a score is not finite")
+    if not all(map(math.isfinite, asdict(found).values())) or found.standard_error < 0:
+        raise ValueError("a score is not finite, or its error is negative")
     return found
 
 
@@ -134,6 +140,8 @@ def compare(one: Receipt, other: Receipt) -> list[Comparison]:
         if abs(difference) > reach:
             verdict = "better" if (difference > 0) == HIGHER_IS_BETTER[score.name] else "worse"
         comparisons.append(Comparison(score.name, score.space, mine, theirs, verdict))
+    if not comparisons:
+        raise UserError("the two receipts have no score in common")
     return comparisons
 
 

@@ -5,6 +5,7 @@ The floor stands beside every score: one half of the real people against the oth
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -167,4 +168,5 @@ def _keep(file: Path, write: Callable[[Path], object]) -> None:
         write(partial)
         partial.replace(file)
     except (OSError, SafetensorError):
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -48,7 +48,7 @@ class Lessons:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     seed: int = 0
-    checkpoint_every: int = 12_800
+    checkpoint_every: int = 3_200
     """Images between two checkpoints."""
 
     def rate(self, nimg: int) -> float:

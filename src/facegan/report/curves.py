@@ -111,7 +111,7 @@ def score_curves(receipts: Mapping[int, Receipt]) -> str | None:
         if (floor := found[-1][1].floor) is not None and floor.value > 0:
             axes.axhline(floor.value, color=colour, linewidth=1, linestyle="--")
     axes.set_yscale("log")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=3)
     _images_axis(axes)
     return _svg(figure, "scores")
 

@@ -68,7 +68,7 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:#.4g}".rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def _tiles(found: Findings, receipts: dict[int, Receipt]) -> list[dict[str, str]]:
@@ -115,6 +115,8 @@ def _differing(audit: Audit | None) -> list[Any]:
 def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
     """Return what a run's folder tells: curves, film, incidents, settings."""
     described = run.read()
+    if isinstance(described.get("data"), list):  # names, not places of somebody's machine: pages are shared
+        described["data"] = [Path(str(path)).name for path in described["data"]]
     lines = [line for line in read_lines(run.log) if type(line.get("nimg")) is int]
     incidents = read(run)
     shown = [

@@ -55,7 +55,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the objects in a file of JSON lines, passing over what is none; [] if there is no file."""
     try:
         content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
     lines = []
     for text in content.splitlines():
