@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: before torch is imported
+
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
