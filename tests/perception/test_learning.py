@@ -18,6 +18,7 @@ from facegan.perception.judge_net import JudgeNet
 from facegan.perception.learning import Lessons, train_attributes_net, train_judge_net
 from facegan.perception.weights import load_network, read_card, save_network
 from tests.cli.test_cli import facegan, mistake
+from tests.conftest import write_packed
 
 SMILING, MALE = ATTRIBUTE_NAMES.index("Smiling"), ATTRIBUTE_NAMES.index("Male")
 
@@ -51,7 +52,8 @@ def stop_at(limit):
 
 
 @pytest.mark.parametrize("train", [train_attributes_net, train_judge_net])
-def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, train):
+def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, tmp_path_factory, train):
+    other = write_packed(tmp_path_factory.mktemp("other") / "data", 40, 32)
     view = DataView([PackedDataset.open(labelled)])
     lessons = Lessons(96, batch=16, checkpoint_every=32)
     straight = train(view, lessons, lambda *_: None)
@@ -63,8 +65,10 @@ def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, train):
     assert seen == [80, 96]
     weights = resumed.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in straight.state_dict().items())
-    with pytest.raises(UserError, match="another training"):
+    with pytest.raises(UserError, match=r"another training \(unlike: images, checkpoint_every\)"):
         train(view, Lessons(64, batch=16), lambda *_: None, tmp_path)
+    with pytest.raises(UserError, match=r"unlike: data\)"):
+        train(DataView([PackedDataset.open(labelled), PackedDataset.open(other)]), lessons, lambda *_: None, tmp_path)
 
 
 def test_the_command_learns_what_can_be_seen(labelled, tmp_path):

@@ -132,7 +132,7 @@ def _table(receipt: Receipt) -> None:
     from rich.table import Table
 
     from facegan.cli.progress import OutputConsole
-    from facegan.evaluation.receipt import HIGHER_IS_BETTER
+    from facegan.evaluation.receipt import HIGHER_IS_BETTER, four_digits
 
     table = Table(box=None, pad_edge=False)
     for heading in ("space", "score", "value", "95% interval", "floor", "at infinity", "better"):
@@ -140,17 +140,13 @@ def _table(receipt: Receipt) -> None:
     for score in receipt.scores:
         estimate = score.estimate
         table.add_row(
-            score.space, score.name, _number(estimate.value), f"{_number(estimate.low)} to {_number(estimate.high)}",
-            "" if score.floor is None else _number(score.floor.value),
-            "" if score.extrapolated is None else _number(score.extrapolated),
+            score.space, score.name, four_digits(estimate.value),
+            f"{four_digits(estimate.low)} to {four_digits(estimate.high)}",
+            "" if score.floor is None else four_digits(score.floor.value),
+            "" if score.extrapolated is None else four_digits(score.extrapolated),
             "higher" if HIGHER_IS_BETTER[score.name] else "lower",
         )  # fmt: skip
     OutputConsole().print(table, highlight=False)
-
-
-def _number(value: float) -> str:
-    """Return four digits, as many for 11 as for 11.38."""
-    return f"{value:#.4g}".rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def compare(
@@ -168,7 +164,7 @@ def compare(
     from dataclasses import asdict
 
     from facegan.evaluation.receipt import compare as hold_together
-    from facegan.evaluation.receipt import read_receipt
+    from facegan.evaluation.receipt import four_digits, read_receipt
 
     rows = hold_together(read_receipt(one), read_receipt(other))
     if not json:
@@ -178,7 +174,8 @@ def compare(
             typer.echo(json_format.dumps(asdict(row)))
         else:
             values = (
-                f"{_number(side.value)} +- {_number((side.high - side.low) / 2)}" for side in (row.one, row.other)
+                f"{four_digits(side.value)} +- {four_digits((side.high - side.low) / 2)}"
+                for side in (row.one, row.other)
             )
             typer.echo(
                 f"{row.space:<16} {row.name:<16} " + " ".join(f"{value:>22}" for value in values) + f"  {row.verdict}"

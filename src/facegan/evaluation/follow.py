@@ -103,17 +103,17 @@ def follow(
     Return how many were scored. A snapshot that is deleted or damaged while it is looked at is passed over.
     """
     count = 0
-    passed: set[str] = set()
+    seen: set[str] = set()
     while True:
         training = folder.is_locked()
-        waiting = [info for info in unscored(folder, wanted) if digest_of(info) not in passed]
+        waiting = [info for info in unscored(folder, wanted) if digest_of(info) not in seen]
         for info in waiting:
+            seen.add(digest_of(info))
             try:
                 receipt = measure(info)
             except UserError:
                 if info.path.exists():
                     raise
-                passed.add(digest_of(info))
                 continue
             append(folder, info, receipt)
             say(info, receipt)

@@ -23,6 +23,11 @@ HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverag
                     "frechet": False, "kernel": False}  # fmt: skip
 
 
+def four_digits(value: float) -> str:
+    """Return a score as people read it: as many digits of 11 as of 11.38."""
+    return f"{value:#.4g}".rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
+
+
 @dataclass(frozen=True)
 class Score:
     """One score in one feature space."""

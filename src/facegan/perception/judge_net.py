@@ -4,7 +4,7 @@ A plain chain of convolutions with group normalisation (unlike attributes-net in
 once on real faces: who a person is (cosine softmax with a margin, Wang et al. 2018), the attributes where they are
 known, and how much a face was corrupted, and in which way. What it is asked afterwards is what its channels see on the
 way, at every depth, so that textures count as well as shapes: the mean activation of each, standardised on real faces,
-projected at random onto 256 numbers (``docs/measuring.md`` holds that against other read-outs).
+projected at random onto 256 numbers.
 
 Input: float [N, 3, 64, 64] in [-1, 1].
 """
@@ -84,7 +84,7 @@ class JudgeTasks(nn.Module):
     def __init__(self, people: int, corruptions: int) -> None:
         super().__init__()
         self.embed = nn.Linear(CHANNELS - WIDTHS[-1] + _LAST, DIMENSIONS)
-        self.people = nn.Parameter(torch.randn(people, DIMENSIONS) * 0.05)
+        self.people = nn.Parameter(torch.zeros(people, DIMENSIONS))
         self.attributes = nn.Linear(DIMENSIONS, ATTRIBUTE_COUNT)
         self.corruptions = nn.Sequential(nn.Linear(DIMENSIONS, 128), nn.SiLU(), nn.Linear(128, corruptions))
 

@@ -92,8 +92,12 @@ def _first_weights(network: nn.Module, seed: int, name: str) -> None:
 class _Pupil:
     """Networks that learn together, their optimiser, and the newest checkpoint in a folder."""
 
-    def __init__(self, modules: dict[str, nn.Module], lessons: Lessons, folder: Path | None) -> None:
+    def __init__(
+        self, modules: dict[str, nn.Module], lessons: Lessons, folder: Path | None, **told: str | float
+    ) -> None:
+        """``told``: what else makes it this training and no other; a checkpoint of another one is refused."""
         self.modules, self.lessons, self.folder = modules, lessons, folder
+        self._settings = asdict(lessons) | told
         self.nimg = 0
         for name, module in modules.items():
             _first_weights(module, lessons.seed, name)
@@ -127,15 +131,19 @@ class _Pupil:
         }
         tensors = {name: module.state_dict() for name, module in self.modules.items()} | {"optimiser": moments}
         path = folder / f"{self.nimg:09d}"
-        write_snapshot(path, nimg=self.nimg, config=asdict(self.lessons), state={}, tensors=tensors)
+        write_snapshot(path, nimg=self.nimg, config=self._settings, state={}, tensors=tensors)
         for older in folder.glob("[0-9]*"):
             if older.name < path.name:
                 shutil.rmtree(older)
 
     def _resume(self, path: Path) -> None:
         info = read_info(path)
-        if info.config != asdict(self.lessons):
-            raise UserError(f"{path} is a checkpoint of another training ({info.config}): name another folder")
+        if info.config != self._settings:
+            changed = [name for name in self._settings if info.config.get(name) != self._settings[name]]
+            raise UserError(
+                f"{path.parent} holds a checkpoint of another training (unlike: {', '.join(changed)}): delete it, or "
+                "give another name"
+            )
         for name, module in self.modules.items():
             load_into(module, read_tensors(info, name), str(path))
         for key, value in read_tensors(info, "optimiser").items():
@@ -182,7 +190,7 @@ def train_attributes_net(
         logit_BA = network.head(network.features(x_NCHW) * kept_BD)
         return {"attributes": attribute_loss(logit_BA, torch.from_numpy(view.attributes(index_B)))}
 
-    _teach(_Pupil({"attributes-net": network}, lessons, checkpoints), view, losses, report)
+    _teach(_Pupil({"attributes-net": network}, lessons, checkpoints, data=view.content_hash), view, losses, report)
     return network.eval().requires_grad_(False)
 
 
@@ -210,7 +218,9 @@ def train_judge_net(
             "corruptions": 20 * corruptions * F.mse_loss(tasks.corruptions(features_BD), strength_BK),
         }
 
-    _teach(_Pupil({"judge-net": network, "tasks": tasks}, lessons, checkpoints), view, losses, report)
+    modules: dict[str, nn.Module] = {"judge-net": network, "tasks": tasks}
+    pupil = _Pupil(modules, lessons, checkpoints, data=view.content_hash, corruptions=corruptions)
+    _teach(pupil, view, losses, report)
     with torch.inference_mode():
         index_N = np.arange(0, len(view), max(1, len(view) // _CALIBRATION))
         faces = (_faces(view, index_B) for index_B in np.array_split(index_N, len(index_N) // lessons.batch + 1))

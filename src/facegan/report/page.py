@@ -13,8 +13,8 @@ import numpy as np
 import facegan
 from facegan import pixels
 from facegan.evaluation.audit import Audit
-from facegan.evaluation.follow import headline, read_scores
-from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, Score
+from facegan.evaluation.follow import read_scores
+from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, Score, four_digits
 from facegan.report import curves, pictures
 from facegan.run import RunFolder
 from facegan.training.incidents import read, read_lines
@@ -38,7 +38,8 @@ class Findings:
 def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, real_faces: bool) -> str:
     """Return the report as one HTML text that needs no other file.
 
-    ``model``: what ``describe_model`` returned. ``real_faces``: whether photographs of real people may be shown.
+    ``model``: its path, recipe, resolution, nimg and sha256. ``real_faces``: whether photographs of real people may be
+    shown.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,7 +47,7 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
         loader=PackageLoader("facegan.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"number": _number, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
+    environment.filters |= {"number": four_digits, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
     receipts = {} if run is None else read_scores(run)
     return environment.get_template("page.html").render(
         title=f"{model['recipe']} at {model['resolution']} px, {model['nimg']:,} images",
@@ -67,20 +68,16 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     )
 
 
-def _number(value: float) -> str:
-    return f"{value:#.4g}".rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
-
-
 def _tiles(found: Findings, receipts: dict[int, Receipt]) -> list[dict[str, str]]:
     """Return the answers that stand at the top: what, how much, and what to hold it against."""
     tiles = []
     receipt = found.receipt or (receipts[max(receipts)] if receipts else None)
     for score in [] if receipt is None else receipt.scores:
         if score.name == "frechet":
-            interval = f"{_number(score.estimate.low)} to {_number(score.estimate.high)}"
-            floor = "" if score.floor is None else f"; real against real {_number(score.floor.value)}"
+            interval = f"{four_digits(score.estimate.low)} to {four_digits(score.estimate.high)}"
+            floor = "" if score.floor is None else f"; real against real {four_digits(score.floor.value)}"
             tiles.append({
-                "what": f"Frechet distance, {score.space}", "value": _number(score.estimate.value),
+                "what": f"Frechet distance, {score.space}", "value": four_digits(score.estimate.value),
                 "beside": f"95%: {interval}{floor}", "tone": "",
             })  # fmt: skip
     if found.audit is not None:
@@ -103,7 +100,7 @@ def _score_row(score: Score) -> dict[str, Any]:
         "space": score.space, "name": score.name, "value": score.estimate.value,
         "low": score.estimate.low, "high": score.estimate.high,
         "floor": None if score.floor is None else score.floor.value, "infinite": score.extrapolated,
-        "better": "higher" if HIGHER_IS_BETTER.get(score.name) else "lower",
+        "better": "higher" if HIGHER_IS_BETTER[score.name] else "lower",
     }  # fmt: skip
 
 
@@ -130,7 +127,6 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
     settings: dict[str, Any] = {
         key: described[key] for key in ("config", "choices", "machine", "processes") if key in described
     }
-    scored = {nimg: headline(receipt) for nimg, receipt in read_scores(run).items()}
     return {
         "curves": curves.training_curves(lines),
         "film": pictures.film(run.list_grids(), resolution),
@@ -139,7 +135,6 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
         "incident_count": len(incidents),
         "settings": _flat(settings),
         "json": json.dumps(described, indent=1),
-        "scored": scored,
     }
 
 
