@@ -8,7 +8,10 @@ import torch
 from PIL import Image
 
 from facegan.data.packed import DataView, PackedDataset
+from facegan.errors import UserError
+from facegan.evaluation.audit import audit
 from facegan.evaluation.memorisation import judge_copies, nearest_training, pixel_features, tail_p_value
+from facegan.labelling import Labeller
 from facegan.randomness import Stream
 from tests.cli.test_cli import facegan, mistake
 from tests.conftest import write_packed
@@ -101,3 +104,15 @@ def test_the_command_tells_a_replay_from_new_faces(people, tmp_path):
 def test_without_held_out_people_nothing_can_be_said(packed16, tmp_path):
     np.save(tmp_path / "faces.npy", np.zeros((10, 16, 16, 3), np.uint8))
     assert "held-out people" in mistake("audit", tmp_path / "faces.npy", packed16)
+
+
+def test_other_data_than_the_models_is_said_and_another_resolution_refused(people):
+    data, batches = [PackedDataset.open(people)], [np.zeros((200, 16, 16, 3), np.uint8)]
+    found = audit(iter(batches), {"resolution": 16, "data": "another"}, 200, data, [], Labeller())
+    assert found.other_data
+    told = {"resolution": 16, "data": DataView(data).content_hash}
+    assert not audit(iter(batches), told, 200, data, [], Labeller()).other_data
+    with pytest.raises(UserError, match="the faces have 32 px and the data 16 px"):
+        audit(iter(batches), {"resolution": 32}, 200, data, [], Labeller())
+    with pytest.raises(UserError, match="199 faces are too few"):
+        audit(iter(batches), told, 199, data, [], Labeller())

@@ -53,7 +53,7 @@ def audit(
     if gallery is not None and gallery.suffix.lower() != ".png":
         raise UserError(f"--gallery {gallery}: give a name that ends in .png")
     from facegan.cli.faces import faces_of, real_faces, stages
-    from facegan.data.packed import DataView, PackedDataset
+    from facegan.data.packed import PackedDataset
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as look
     from facegan.labelling import Labeller
@@ -64,24 +64,13 @@ def audit(
     labeller = Labeller(attributes_net)
     datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
     batches, described, number = faces_of(model, number, seed)
-    view = DataView(datasets)
-    if described["resolution"] != view.resolution:
-        raise UserError(
-            f"the faces have {described['resolution']} px and the data {view.resolution} px: prepare the data at the "
-            "model's resolution"
-        )
-    if (described.get("data") or view.content_hash) != view.content_hash:
-        typer.echo(
-            "WARNING: the model was trained on other data than this (its run.json says which): copies of faces that "
-            "are not here cannot be seen",
-            err=True,
-        )
     with stages() as stage:
-        found = look(batches, number, datasets, [open_space(name) for name in SPACES], labeller, stage=stage)
+        found = look(batches, described, number, datasets, [open_space(n) for n in SPACES], labeller, stage=stage)
     if gallery is not None:
         _gallery(found, gallery)
     if json:
         counts = {"generated": found.generated, "training": found.training, "held_out": found.held_out}
+        counts["other_data"] = found.other_data
         coverage = [asdict(row) | {"verdict": row.verdict} for row in found.coverage]
         verdict = {"copies": found.verdict.copies, **counts, **asdict(found.verdict)}
         typer.echo(json_format.dumps(verdict | {"coverage": coverage}))
@@ -104,6 +93,12 @@ def _show(found: Audit) -> None:
             f"of the generated {tail.below / found.generated:6.2%} come nearer  (p = {tail.p_value:.2g})"
         )
     typer.echo(found.verdict.sentence())
+    if found.other_data:
+        typer.echo(
+            "WARNING: the model was trained on other data than this (its run.json says which): copies of faces that "
+            "are not here cannot be seen",
+            err=True,
+        )
 
 
 def _show_coverage(found: Audit) -> None:

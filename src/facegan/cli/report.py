@@ -125,7 +125,7 @@ def _measured(
     try:
         source = iter(kept) if receipt is not None else faces_of(model, count, seed)[0]
         looked_at = [space for space in spaces if space.name in SPACES]
-        found = audit(source, number, datasets, looked_at, Labeller(), stage=stage)
+        found = audit(source, described, number, datasets, looked_at, Labeller(), stage=stage)
     except UserError as error:
         missing.append(f"No audit: {error}.")
     return receipt, found, missing

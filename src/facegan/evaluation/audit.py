@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,8 @@ class Audit:
     """(space, ratio, generated face, training face), uint8 [R, R, 3], the smallest ratio first."""
     coverage: list[Presence]
     """How often each attribute is seen among generated faces and among held-out people."""
+    other_data: bool = False
+    """Whether the model was trained on other data than this: copies of faces that are not here cannot be seen."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class _Seen:
 
 def audit(
     batches: Iterator[np.ndarray],
+    model: dict[str, Any],
     count: int,
     data: Sequence[PackedDataset],
     spaces: Sequence[Space],
@@ -61,7 +65,8 @@ def audit(
     stage: Stage = lambda *_: None,
 ) -> Audit:
     """Compare ``count`` generated faces, uint8 [n, R, R, 3] a batch, with the training people of packed datasets for
-    copies, and with their held-out people for who is there how often.
+    copies, and with their held-out people for who is there how often. ``model``: what made them; its "resolution" must
+    be the data's, and its "data", where it has one, says what it was trained on.
 
     Raises:
         UserError: too few held-out people, or faces of another size.
@@ -72,6 +77,11 @@ def audit(
         raise UserError(
             f"the data has {len(held_out)} faces of held-out people, and at least {LEAST_HELD_OUT} are needed to know "
             "how near an unseen person comes to the training faces by chance: prepare the data with --identities"
+        )
+    if model["resolution"] != training.resolution:
+        raise UserError(
+            f"the faces have {model['resolution']} px and the data {training.resolution} px: prepare the data at the "
+            "model's resolution"
         )
     if count < LEAST_FACES:
         raise UserError(f"{count} faces are too few to find copies, or who is left out: give at least {LEAST_FACES}")
@@ -93,11 +103,6 @@ def audit(
         found: dict[str, list[Nearest]] = {space: [] for space in lookers}
         faces, logits, seen = [], [], 0
         for image_NHWC in source:
-            if image_NHWC.shape[1] != training.resolution:
-                raise UserError(
-                    f"the faces have {image_NHWC.shape[1]} px and the data {training.resolution} px: prepare the data "
-                    "at the model's resolution"
-                )
             faces.append(image_NHWC)
             logits.append(labeller.logits(image_NHWC))
             for space, look in lookers.items():
@@ -117,8 +122,9 @@ def audit(
             match = training.images(nearest.index_N[place : place + 1])[0]
             closest.append((name, float(nearest.ratio_N[place]), made.image_NHWC[place], match))
     person_M = held_out.identities(np.arange(len(held_out)))
+    other_data = (model.get("data") or training.content_hash) != training.content_hash
     coverage = presences(made.there_NA, unseen.there_NA, person_M)
-    return Audit(verdict, len(made.image_NHWC), len(training), len(held_out), closest, coverage)
+    return Audit(verdict, len(made.image_NHWC), len(training), len(held_out), closest, coverage, other_data)
 
 
 def _pixels(view: DataView) -> tuple[Tensor, Tensor]:
