@@ -6,7 +6,7 @@ import json as json_format
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -136,7 +136,8 @@ def _table(receipt: Receipt) -> None:
 
     table = Table(box=None, pad_edge=False)
     for heading in ("space", "score", "value", "95% interval", "floor", "at infinity", "better"):
-        table.add_column(heading, justify="left" if heading in ("space", "score", "better") else "right")
+        side: Literal["left", "right"] = "left" if heading in ("space", "score", "better") else "right"
+        table.add_column(heading, justify=side, no_wrap=heading != "at infinity")
     for score in receipt.scores:
         estimate = score.estimate
         table.add_row(

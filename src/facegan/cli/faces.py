@@ -55,6 +55,8 @@ def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
     """
     if data:
         return data
+    if not model.exists():
+        raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
     from facegan.run import RUN_FILE, RunFolder
 
     recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
