@@ -8,7 +8,7 @@ import facegan
 ORDER = [
     {"errors", "cores", "untrusted"},
     {"randomness", "pixels", "attributes", "config", "frechet"},
-    {"data", "networks", "losses", "recipes", "machine"},
+    {"data", "networks", "losses", "augment", "recipes", "machine"},
     {"sampling"},
     {"snapshot", "run"},
     {"training"},
@@ -16,6 +16,7 @@ ORDER = [
     {"labelling"},
     {"evaluation"},
     {"report", "api"},
+    {"synthesis"},
     {"cli"},
 ]
 ROOT = Path(facegan.__file__).parent

@@ -18,6 +18,7 @@ from facegan.pixels import to_uint8
 from facegan.run import find_snapshot
 from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import sample_batches
+from facegan.sampling.steered import steered
 from facegan.snapshot import INFO_FILE, SnapshotInfo, load_network
 
 
@@ -33,6 +34,8 @@ class Model:
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self.sha256 = info.sha256[f"{'ema' if self.recipe.ema_halflife else 'generator'}.safetensors"]
         """Of the file with the generator's weights."""
+        self.state = info.state
+        """What else its snapshot says: the run's own score, or what was measured of a shipped model."""
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         self._prepared: nn.Module | None = None
@@ -79,8 +82,8 @@ class Model:
         _check_range("first", first, 0, 2**62)
         if not 0 <= truncation <= 1:
             raise UserError(f"truncation={truncation}: choose from 0 (all faces alike) to 1 (as trained)")
-        if attributes:
-            attribute_vector(attributes)
+        attributes_A = attribute_vector(attributes) if attributes else None
+        if attributes and not self.recipe.attributes:
             raise UserError(
                 f"the recipe {self.recipe.name} makes faces without regard to attributes, so "
                 f"{', '.join(attributes)} cannot be asked for; leave the attributes out"
@@ -88,14 +91,14 @@ class Model:
         if self._prepared is None:
             self._prepared = prepare(self.generator)
         for _, image_NCHW in sample_batches(
-            self._prepared,
+            steered(self._prepared, attributes_A, truncation),
+            self.recipe.latent_size,
             count=count,
             seed=seed,
             distribution=self.recipe.latent,
             first=first,
-            truncation=truncation,
         ):
-            yield to_uint8(image_NCHW), self._scores(image_NCHW) if scores else None
+            yield to_uint8(image_NCHW), self._scores(image_NCHW, attributes_A) if scores else None
 
     def sample(
         self,
@@ -115,8 +118,11 @@ class Model:
         return np.concatenate([faces for faces, _ in batches])
 
     @torch.inference_mode()
-    def _scores(self, image_NCHW: torch.Tensor) -> np.ndarray:
-        return self.discriminator(image_NCHW).sigmoid().cpu().numpy()
+    def _scores(self, image_NCHW: torch.Tensor, attributes_A: np.ndarray | None) -> np.ndarray:
+        condition = {}
+        if attributes_A is not None:
+            condition["attributes_NA"] = torch.from_numpy(attributes_A).to(self._device).expand(len(image_NCHW), -1)
+        return self.discriminator(image_NCHW, **condition).sigmoid().cpu().numpy()
 
 
 def _check_range(name: str, value: int, least: int, most: int) -> None:
@@ -125,7 +131,7 @@ def _check_range(name: str, value: int, least: int, most: int) -> None:
 
 
 def load(source: str | Path, *, device: str = "cpu") -> Model:
-    """Return the model of a run (its newest snapshot) or of a snapshot folder.
+    """Return the model of a run (its newest snapshot), of a snapshot folder, or the shipped one, "celeba64".
 
     Raises:
         UserError: nothing is there, or it is neither.

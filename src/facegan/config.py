@@ -74,6 +74,24 @@ class RecipeConfig:
     ``predict`` does; shared: D learns from the very images of G's own step, so that one pass of G serves both."""
     real_label: float = 1.0
     """D's target for real images; below 1 is one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
+    loss: Literal["non-saturating", "relativistic", "hinge", "least-squares", "wasserstein"] = "non-saturating"
+    """What D and G learn from D's logits: see ``facegan.losses``."""
+    r1: float = 0.0
+    """Weight gamma of D's squared gradient at real images, halved (Mescheder et al. 2018, equation 9); 0: none."""
+    r2: float = 0.0
+    """The same at fakes."""
+    gradient_penalty: float = 0.0
+    """Weight of (|D's gradient| - 1)^2 between real images and fakes (Gulrajani et al. 2017); 0: none."""
+    penalty_every: int = 1
+    """Steps between two steps with penalties, which then weigh as many times more (Karras et al. 2020, section 4.2)."""
+    attributes: bool = False
+    """Make faces of asked-for attributes; the discriminator judges whether a face has them."""
+    label_dropout: float = 0.2
+    """Share of faces whose attributes are all withheld; of the others, a part that is drawn for each face."""
+    label_unlabelled: bool = True
+    """Let attributes-net label the faces that have no attributes, as surely as it is sure itself."""
+    augment: Literal["none", "diffaugment", "ada"] = "none"
+    """Changes of all images that D sees: see ``facegan.augment``."""
     flip: bool = False
     """Mirror half of the real images."""
     ema_halflife: int = 0
@@ -96,6 +114,21 @@ class RecipeConfig:
             f"fakes={self.fakes!r}: choose training, inference or shared",
         )
         _require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")
+        _require(
+            self.real_label == 1 or self.loss == "non-saturating",
+            f"real_label={self.real_label}: only the loss non-saturating has labels to smooth, not {self.loss}",
+        )
+        for name in ("r1", "r2", "gradient_penalty"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1e6, f"{name}={value}: choose 0 (none) or a weight of at most a million")
+        _require(
+            self.loss != "wasserstein" or self.gradient_penalty + self.r1 + self.r2 > 0,
+            "loss=wasserstein has no bound without a penalty on D's gradient: choose gradient_penalty=10 too",
+        )
+        _require(
+            1 <= self.penalty_every <= 4096, f"penalty_every={self.penalty_every}: choose 1 (always) to 4096 steps"
+        )
+        _require(0 <= self.label_dropout <= 1, f"label_dropout={self.label_dropout}: choose a share from 0 to 1")
         _require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
 
     @property

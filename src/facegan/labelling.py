@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,3 +25,9 @@ class Labeller:
     def logits(self, image_NHWC: np.ndarray) -> np.ndarray:
         """Return float32 [N, 40] of uint8 [N, R, R, 3]: above 0, the attribute is rather there than not."""
         return attribute_logits(self.network, image_NHWC)
+
+
+@cache
+def shipped() -> Labeller:
+    """Return the labeller with the shipped weights, read once."""
+    return Labeller()

@@ -72,10 +72,47 @@ def dcgan(resolution: int = 64) -> RecipeConfig:
     )
 
 
+def style_s(resolution: int = 64) -> RecipeConfig:
+    """Style-based networks for CPUs: see ``networks.style``; docs/recipes.md has what each choice bought."""
+    return _style("style-s", resolution, width=24, most=192, patch=2, deep=16, style_size=256)
+
+
+def style_m(resolution: int = 64) -> RecipeConfig:
+    """Style-based networks for one GPU: convolutions at the full resolution too."""
+    return _style("style-m", resolution, width=64, most=384, patch=1, deep=resolution, style_size=384)
+
+
+def _style(
+    name: str, resolution: int, *, width: int, most: int, patch: int, deep: int, style_size: int
+) -> RecipeConfig:
+    optimizer = OptimizerConfig(learning_rate=1.5e-3, beta1=0.0, beta2=0.99, epsilon=1e-8)
+    shared = {"width": width, "most": most, "patch": patch}
+    return RecipeConfig(
+        name=name,
+        network="style",
+        resolution=resolution,
+        latent_size=128,
+        generator={**shared, "deep": deep, "style_size": style_size, "mapping_layers": 2},
+        discriminator=shared,
+        discriminator_batch="separate",
+        fakes="shared",
+        r1=1.0,
+        penalty_every=16,
+        attributes=True,
+        augment="ada",
+        generator_optimizer=optimizer,
+        discriminator_optimizer=optimizer,
+        flip=True,
+        ema_halflife=10_000,
+    )
+
+
 RECIPES: dict[str, Callable[[int], RecipeConfig]] = {
     "classic-tanh": classic_tanh,
     "classic-dcgan": classic_dcgan,
     "dcgan": dcgan,
+    "style-s": style_s,
+    "style-m": style_m,
 }
 
 

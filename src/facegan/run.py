@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "scores.jsonl"
 
     @property
+    def labels(self) -> Path:
+        """Attributes that the run learns with, where the data has none."""
+        return self.path / "labels.safetensors"
+
+    @property
     def score_reference(self) -> Path:
         return self.path / "score-reference.safetensors"
 
@@ -202,12 +207,18 @@ class RunFolder:
             return False
 
 
+SHIPPED = {"celeba64": Path(__file__).parent / "models" / "celeba64"}
+"""Models that come with the package. A folder of the same name is called ``./celeba64``."""
+
+
 def find_snapshot(path: Path) -> SnapshotInfo:
-    """Return what describes a snapshot folder, or the newest snapshot of a run.
+    """Return what describes a snapshot folder, the newest snapshot of a run, or a shipped model by its name.
 
     Raises:
         UserError: nothing is there, or it is neither.
     """
+    if str(path) in SHIPPED:
+        return read_info(SHIPPED[str(path)])
     if path.is_dir():
         if not (path / RUN_FILE).is_file() and any(path.glob("*.safetensors")):
             return read_info(path)

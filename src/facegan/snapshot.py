@@ -265,13 +265,16 @@ def load_into(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: st
         UserError: a tensor is missing, too many, or of another shape or type.
     """
     own = network.state_dict()
+    tensors = {  # shipped weights are halves
+        name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()
+    }
     unlike = [
         name
         for name in own.keys() & tensors.keys()
         if own[name].shape != tensors[name].shape or own[name].dtype != tensors[name].dtype
     ]
     _refuse_other(own.keys() ^ tensors.keys(), unlike, where)
-    network.load_state_dict(dict(tensors))
+    network.load_state_dict(tensors)
 
 
 def _refuse_other(names: set[str], unlike: list[str], where: str) -> None:

@@ -18,6 +18,7 @@ VARIANTS = {
     "classic-tanh": {},
     "classic-dcgan": {"flip": True, "fakes": "inference"},
     "dcgan": {"flip": True, "ema_halflife": 100, "real_label": 0.9},
+    "style-s": {"ema_halflife": 100, "r2": 0.5, "penalty_every": 2},
 }
 
 
@@ -45,6 +46,7 @@ def loss_lines(run_folder):
 
 @pytest.mark.parametrize(("name", "precision"), [
     ("classic-tanh", "float32"), ("classic-dcgan", "float32"), ("dcgan", "float32"), ("dcgan", "bfloat16"),
+    ("style-s", "float32"), ("style-s", "bfloat16"),
 ])  # fmt: skip
 def test_stopped_and_resumed_is_byte_for_byte_the_same(tmp_path, packed16, name, precision):
     recipe = small_recipe(name, **VARIANTS[name])

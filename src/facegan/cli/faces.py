@@ -20,6 +20,7 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
     import numpy as np
 
     from facegan.data.packed import DataView, PackedDataset, map_array
+    from facegan.run import SHIPPED
 
     if model.suffix == ".npy" and model.is_file():
         try:
@@ -31,7 +32,7 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
         found = min(count, len(faces))
         named = {"kind": "array", "path": str(model), "resolution": int(faces.shape[1])}
         return (faces[start : min(start + _BATCH, found)] for start in range(0, found, _BATCH)), named, found
-    if (model / "dataset.json").is_file():
+    if str(model) not in SHIPPED and (model / "dataset.json").is_file():
         view = DataView([PackedDataset.open(model)], held_out=None)
         found = min(count, len(view))
         named = {"kind": "dataset", "path": str(model), "resolution": view.resolution, "sha256": view.content_hash}
@@ -55,10 +56,10 @@ def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
     """
     if data:
         return data
-    if not model.exists():
-        raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
-    from facegan.run import RUN_FILE, RunFolder
+    from facegan.run import RUN_FILE, SHIPPED, RunFolder
 
+    if not model.exists() and str(model) not in SHIPPED:
+        raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
     recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
     if not isinstance(recorded, list) or not recorded:
         raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces behind it")

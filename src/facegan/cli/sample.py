@@ -22,7 +22,9 @@ _GRID_LIMIT = 10_000
 
 
 def sample(
-    model: Annotated[Path, typer.Argument(help="A run, or one of its snapshots.")],
+    model: Annotated[Path, typer.Argument(help="A run or one of its snapshots; default: the shipped model.")] = Path(
+        "celeba64"
+    ),
     count: Annotated[str, typer.Option(help="Number of faces, 1 to a million and more.")] = "64",
     seed: Annotated[int, typer.Option(help="Seed of the noise; face i of a seed is always the same.")] = 0,
     first: Annotated[int, typer.Option(help="Number of the first face of the seed.")] = 0,
@@ -30,17 +32,17 @@ def sample(
     attr: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute, such as Smiling=1.")
     ] = None,
-    truncation: Annotated[
-        float, typer.Option(help="Scale of the noise: below 1, likelier and less varied faces.")
-    ] = 1.0,
+    truncation: Annotated[float, typer.Option(help="Below 1, faces nearer the mean: likelier and less varied.")] = 1.0,
     score: Annotated[
         bool, typer.Option("--score", help="Print the discriminator's score (0 to 1) with each face.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
 ) -> None:
-    """Make faces from noise.
+    """Make faces from noise. Where no model is named, the shipped one makes them.
 
     \b
+    facegan sample
+    facegan sample --attr Smiling=1 --attr Eyeglasses=1 --truncation 0.7 --out smiling.png
     facegan sample runs/first --count 64 --out faces.png
     facegan sample runs/first --count 16 --seed 7 --score --out scored.png
     facegan sample runs/first --count 50k --out faces/

@@ -8,7 +8,7 @@ import typer
 
 
 def summary(
-    recipe: Annotated[str, typer.Argument(help="classic-tanh, classic-dcgan or dcgan.")],
+    recipe: Annotated[str, typer.Argument(help="style-s, style-m, dcgan, classic-dcgan or classic-tanh.")],
     resolution: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
 ) -> None:
     """Print the layers of a recipe's two networks, as Keras prints them.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facegan.cli.options import count_option
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SET_HELP = "Change a field of the recipe, such as generator.width=32 (repeatable)."
 
 
 def train(
     data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="classic-tanh, classic-dcgan or dcgan.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="style-s, style-m, dcgan, classic-dcgan or classic-tanh.")],
     run: Annotated[Path, typer.Option("--run", help="Folder of the run; the same command again goes on from there.")],
     images: Annotated[
         str, typer.Option(help="Real images to show the discriminator in all; 0: only begin the run.")
@@ -132,6 +135,7 @@ def train(
             devices=devices,
             fork=fork,
             init=init,
+            labeller=_label,
             warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
             watcher=watcher,
         )
@@ -158,3 +162,10 @@ def train(
         if result.nimg >= counts["images"] + batch:
             ended = f"Past --images {images} already: the run is"
         typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")
+
+
+def _label(image_NHWC: np.ndarray) -> np.ndarray:
+    """Return attributes-net's logits; its weights are read when they are first needed."""
+    from facegan.labelling import shipped
+
+    return shipped().logits(image_NHWC)

@@ -6,17 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.cores import usable_cores
 from facegan.data.drawn import draw_face
+from facegan.data.layout import IMAGES_FOLDER, MOST_FACES, file_name, write_annotations
 from facegan.data.partial import PartialFolder
 from facegan.data.processes import in_processes
 from facegan.errors import UserError
 
 _FACES_A_SHARE = 16
 _JPEG_QUALITY = 95
-_MOST_FACES = 999_999
-"""CelebA's names have six digits."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class _Drawer:
         drawn = []
         for number in numbers:
             picture, attributes, identity = draw_face(self.seed, number, self.size)
-            picture.save(self.folder / _file_name(number), quality=_JPEG_QUALITY)
+            picture.save(self.folder / file_name(number), quality=_JPEG_QUALITY)
             drawn.append((number, attributes, identity))
         return drawn
 
@@ -53,10 +51,10 @@ def write_drawn_dataset(
     Raises:
         UserError: ``out`` exists and is not an empty folder, or cannot be written, or ``count`` is out of range.
     """
-    if not 1 <= count <= _MOST_FACES:
-        raise UserError(f"--count {count}: expected 1 to {_MOST_FACES} faces")
+    if not 1 <= count <= MOST_FACES:
+        raise UserError(f"--count {count}: expected 1 to {MOST_FACES} faces")
     with PartialFolder(out) as partial:
-        images = partial.folder / "img_align_celeba"
+        images = partial.folder / IMAGES_FOLDER
         images.mkdir()
         shares = [range(start, min(start + _FACES_A_SHARE, count)) for start in range(0, count, _FACES_A_SHARE)]
         drawn: list[tuple[int, dict[str, int], int]] = []
@@ -65,32 +63,11 @@ def write_drawn_dataset(
                 drawn += some
                 if progress is not None:
                     progress(len(drawn), count)
-            _write_annotations(partial.folder, sorted(drawn, key=lambda face: face[0]))
+            write_annotations(partial.folder, sorted(drawn, key=lambda face: face[0]))
             partial.put_in_place()
         except OSError as error:
             raise UserError(f"cannot go on with {partial.folder}: {error.strerror or error}; make room") from error
 
 
-def _write_annotations(folder: Path, drawn: list[tuple[int, dict[str, int], int]]) -> None:
-    people = max(identity for _, _, identity in drawn)
-    rows, partitions, identities = [], [], []
-    for number, attributes, identity in drawn:
-        name = _file_name(number)
-        rows.append(name + "".join(f" {attributes.get(attribute, 0):2d}" for attribute in ATTRIBUTE_NAMES) + "\n")
-        partitions.append(f"{name} {0 if identity <= 0.8 * people else 1 if identity <= 0.9 * people else 2}\n")
-        identities.append(f"{name} {identity}\n")
-    header = f"{len(drawn)}\n{''.join(f'{name} ' for name in ATTRIBUTE_NAMES)}\n"
-    for file, text in (
-        ("list_attr_celeba.txt", header + "".join(rows)),
-        ("list_eval_partition.txt", "".join(partitions)),
-        ("identity_CelebA.txt", "".join(identities)),
-    ):
-        (folder / file).write_text(text, "utf-8", newline="\n")
-
-
 def _after_crash(numbers: range, exit_code: int | None) -> tuple[list, list[range]]:
     raise UserError(f"a drawing process ended (exit code {exit_code}): is the memory full? Try again with --workers 1")
-
-
-def _file_name(number: int) -> str:
-    return f"{number + 1:06d}.jpg"

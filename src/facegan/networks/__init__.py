@@ -17,11 +17,13 @@ from facegan.networks.classic import (
 )
 from facegan.networks.dcgan import DcganDiscriminator, DcganGenerator
 from facegan.networks.initialization import initialize
+from facegan.networks.style import StyleDiscriminator, StyleGenerator
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "classic-tanh": (ClassicTanhGenerator, ClassicTanhDiscriminator),
     "classic-dcgan": (ClassicDcganGenerator, ClassicDcganDiscriminator),
     "dcgan": (DcganGenerator, DcganDiscriminator),
+    "style": (StyleGenerator, StyleDiscriminator),
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from facegan.errors import UserError
 from facegan.networks.convolution import DIRECT, PLAIN, TILES, tile_of
 from facegan.networks.layers import Conv, PooledTanh, TransposedConv, UpsampleConv
+from facegan.networks.style_layers import ScaledConv
 
-CONVOLUTIONS = (Conv, TransposedConv, UpsampleConv)
+CONVOLUTIONS = (Conv, TransposedConv, UpsampleConv, ScaledConv)
 _REPEATS = 3
 _CLEARLY = 0.93
 """Another form is taken where it needs at most this share of the direct form's time."""
@@ -34,6 +36,17 @@ def set_forms(network: nn.Module, forms: Mapping[str, str]) -> None:
         if name not in layers or form not in (PLAIN, DIRECT, *TILES):
             raise UserError(f"there is no layer {name} to compute in the form {form}; is run.json another version's?")
         layers[name].form = form
+
+
+@contextmanager
+def direct_forms(network: nn.Module) -> Iterator[None]:
+    """Inside, every layer computes in a form whose gradient has a gradient."""
+    before = {name: layer.form for name, layer in _layers(network).items()}
+    set_forms(network, dict.fromkeys(before, DIRECT))
+    try:
+        yield
+    finally:
+        set_forms(network, before)
 
 
 def all_in_form(network: nn.Module, form: str) -> dict[str, str]:
@@ -62,7 +75,8 @@ def candidates(layer: nn.Module, shape: torch.Size) -> list[str]:
     least = min(weight.shape[0], weight.shape[1])
     if least < 16:  # the changes of basis would cost more than the products
         return [DIRECT]
-    size = shape[-1] if not isinstance(layer, Conv) else -(-shape[-1] // layer.stride[0])
+    stride = layer.stride[0] if isinstance(layer, Conv) else layer.stride if isinstance(layer, ScaledConv) else 1
+    size = -(-shape[-1] // stride)
     return [DIRECT, *(form for form in TILES if tile_of(form) <= size)]
 
 

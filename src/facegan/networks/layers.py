@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -355,8 +356,8 @@ class Flatten(nn.Module):
 
 @contextmanager
 def statistics_frozen(network: nn.Module) -> Iterator[None]:
-    """Inside, batch normalisation in training mode uses the batch's statistics and leaves the moving ones alone."""
-    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
+    """Inside, layers in training mode use the batch's statistics and leave the moving ones alone."""
+    norms: list[Any] = [module for module in network.modules() if hasattr(module, "update_statistics")]
     for norm in norms:
         norm.update_statistics = False
     try:

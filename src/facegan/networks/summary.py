@@ -9,6 +9,9 @@ from facegan.networks.layers import Row, Shape
 
 def summarize(network: nn.Module, input_shape: Shape) -> list[Row]:
     """Return one row a layer, for one sample of ``input_shape`` (channels last)."""
+    if hasattr(network, "rows"):  # one that is not a row of layers
+        own: list[Row] = network.rows()  # type: ignore[operator]
+        return own
     rows: list[Row] = []
     shape = input_shape
     for block in network.blocks:  # type: ignore[union-attr]

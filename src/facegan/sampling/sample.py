@@ -28,24 +28,17 @@ def generate(generator: nn.Module, latent_NZ: np.ndarray) -> Tensor:
 
 
 def sample_batches(
-    generator: nn.Module, *, count: int, seed: int, distribution: str, first: int = 0, truncation: float = 1.0
+    generator: nn.Module, latent_size: int, *, count: int, seed: int, distribution: str, first: int = 0
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Yield (numbers [n], images float [n, 3, R, R]) until samples ``first`` to ``first + count - 1`` are made.
-
-    ``truncation`` scales the latents: below 1 gives likelier, less varied faces.
-    """
-    latent_size = int(generator.latent_size)  # type: ignore[arg-type]
+    """Yield (numbers [n], images float [n, 3, R, R]) until samples ``first`` to ``first + count - 1`` are made."""
     for start in range(first, first + count, INTERNAL_BATCH):
         number_N = np.arange(start, min(start + INTERNAL_BATCH, first + count))
         latent_NZ = draw_latents(seed, "latents", number_N, latent_size, distribution)  # type: ignore[arg-type]
-        yield number_N, generate(generator, latent_NZ * np.float32(truncation))
+        yield number_N, generate(generator, latent_NZ)
 
 
-def sample(
-    generator: nn.Module, *, count: int, seed: int, distribution: str, first: int = 0, truncation: float = 1.0
-) -> np.ndarray:
+def sample(generator: nn.Module, *, count: int, seed: int, distribution: str, first: int = 0) -> np.ndarray:
     """Return uint8 [count, R, R, 3]: samples ``first`` onwards of a seed."""
-    batches = sample_batches(
-        generator, count=count, seed=seed, distribution=distribution, first=first, truncation=truncation
-    )
+    latent_size = int(generator.latent_size)  # type: ignore[arg-type]
+    batches = sample_batches(generator, latent_size, count=count, seed=seed, distribution=distribution, first=first)
     return np.concatenate([to_uint8(image_NCHW) for _, image_NCHW in batches])

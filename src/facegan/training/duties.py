@@ -161,6 +161,8 @@ class Duties:
 
     def _write_losses(self, state: TrainingState, *, unfinished: bool = False) -> None:
         means = self.window.means(self.engine.world_size, self.engine.sum)
+        if state.adaptive is not None:
+            means["augment_p"] = state.adaptive.p
         values = {**means, "images_per_s": self.clock.window_rate()}
         if not unfinished:
             self.window.restart()
@@ -193,6 +195,8 @@ class Duties:
     def _snapshot(self, state: TrainingState, *, unfinished: bool = False) -> None:
         self._calibrate(state)
         learnt = {**state.learnt, "window": self.window.to_dict(self.engine.sum)}
+        if state.adaptive is not None:
+            learnt["ada"] = state.adaptive.to_dict(self.engine.mean)
         self._saved = state.nimg
         if self._log is None or self._reference is None:
             return

@@ -48,6 +48,10 @@ class Engine:
         assert isinstance(total, Tensor)
         return total
 
+    def mean(self, tensor: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes."""
+        return self.sum(tensor) / self.world_size
+
     def barrier(self) -> None:
         """Wait for every process."""
         self.fabric.barrier()

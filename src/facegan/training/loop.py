@@ -10,22 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from facegan import pixels
 from facegan.config import RunConfig
-from facegan.data.order import DataOrder
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.randomness import Stream
 from facegan.run import RunFolder
+from facegan.training.batches import BatchSource
 from facegan.training.duties import Duties, Verdict, slower
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.engine import Engine
 from facegan.training.log import Watcher
 from facegan.training.schedule import Schedule, warmed_up
 from facegan.training.state import TrainingState
-from facegan.training.steps import StepInput, play_step
+from facegan.training.steps import StepInput, play_step, real_sign
 
 
 @dataclass(frozen=True)
@@ -67,23 +64,6 @@ class StopRequest:
                 signal.signal(number, handler)
 
 
-class BatchSource:
-    """The real images of each step, on the engine's device."""
-
-    def __init__(self, view: DataView, config: RunConfig, engine: Engine, dtype: torch.dtype) -> None:
-        self.view, self.device, self.dtype = view, engine.device, dtype
-        self.order = DataOrder(config.seed, len(view))
-        self.flips = Stream(config.seed, "train/flip") if config.recipe.flip else None
-
-    def images(self, index_N: np.ndarray) -> Tensor:
-        """Return float [N, 3, R, R] in [-1, 1]: the images at these positions of the run."""
-        image_NHWC = self.view.images(self.order.at(index_N))
-        if self.flips is not None:
-            mirrored = self.flips.below(index_N, 2).astype(bool)
-            image_NHWC[mirrored] = image_NHWC[mirrored, :, ::-1]
-        return pixels.to_float(torch.from_numpy(image_NHWC).to(self.device), self.dtype)
-
-
 def train_loop(
     state: TrainingState,
     config: RunConfig,
@@ -93,17 +73,19 @@ def train_loop(
     folder: RunFolder,
     watcher: Watcher,
     reload: Callable[[int], TrainingState],
+    labels_MA: np.ndarray | None = None,
 ) -> Ending:
     """Train until the schedule's end, a signal or an alarm that stops, and leave a snapshot.
 
-    ``reload`` returns the state of the run's snapshot at a number of images.
+    ``reload`` returns the state of the run's snapshot at a number of images; ``labels_MA``: attributes to learn with
+    in place of the view's own.
 
     Raises:
         SnapshotWriteError: the last snapshot could not be written.
     """
     recipe, batch = config.recipe, config.batch
     share = slice(engine.rank * batch // engine.world_size, (engine.rank + 1) * batch // engine.world_size)
-    source = BatchSource(view, config, engine, state.discriminator.dtype)
+    source = BatchSource(view, config, engine, state.discriminator.dtype, labels_MA)
     stop = StopRequest()
     duties = Duties(state, config, view, schedule, engine, folder, watcher)
     with stop.listening():
@@ -122,10 +104,20 @@ def train_loop(
                 continue
             index_N = np.arange(state.nimg, state.nimg + batch)[share]
             rate = warmed_up(state.nimg, config.warmup) * float(state.learnt.get("rate", 1.0))
-            step = StepInput(recipe=recipe, seed=config.seed, index_N=index_N, rate=rate)
+            step = StepInput(
+                recipe=recipe,
+                seed=config.seed,
+                index_N=index_N,
+                rate=rate,
+                attributes_NA=source.attributes(index_N),
+                penalties=state.nimg // batch % recipe.penalty_every == 0,
+                augment_p=state.adaptive.p if state.adaptive else 0.0,
+            )
             real_NCHW = source.images(index_N)
             metrics = play_step(state.generator, state.discriminator, real_NCHW, step)
             state.nimg += batch
+            if state.adaptive is not None:
+                state.adaptive.after_step(real_sign(metrics, recipe), batch, engine.mean)
             if state.average is not None:
                 decay = ema_decay(state.nimg, batch, recipe.ema_halflife)
                 update_ema(state.average, state.generator.network, decay)

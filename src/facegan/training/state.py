@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from facegan.augment import AdaptiveProbability
 from facegan.config import RunConfig, differences, from_dict, table_of
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS
@@ -67,6 +68,8 @@ class TrainingState:
     """Real images shown to the discriminator so far."""
     learnt: dict[str, Any] = field(default_factory=dict)
     """Whatever else the run has learnt to do; saved as the snapshot's ``state``."""
+    adaptive: AdaptiveProbability | None = None
+    """ADA's probability, where the recipe has one."""
 
     @property
     def sampler(self) -> nn.Module:
@@ -94,6 +97,7 @@ def state_of(
         generator=Player(generator, recipe.generator_optimizer, choices.precision, engine),
         discriminator=Player(discriminator, recipe.discriminator_optimizer, choices.precision, engine),
         average=average,
+        adaptive=AdaptiveProbability() if recipe.augment == "ada" else None,
     )
 
 
@@ -144,6 +148,8 @@ def restore(info: SnapshotInfo, config: RunConfig, choices: Choices, engine: Eng
     for prefix, player in (("generator", state.generator), ("discriminator", state.discriminator)):
         load_optimizer(player, optimizers, prefix, str(where), has_stepped=info.nimg > 0)
     state.nimg, state.learnt = info.nimg, info.state
+    if state.adaptive is not None:
+        state.adaptive = AdaptiveProbability(info.state.get("ada"))
     return state
 
 

@@ -10,9 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facegan.augment import augment
 from facegan.config import RecipeConfig
-from facegan.losses import binary_cross_entropy
+from facegan.losses import (
+    NEEDS_REAL,
+    discriminator_loss,
+    generator_loss,
+    gradient_norm_squared,
+    gradient_penalty,
+)
+from facegan.networks.forms import direct_forms
 from facegan.networks.layers import SampleNoise, statistics_apart, statistics_frozen
+from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 from facegan.training.engine import Player
 
@@ -27,6 +36,23 @@ class StepInput:
     """int64 [N]: images shown before each of this process's samples, since the run's start."""
     rate: float = 1.0
     """What both learning rates are multiplied by."""
+    attributes_NA: Tensor | None = None
+    """Of the real images, and those that fakes are asked for; None: the recipe knows none."""
+    penalties: bool = True
+    """Whether D's gradient is looked at in this step."""
+    augment_p: float = 0.0
+    """ADA's probability."""
+
+    def condition(self, copies: int = 1) -> dict[str, Tensor]:
+        """Return the further arguments of a network that knows attributes."""
+        return {} if self.attributes_NA is None else {"attributes_NA": self.attributes_NA.repeat(copies, 1)}
+
+    def changed(self, image_NCHW: Tensor, which: str) -> Tensor:
+        """Return images as D is to see them; ``which`` names their part in the step."""
+        recipe = self.recipe
+        if recipe.augment == "none":
+            return image_NCHW
+        return augment(recipe.augment, self.augment_p, image_NCHW, self.seed, f"train/augment-{which}", self.index_N)
 
     def latents(self, player: str, device: torch.device) -> Tensor:
         """Return latents [N, Z] for the step of "D" or "G"."""
@@ -57,10 +83,10 @@ def make_fakes(generator: Player, step: StepInput) -> Tensor:
     """
     G, device = generator.working, generator.engine.device
     if step.recipe.fakes == "shared":
-        return G(step.latents("G", device).to(generator.dtype))
+        return G(step.latents("G", device).to(generator.dtype), **step.condition())
     G.train(step.recipe.fakes == "training")
     with torch.no_grad(), statistics_frozen(G):
-        fake_NCHW = G(step.latents("D", device).to(generator.dtype))
+        fake_NCHW = G(step.latents("D", device).to(generator.dtype), **step.condition())
     G.train()
     return fake_NCHW
 
@@ -72,7 +98,8 @@ def logits_of_both(
     # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
     index_2N = np.concatenate([2 * step.index_N, 2 * step.index_N + 1])
     noise = SampleNoise(step.seed, f"train/{passed}", torch.from_numpy(index_2N).to(real_NCHW.device))
-    real_logit_N, fake_logit_N = discriminator(torch.cat([real_NCHW, fake_NCHW]), noise).chunk(2)
+    both_NCHW = torch.cat([real_NCHW, fake_NCHW])
+    real_logit_N, fake_logit_N = discriminator(both_NCHW, noise, **step.condition(2)).chunk(2)
     return real_logit_N, fake_logit_N
 
 
@@ -82,23 +109,55 @@ def discriminator_step(
     """Teach D that real images are 1 and G's are 0; return the log's tensors.
 
     "joint": both in one batch of 2N, loss = mean over 2N. "separate": each has its own batch statistics,
-    loss = sum of the two means.
+    loss = sum of the two means. Penalties on D's gradient come on top, where they are due.
     """
-    fake_NCHW = fake_NCHW.detach()
-    D, joint = discriminator.working, step.recipe.discriminator_batch == "joint"
+    recipe, D = step.recipe, discriminator.working
+    joint = recipe.discriminator_batch == "joint"
+    real_NCHW, fake_NCHW = step.changed(real_NCHW, "real"), step.changed(fake_NCHW.detach(), "fake")
     with statistics_apart(D, 1 if joint else 2):
         real_logit_N, fake_logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "joint")
-    real_loss = binary_cross_entropy(real_logit_N, step.recipe.real_label).mean()
-    fake_loss = binary_cross_entropy(fake_logit_N, 0.0).mean()
-    loss = (real_loss + fake_loss) * (0.5 if joint else 1.0)
-    norm = discriminator.update(loss, step.rate)
+    loss_N = discriminator_loss(recipe.loss, real_logit_N, fake_logit_N, real_label=recipe.real_label)
+    loss = loss_N.mean() * (0.5 if joint else 1.0)
+    penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
+    whole = loss if penalty is None else loss + penalty * recipe.penalty_every
+    norm = discriminator.update(whole, step.rate)
     return {
         "D_loss": loss.detach(),
         "D_accuracy_real": (real_logit_N.detach() > 0).float().mean(),
         "D_accuracy_fake": (fake_logit_N.detach() < 0).float().mean(),
         "D_ranks": (real_logit_N.detach()[:, None] > fake_logit_N.detach()).float().mean(),
         "D_gradient_norm": norm,
+        **_penalty_metric(recipe, penalty),
     }
+
+
+def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput) -> Tensor | None:
+    """Return the sum of the recipe's penalties on D's gradient, or None where none is due."""
+    recipe = step.recipe
+    if not step.penalties or not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
+        return None
+
+    def logits(image_NCHW: Tensor) -> Tensor:
+        logit_N: Tensor = discriminator(image_NCHW, step.noise("penalty", image_NCHW.device), **step.condition())
+        return logit_N
+
+    total = real_NCHW.new_zeros((), dtype=torch.float32)
+    with statistics_frozen(discriminator), direct_forms(discriminator):
+        for weight, image_NCHW in ((recipe.r1, real_NCHW), (recipe.r2, fake_NCHW)):
+            if weight:
+                total = total + 0.5 * weight * gradient_norm_squared(logits, image_NCHW).mean()
+        if recipe.gradient_penalty:
+            share_N = torch.from_numpy(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0])
+            between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N.to(real_NCHW.device))
+            total = total + recipe.gradient_penalty * between_N.mean()
+    return total
+
+
+def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None) -> dict[str, Tensor]:
+    """Return what the log takes: of steps without penalties 0, of others so much more that the mean is right."""
+    if not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
+        return {}
+    return {"D_penalty": torch.zeros(()) if penalty is None else penalty.detach() * recipe.penalty_every}
 
 
 def generator_step(
@@ -108,15 +167,21 @@ def generator_step(
 
     ``fake_NCHW`` is what ``make_fakes`` made for D: used if the recipe's ``fakes`` are shared, else G makes its own.
     """
-    D = discriminator.working
+    recipe, D = step.recipe, discriminator.working
     with untouched(D):
-        if step.recipe.fakes != "shared":
-            fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype))
-        if step.recipe.generator_batch == "joint":
-            _, logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "G-joint")
+        if recipe.fakes != "shared":
+            fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype), **step.condition())
+        fake_NCHW = step.changed(fake_NCHW, "G")
+        real_logit_N = None
+        if recipe.generator_batch == "joint":
+            real_logit_N, logit_N = logits_of_both(D, step.changed(real_NCHW, "G-real"), fake_NCHW, step, "G-joint")
         else:
-            logit_N = D(fake_NCHW, step.noise("G", real_NCHW.device))
-        loss = binary_cross_entropy(logit_N, 1.0).mean()
+            logit_N = D(fake_NCHW, step.noise("G", real_NCHW.device), **step.condition())
+            if recipe.loss in NEEDS_REAL:
+                with torch.no_grad():
+                    real_NCHW = step.changed(real_NCHW, "G-real")
+                    real_logit_N = D(real_NCHW, step.noise("G-real", real_NCHW.device), **step.condition())
+        loss = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
         norm = generator.update(loss, step.rate)
     return {
         "G_loss": loss.detach(),
@@ -130,3 +195,9 @@ def play_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step:
     fake_NCHW = make_fakes(generator, step)
     d_metrics = discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
     return d_metrics | generator_step(generator, discriminator, real_NCHW, fake_NCHW, step)
+
+
+def real_sign(metrics: dict[str, Tensor], recipe: RecipeConfig) -> Tensor:
+    """Return the mean sign of D at a step's real images; against fakes, where its logits mean nothing alone."""
+    name = "D_ranks" if recipe.loss in NEEDS_REAL else "D_accuracy_real"
+    return metrics[name] * 2 - 1

@@ -19,6 +19,8 @@ from facegan.errors import UserError
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.run import RunFolder, find_snapshot
 from facegan.snapshot import SnapshotDamagedError, free_bytes
+from facegan.training.batches import Labeller, run_labels
+from facegan.training.checks import refuse_impossible
 from facegan.training.choices import FORMS, measure_choices
 from facegan.training.engine import Engine
 from facegan.training.log import Nobody, Watcher
@@ -74,6 +76,7 @@ def train(
     fork: Path | None = None,
     init: Path | None = None,
     warmup: int | None = None,
+    labeller: Labeller | None = None,
     watcher: Watcher | None = None,
 ) -> TrainResult:
     """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
@@ -84,7 +87,8 @@ def train(
 
     ``fork``: begin the new run ``fork`` from the newest snapshot of ``run`` (or from ``run``, a snapshot), with these
     settings, and go on with it. ``init``: begin with the weights of a run or snapshot, fresh optimisers, and learning
-    rates that rise over ``warmup`` images.
+    rates that rise over ``warmup`` images. ``labeller``: what labels faces without attributes, where the recipe wants
+    that.
 
     Raises:
         UserError: the data cannot be used, or the run was begun with other settings (all that differ are named).
@@ -131,6 +135,7 @@ def train(
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
+    refuse_impossible(recipe, batch // engine.world_size, labelled=view.labelled or labeller is not None)
     if not engine.is_main:
         watcher = Nobody()
     new = not folder.path.exists()
@@ -145,6 +150,10 @@ def train(
         try:
             state, damaged = _begin(folder, config, choices, origin, engine)
             space = _room(folder, state, schedule) if engine.is_main else {}
+            if engine.is_main:
+                run_labels(folder.labels, view, recipe, labeller)
+            engine.barrier()
+            labels_MA = run_labels(folder.labels, view, recipe, None)
         except UserError:
             if new and engine.is_main:  # nothing has been trained, and the command has to be mended
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -170,7 +179,7 @@ def train(
             watcher.event("warning", nimg=state.nimg, message=sentence)
         ending = train_loop(
             state, config, view, schedule, engine, folder, watcher,
-            lambda nimg: load_state(folder.snapshot(nimg), config, choices, engine),
+            lambda nimg: load_state(folder.snapshot(nimg), config, choices, engine), labels_MA,
         )  # fmt: skip
     result = TrainResult(
         run=folder.path,

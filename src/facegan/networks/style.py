@@ -1,0 +1,301 @@
+"""A style-based pair: modulated synthesis (Karras et al. 2020) against a residual projection discriminator.
+
+Legend: N samples, Z latent, A the 40 attributes, W style, C channels, R resolution.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.errors import UserError
+from facegan.networks.layers import Row, SampleNoise, Shape
+from facegan.networks.style_layers import (
+    SLOPE,
+    MinibatchDeviation,
+    ScaledConv,
+    ScaledDense,
+    ScaleShiftLeak,
+    normalised,
+)
+
+_ONE = math.log(math.e - 1)
+"""softplus of it is 1."""
+_EMBEDDING = 64
+_PICTURE_GAIN = 0.25
+"""Of each size's part in the image at first: together they are then about as bright as a photograph."""
+_MAPPING_RATE = 0.01
+"""The mapping network's learning rate, as a share of the others' (Karras et al. 2019)."""
+
+
+def sizes(resolution: int, patch: int) -> list[int]:
+    """Return the sides of the feature maps, smallest first: 4 to 7 px, doubled up to ``resolution / patch``.
+
+    Raises:
+        UserError: no such side gives the resolution.
+    """
+    side = resolution // patch
+    doublings = max(0, (side // 4).bit_length() - 1)
+    if side * patch != resolution or side < 8 or side % (1 << doublings):
+        raise UserError(
+            f"style makes images of 4, 5, 6 or 7 px doubled some times, such as 64, 80, 96, 112, 128: not {resolution}"
+        )
+    return [side >> power for power in range(doublings, -1, -1)]
+
+
+def channels_of(resolution: int, side: int, width: int, most: int) -> int:
+    """Return the channels of feature maps of ``side``: ``width`` at the full resolution, doubled at each halving."""
+    return min(most, width * resolution // side)
+
+
+def _check_widths(width: int, most: int, patch: int) -> None:
+    if not 1 <= width <= 1024 or not 1 <= most <= 4096:
+        raise UserError(f"style takes a width from 1 to 1024 and at most 4096 channels: not {width} and {most}")
+    if patch not in (1, 2):
+        raise UserError(f"style takes a patch of 1 or 2: not {patch}")
+
+
+class Mapping(nn.Module):
+    """Latent and attributes to a style w [N, W]. Attributes that are 0 say nothing."""
+
+    def __init__(self, latent_size: int, style_size: int, layers: int) -> None:
+        super().__init__()
+        self.embedding = ScaledDense(ATTRIBUTE_COUNT, _EMBEDDING, bias=False)
+        inputs = [latent_size + _EMBEDDING, *[style_size] * (layers - 1)]
+        self.layers = nn.ModuleList(
+            ScaledDense(size, style_size, gain=math.sqrt(2), rate=_MAPPING_RATE) for size in inputs
+        )
+
+    def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None) -> Tensor:
+        if attributes_NA is None:
+            attributes_NA = latent_NZ.new_zeros(len(latent_NZ), ATTRIBUTE_COUNT)
+        x = torch.cat([normalised(latent_NZ), self.embedding(attributes_NA.to(latent_NZ.dtype))], 1)
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), SLOPE)
+        return x
+
+
+class ModulatedLayer(nn.Module):
+    """Convolution of feature maps that come scaled by their style, demodulation, bias, leaky ReLU, and the next scale.
+
+    Modulation multiplies a sample's input channels by its style s, demodulation divides its output channels by the
+    second moment that this gives them (Karras et al. 2020, equations 1 and 3). Because s is positive and the
+    activation homogeneous, the scale of the next layer's input is taken with this layer's: one scale and one shift for
+    each sample and channel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, resample: str = "") -> None:
+        super().__init__()
+        self.convolution = ScaledConv(in_channels, out_channels, resample=resample, gain=1.0, bias=False)  # type: ignore[arg-type]
+        self.shift = nn.Parameter(torch.empty(out_channels))
+        self.initializer = None
+
+    def forward(self, x_NCHW: Tensor, style_NC: Tensor, next_style_NC: Tensor) -> Tensor:
+        """Return x [N, O, H', W'] times the next style, from x times ``style_NC`` (both float32, positive)."""
+        kernel = self.convolution.kernel()
+        scale_NO = (style_NC.square() @ self.convolution.energy(kernel).T + 1e-8).rsqrt()
+        gain_NO = next_style_NC * math.sqrt(2)
+        y_NCHW = self.convolution.apply_kernel(x_NCHW, kernel)
+        shift_NO = self.shift.float() * gain_NO
+        return ScaleShiftLeak.apply(y_NCHW, (scale_NO * gain_NO).to(y_NCHW.dtype), shift_NO.to(y_NCHW.dtype))
+
+
+class Picture(nn.Module):
+    """Feature maps to their part of the image, ``patch`` pixels a side for each feature.
+
+    With patches, the pixels of one begin alike (the idea of Aitken et al. 2017): else the first faces are chequered,
+    and it takes long to unlearn.
+    """
+
+    def __init__(self, channels: int, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.common = ScaledConv(channels, 3, 1 if patch == 1 else 3, gain=_PICTURE_GAIN)
+        self.initializer = None
+        if patch > 1:
+            self.differences = nn.Parameter(torch.empty(3 * patch * patch, channels, 3, 3))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        if self.patch == 1:
+            return self.common(x_NCHW)
+        pixels = self.patch**2
+        assert self.common.bias is not None
+        weight = (self.common.weight.repeat_interleave(pixels, 0) + self.differences) * self.common.scale
+        y_NCHW = F.conv2d(x_NCHW, weight, self.common.bias.repeat_interleave(pixels), padding=1)
+        return F.pixel_shuffle(y_NCHW, self.patch)
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("Picture", (shape[0] * self.patch, shape[1] * self.patch, 3), _count(self))]
+
+
+class StyleGenerator(nn.Module):
+    """A learned constant, doubled by modulated convolutions; each size adds its part to the image.
+
+    ``width``: channels at the full resolution, doubled at each halving up to ``most``. ``patch``: pixels a side that a
+    last feature makes; 2 saves the costliest maps. ``deep``: sides up to this have a second convolution.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 64,
+        latent_size: int = 128,
+        width: int = 32,
+        most: int = 256,
+        patch: int = 2,
+        deep: int = 32,
+        style_size: int = 256,
+        mapping_layers: int = 2,
+    ) -> None:
+        super().__init__()
+        _check_widths(width, most, patch)
+        self.latent_size, self.resolution, self.style_size = latent_size, resolution, style_size
+        self.mapping = Mapping(latent_size, style_size, mapping_layers)
+        sides = sizes(resolution, patch)
+        channels = [channels_of(resolution, side, width, most) for side in sides]
+        self.constant = nn.Parameter(torch.empty(channels[0], sides[0], sides[0]))
+        self.initializer = 1.0
+        layers, pictures, self.ends = [], [], []
+        before = channels[0]
+        for side, count in zip(sides, channels, strict=True):
+            if side > sides[0]:
+                layers.append(ModulatedLayer(before, count, "up"))
+            if side <= deep or side == sides[0]:
+                layers.append(ModulatedLayer(count, count))
+            before = count
+            self.ends.append(len(layers) - 1)
+            pictures.append(Picture(count, patch if side == sides[-1] else 1))
+        self.layers, self.pictures = nn.ModuleList(layers), nn.ModuleList(pictures)
+        # Of each layer's input, and of the last picture.
+        counts = [channels[0], *(layer.shift.numel() for layer in layers)]
+        self.styles = nn.ModuleList(ScaledDense(style_size, count) for count in counts)
+
+    def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None = None) -> Tensor:
+        """Return images, float [N, 3, R, R], of latents [N, Z] and attributes [N, 40] (None: nothing is said).
+
+        In training the values are not bounded; in inference they are in [-1, 1].
+        """
+        return self.synthesize(self.mapping(latent_NZ, attributes_NA))
+
+    def synthesize(self, style_NW: Tensor) -> Tensor:
+        """Return images as ``forward`` does, of styles [N, W]."""
+        scales = [F.softplus(affine(style_NW).float() + _ONE) for affine in self.styles]
+        x = self.constant * scales[0].to(self.constant.dtype)[:, :, None, None]
+        x = x.contiguous(memory_format=torch.channels_last)
+        image: Tensor | None = None
+        pictures = iter(self.pictures)
+        for number, layer in enumerate(self.layers):
+            x = layer(x, scales[number], scales[number + 1])
+            if number in self.ends:
+                picture = next(pictures)(x)
+                if image is not None:
+                    picture = picture + F.interpolate(image, picture.shape[2:], mode="bilinear", align_corners=False)
+                image = picture
+        assert image is not None
+        return image if self.training else image.clamp(-1, 1)
+
+    @torch.no_grad()
+    def mean_style(self, latent_MZ: Tensor, attributes_1A: Tensor | None) -> Tensor:
+        """Return [1, W]: the mean style of these latents, all with one row of attributes."""
+        if attributes_1A is not None:
+            attributes_1A = attributes_1A.expand(len(latent_MZ), -1)
+        return self.mapping(latent_MZ, attributes_1A).mean(0, keepdim=True)
+
+    def rows(self) -> list[Row]:
+        """Return the lines of a summary."""
+        first = self.constant.shape[0], self.constant.shape[1], self.constant.shape[2]
+        shape: Shape = (first[1], first[2], first[0])
+        rows = [
+            Row("Mapping", (self.style_size,), _count(self.mapping)),
+            Row("Styles of all layers", (self.style_size,), _count(self.styles)),
+            Row("Constant", shape, self.constant.numel()),
+        ]
+        pictures = iter(self.pictures)
+        for number, layer in enumerate(self.layers):
+            assert isinstance(layer, ModulatedLayer)
+            row = layer.convolution.rows(shape)[0]
+            rows.append(Row(f"Modulated {row.layer}", row.shape, _count(layer)))
+            shape = row.shape
+            if number in self.ends:
+                picture = next(pictures)
+                assert isinstance(picture, Picture)
+                rows += picture.rows(shape)
+        return rows
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions, the second of which halves the side, beside a 1x1 convolution of the mean of 2x2 pixels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = ScaledConv(in_channels, in_channels)
+        self.second = ScaledConv(in_channels, out_channels, resample="down", gain=1.0)
+        self.shortcut = ScaledConv(in_channels, out_channels, 1, gain=math.sqrt(0.5), bias=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        y = F.leaky_relu(self.second(F.leaky_relu(self.first(x_NCHW), SLOPE)), SLOPE)
+        return y.add(self.shortcut(F.avg_pool2d(x_NCHW, 2)))
+
+    def rows(self, shape: Shape) -> list[Row]:
+        return [Row("ResidualBlock", self.second.rows(shape)[0].shape, _count(self))]
+
+
+class StyleDiscriminator(nn.Module):
+    """Residual blocks, minibatch deviation, and a logit that a projection on the attributes adds to.
+
+    The projection is the inner product of the features with the attributes' embedding (Miyato and Koyama 2018,
+    equation 3); attributes that are 0 add nothing. Options as ``StyleGenerator``'s; ``patch`` 2 begins with a 4x4
+    convolution of stride 2.
+    """
+
+    group = 4
+    """Samples whose deviation is taken together: a process's batch must be a multiple of it."""
+
+    def __init__(self, resolution: int = 64, width: int = 32, most: int = 256, patch: int = 2) -> None:
+        super().__init__()
+        _check_widths(width, most, patch)
+        self.resolution = resolution
+        sides = sizes(resolution, patch)[::-1]
+        channels = [channels_of(resolution, side, width, most) for side in sides]
+        self.stem = ScaledConv(3, channels[0], 4 if patch > 1 else 1, stride=patch)
+        self.blocks = nn.ModuleList(ResidualBlock(before, after) for before, after in pairwise(channels))
+        self.deviation = MinibatchDeviation(self.group)
+        self.last = ScaledConv(channels[-1] + 1, channels[-1])
+        self.features = ScaledDense(channels[-1] * sides[-1] ** 2, channels[-1], gain=math.sqrt(2))
+        self.logit = ScaledDense(channels[-1], 1)
+        self.embedding = ScaledDense(ATTRIBUTE_COUNT, channels[-1], bias=False)
+
+    def forward(
+        self, image_NCHW: Tensor, noise: SampleNoise | None = None, attributes_NA: Tensor | None = None
+    ) -> Tensor:
+        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1], and attributes [N, 40] (None: nothing is said).
+
+        There is no dropout: ``noise`` is not used.
+        """
+        x = F.leaky_relu(self.stem(image_NCHW), SLOPE)
+        for block in self.blocks:
+            x = block(x)
+        x = F.leaky_relu(self.last(self.deviation(x)), SLOPE)
+        features = F.leaky_relu(self.features(x.permute(0, 2, 3, 1).flatten(1)), SLOPE)
+        if attributes_NA is None:
+            attributes_NA = features.new_zeros(len(features), ATTRIBUTE_COUNT)
+        embedded = self.embedding(attributes_NA.to(features.dtype))
+        return self.logit(features)[:, 0] + (features * embedded).sum(1) / math.sqrt(features.shape[1])
+
+    def rows(self) -> list[Row]:
+        """Return the lines of a summary."""
+        side, rows = self.resolution, []
+        shape: Shape = (side, side, 3)
+        for block in (self.stem, *self.blocks, self.deviation, self.last, self.features, self.logit):
+            rows += block.rows(shape)
+            shape = rows[-1].shape
+        rows.append(Row("Projection on attributes", (1,), self.embedding.weight.numel()))
+        return rows

@@ -1,0 +1,62 @@
+"""A generator held to what was asked for: attributes, and how far from the mean face.
+
+Legend: N samples, Z latent, A the 40 attributes, W style.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facegan.sampling.latents import draw_latents
+
+_MEAN_COUNT = 1024
+"""Latents whose mean style truncation goes towards."""
+
+
+class Steered(nn.Module):
+    """Latents [N, Z] -> images, of a generator that maps latents and attributes to styles.
+
+    ``truncation`` moves styles towards the mean style of the same attributes: w' = m + t (w - m) (Karras et al. 2019,
+    appendix B, for each set of attributes its own mean). At 1 nothing moves.
+    """
+
+    attributes_1A: Tensor | None
+
+    def __init__(self, generator: nn.Module, attributes_A: np.ndarray | None, truncation: float) -> None:
+        super().__init__()
+        self.generator, self.truncation = generator, truncation
+        device = next(generator.parameters()).device
+        attributes = None if attributes_A is None else torch.from_numpy(attributes_A).to(device)[None]
+        self.register_buffer("attributes_1A", attributes)
+        latent_MZ = draw_latents(0, "mean-style", np.arange(_MEAN_COUNT), int(generator.latent_size), "normal")  # type: ignore[arg-type]
+        self.mean_1W = nn.Buffer(generator.mean_style(torch.from_numpy(latent_MZ).to(device), attributes))  # type: ignore[operator]
+
+    def forward(self, latent_NZ: Tensor) -> Tensor:
+        """Return images, float [N, 3, R, R] in [-1, 1]."""
+        attributes_NA = None if self.attributes_1A is None else self.attributes_1A.expand(len(latent_NZ), -1)
+        style_NW = self.generator.mapping(latent_NZ, attributes_NA)  # type: ignore[operator]
+        return self.generator.synthesize(torch.lerp(self.mean_1W, style_NW, self.truncation))  # type: ignore[operator]
+
+
+class Narrowed(nn.Module):
+    """Latents [N, Z] -> images, of a generator without styles: ``truncation`` scales the latents."""
+
+    def __init__(self, generator: nn.Module, truncation: float) -> None:
+        super().__init__()
+        self.generator, self.truncation = generator, truncation
+
+    def forward(self, latent_NZ: Tensor) -> Tensor:
+        """Return images, float [N, 3, R, R] in [-1, 1]."""
+        return self.generator(latent_NZ * self.truncation)
+
+
+def steered(generator: nn.Module, attributes_A: np.ndarray | None, truncation: float) -> nn.Module:
+    """Return a generator, latents -> images, of faces with these attributes (float32 [40], or None) and truncation."""
+    if attributes_A is None and truncation == 1:
+        return generator
+    if hasattr(generator, "mapping"):
+        return Steered(generator, attributes_A, truncation).eval()
+    assert attributes_A is None
+    return Narrowed(generator, truncation)

@@ -1,0 +1,82 @@
+"""A labelled face dataset made by a model, in CelebA's own layout: it holds no photograph."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from facegan.api import Model
+from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.data.layout import IMAGES_FOLDER, MOST_FACES, file_name, write_annotations
+from facegan.data.partial import PartialFolder
+from facegan.errors import UserError
+from facegan.labelling import Labeller
+
+_JPEG_QUALITY = 97
+ABOUT_FILE = "about.json"
+
+
+def write_synthetic_dataset(
+    out: Path,
+    model: Model,
+    labeller: Labeller,
+    count: int,
+    seed: int = 0,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Write ``count`` faces of a model to ``out`` and return what ``about.json`` says of them.
+
+    The faces are ``first`` to ``count`` of the seed, asked for no attribute; attributes-net says what each shows
+    (-1 or 1). Every face is a person of its own; partitions are 8:1:1.
+
+    Raises:
+        UserError: ``out`` exists and is not an empty folder, or cannot be written, or ``count`` is out of range.
+    """
+    if not 1 <= count <= MOST_FACES:
+        raise UserError(f"--count {count}: expected 1 to {MOST_FACES} faces")
+    about = {
+        "made_by": "facegan synth-dataset: no photograph is among these faces",
+        "recipe": model.recipe.name,
+        "weights_sha256": model.sha256,
+        "count": count,
+        "seed": seed,
+        "labels": f"attributes-net, {labeller.sha256}",
+        "near_copies": model.state.get("near_copies"),
+    }
+    with PartialFolder(out) as partial:
+        images = partial.folder / IMAGES_FOLDER
+        try:
+            images.mkdir()
+            rows: list[tuple[int, dict[str, int], int]] = []
+            for face_NHWC, _ in model.batches(count, seed=seed):
+                there_NA = np.where(labeller.logits(face_NHWC) > 0, 1, -1).tolist()
+                for face, there in zip(face_NHWC, there_NA, strict=True):
+                    number = len(rows)
+                    picture = Image.fromarray(face)
+                    picture.save(images / file_name(number), quality=_JPEG_QUALITY, subsampling=0)
+                    rows.append((number, dict(zip(ATTRIBUTE_NAMES, there, strict=True)), number + 1))
+                if progress is not None:
+                    progress(len(rows), count)
+            write_annotations(partial.folder, rows)
+            (partial.folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            partial.put_in_place()
+        except OSError as error:
+            raise UserError(f"cannot go on with {partial.folder}: {error.strerror or error}; make room") from error
+    return about
+
+
+def copies_sentence(about: dict[str, Any]) -> str:
+    """Return what is known of copies of training people among a model's faces."""
+    near = about.get("near_copies")
+    if not isinstance(near, dict):
+        return "whether this model copies its training faces was not measured: facegan audit"
+    return (
+        f"of {near['generated']:,} faces of this model, {near['share']:.2%} come nearer to a training face than all "
+        f"but {near['held_out_share']:.2%} of unseen people do"
+    )
