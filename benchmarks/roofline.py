@@ -22,9 +22,10 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RunConfig, with_settings
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
-from facegan.recipes import recipe
+from facegan.recipes import recipe, usual_batch
 from facegan.training.choices import measure_choices
 from facegan.training.engine import Engine
 from facegan.training.state import Choices, TrainingState, new_state
@@ -84,33 +85,42 @@ def peaks() -> float:
     return best
 
 
-def step_of(config: RunConfig, choices: Choices, engine: Engine) -> tuple[TrainingState, Callable[[], None]]:
-    """Return a state, and a function that takes a step of it."""
+def cycle_of(config: RunConfig, choices: Choices, engine: Engine) -> tuple[TrainingState, Callable[[], None]]:
+    """Return a state, and a function that takes as many steps of it as there are from one with penalties to the next."""
     state, batch = new_state(config, choices, engine), config.batch
     size = config.recipe.resolution
     real = torch.ones(batch, 3, size, size, dtype=state.discriminator.dtype).to(memory_format=torch.channels_last)
-    step = StepInput(recipe=config.recipe, seed=0, index_N=np.arange(batch))
-    return state, lambda: play_step(state.generator, state.discriminator, real, step)["G_loss"].item()
+    attributes = torch.ones(batch, ATTRIBUTE_COUNT, dtype=real.dtype) if config.recipe.attributes else None
+
+    def cycle() -> None:
+        for number in range(config.recipe.penalty_every):
+            step = StepInput(
+                recipe=config.recipe, seed=0, index_N=np.arange(batch), attributes_NA=attributes, penalties=number == 0
+            )
+            metrics = play_step(state.generator, state.discriminator, real, step)
+        metrics["G_loss"].item()
+
+    return state, cycle
 
 
 def operations(config: RunConfig, choices: Choices, engine: Engine) -> float:
-    """Return the floating-point operations of one image's share of a step, as counted while one runs."""
-    _, step = step_of(config, choices, engine)
+    """Return the floating-point operations of one image's share of a step, as counted while some run."""
+    _, cycle = cycle_of(config, choices, engine)
     with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops() / config.batch
+        cycle()
+    return counter.get_total_flops() / (config.batch * config.recipe.penalty_every)
 
 
 def report(name: str, arguments: argparse.Namespace, peak: float, engine: Engine) -> None:
     """Print the operations, the rate, the share of the peak, and where the time goes."""
     settings = with_settings(recipe(name, arguments.resolution), arguments.set)
-    config = RunConfig(recipe=settings, batch=arguments.batch)
+    config = RunConfig(recipe=settings, batch=arguments.batch or usual_batch(name))
     choices, _ = measure_choices(config, arguments.precision, arguments.threads, arguments.forms, engine)
     plain = measure_choices(config, "float32", arguments.threads, "plain", engine)[0]
     as_defined, as_computed = operations(config, plain, engine), operations(config, choices, engine)
-    _, step = step_of(config, choices, engine)
-    rate = arguments.batch / seconds(step)
-    print(f"\n{name} at {arguments.resolution} px, batch {arguments.batch}, {choices.precision}")
+    _, cycle = cycle_of(config, choices, engine)
+    rate = config.batch * settings.penalty_every / seconds(cycle)
+    print(f"\n{name} at {arguments.resolution} px, batch {config.batch}, {choices.precision}")
     print(f"  forms: {dict(choices.generator)} {dict(choices.discriminator)}")
     print(f"  GFLOP an image: {as_defined / 1e9:.2f} as defined, {as_computed / 1e9:.2f} as computed")
     print(
@@ -118,7 +128,7 @@ def report(name: str, arguments: argparse.Namespace, peak: float, engine: Engine
         f"matrix product; as many as {as_defined * rate / 1e12:.3f} TFLOP/s of the definition"
     )
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        step()
+        cycle()
     spent: Counter[str] = Counter()
     for event in profiler.key_averages():
         kind = next((kind for kind, names in KINDS.items() if event.key in names), "everything else")
@@ -129,9 +139,9 @@ def report(name: str, arguments: argparse.Namespace, peak: float, engine: Engine
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", nargs="*", default=["classic-tanh", "classic-dcgan", "dcgan"])
+    parser.add_argument("recipe", nargs="*", default=["classic-tanh", "classic-dcgan", "dcgan", "style-s"])
     parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, help="default: the recipe's own")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--forms", default="auto")
     parser.add_argument("--threads", type=int)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RunConfig, with_settings
 from facegan.machine import keep_freed_memory
 from facegan.networks import build_generator
@@ -41,9 +42,17 @@ def training(arguments: argparse.Namespace) -> Callable[[int], None]:
     real = torch.rand(batch, 3, arguments.resolution, arguments.resolution, device=engine.device) * 2 - 1
     real = real.to(dtype=state.discriminator.dtype, memory_format=torch.channels_last)
 
+    attributes = real.new_ones(batch, ATTRIBUTE_COUNT) if settings.attributes else None
+
     def run(count: int) -> None:
         for _ in range(count):
-            step = StepInput(recipe=settings, seed=0, index_N=np.arange(state.nimg, state.nimg + batch))
+            step = StepInput(
+                recipe=settings,
+                seed=0,
+                index_N=np.arange(state.nimg, state.nimg + batch),
+                attributes_NA=attributes,
+                penalties=state.nimg // batch % settings.penalty_every == 0,
+            )
             metrics = play_step(state.generator, state.discriminator, real, step)
             if state.average is not None:
                 update_ema(state.average, state.generator.network, 0.99)

@@ -85,7 +85,7 @@ def style_m(resolution: int = 64) -> RecipeConfig:
 def _style(
     name: str, resolution: int, *, width: int, most: int, patch: int, deep: int, style_size: int
 ) -> RecipeConfig:
-    optimizer = OptimizerConfig(learning_rate=1.5e-3, beta1=0.0, beta2=0.99, epsilon=1e-8)
+    optimizer = OptimizerConfig(learning_rate=2e-3, beta1=0.0, beta2=0.99, epsilon=1e-8)
     shared = {"width": width, "most": most, "patch": patch}
     return RecipeConfig(
         name=name,
@@ -96,8 +96,10 @@ def _style(
         discriminator=shared,
         discriminator_batch="separate",
         fakes="shared",
+        loss="relativistic",
         r1=1.0,
-        penalty_every=16,
+        r2=1.0,
+        penalty_every=8,
         attributes=True,
         augment="ada",
         generator_optimizer=optimizer,
@@ -127,3 +129,8 @@ def recipe(name: str, resolution: int = 64) -> RecipeConfig:
         hint = f"did you mean {near[0]}? " if near else ""
         raise UserError(f"no recipe is called {name!r}; {hint}the recipes are {', '.join(RECIPES)}")
     return RECIPES[name](resolution)
+
+
+def usual_batch(name: str) -> int:
+    """Return the batch that a recipe is trained with unless another is asked for."""
+    return {"style-s": 16}.get(name, 64)

@@ -7,42 +7,48 @@ from typing import Annotated, Any
 
 import typer
 
+_MEASURED = 1000
+"""Faces that the demo's report looks at."""
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("faces"),
-    images: Annotated[str, typer.Option(help="Images to train on, each time.")] = "10k",
-    count: Annotated[str, typer.Option(help="Faces to draw and train on.")] = "3000",
+    minutes: Annotated[float, typer.Option(help="How long to train, each time.")] = 2.5,
+    count: Annotated[str, typer.Option(help="Faces to make and train on.")] = "3000",
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
-    """Draw a small set of faces, train a small DCGAN on it for about two minutes, and make faces from noise.
+    """Make faces from noise with the shipped model; then train one on a dataset of such faces, and report on it.
 
-    Nothing is downloaded. Again, it goes on from where it stopped, and the faces get better.
+    Nothing is downloaded, and no photograph is used. Again, the training goes on from where it stopped, and its faces
+    get better.
 
     \b
     facegan demo
-    facegan demo --images 50k --out better-faces
+    facegan demo --minutes 20 --out longer
     """
     from facegan.cli.options import count_option
     from facegan.errors import UserError
 
-    number, faces_drawn = count_option(images, "--images"), count_option(count, "--count", least=64)
-    if faces_drawn > 200_000:
-        raise UserError(f"--count {count}: draw at most 200k faces")
+    number = count_option(count, "--count", least=64)
+    if number > 200_000:
+        raise UserError(f"--count {count}: make at most 200k faces")
+    if not 0 < minutes < 1e6:
+        raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; name a folder")
 
     import signal
 
     import facegan
-    from facegan import pixels, recipes
+    from facegan import labelling, pixels, recipes
     from facegan.cli.film import stages_picture
     from facegan.cli.prepare import progress_reporter
     from facegan.cli.progress import make_watcher
-    from facegan.config import with_settings
-    from facegan.data.drawn_dataset import write_drawn_dataset
     from facegan.data.prepare import prepare
+    from facegan.machine import keep_freed_memory
     from facegan.run import RunFolder
+    from facegan.synthesis import write_synthetic_dataset
     from facegan.training.schedule import Schedule
     from facegan.training.train import train
 
@@ -52,37 +58,45 @@ def demo(
         else:
             typer.echo(text)
 
-    drawn, packed, run, faces = out / "drawn", out / "drawn64", out / "run", out / "faces.png"
+    made, packed, run, faces = out / "made", out / "made64", out / "run", out / "faces.png"
     if faces.exists() and not run.exists():
         raise UserError(f"{faces} is not the demo's; choose another folder with --out")
-    folder = RunFolder(run)
-    recipe = with_settings(recipes.recipe("dcgan", 64), DEMO_SETTINGS)
+    keep_freed_memory()
+    folder, model = RunFolder(run), facegan.load("celeba64")
     with make_watcher(json) as watcher:
+        pixels.save_png(faces, pixels.grid(model.sample(64, seed=0)))
+        say(f"1/4  64 faces from noise, by the model that comes along: {faces.absolute()}", faces=str(faces.absolute()))
         if not packed.exists():
-            say(f"1/3  Drawing {faces_drawn:,} faces in CelebA's layout, then packing them at 64 px: {drawn}")
-            if not drawn.exists():
-                write_drawn_dataset(drawn, faces_drawn, seed=0, progress=progress_reporter(watcher))
-            prepare(drawn, packed, resolution=64, progress=progress_reporter(watcher))
-        seen = int(folder.latest_snapshot().name.removeprefix("nimg-")) if folder.list_snapshots() else 0
-        say(f"2/3  Training a small DCGAN on {number:,} images; look at {run / 'samples'} meanwhile.")
-        schedule = Schedule(images=seen + number, log_every=1024, sample_every=2000, snapshot_every=16000)
-        result = train([packed], run, recipe, batch=16, schedule=schedule, threads=threads, watcher=watcher)
+            say(f"2/4  {number:,} more of them, labelled and packed, to train on: {made}")
+            if not made.exists():
+                labeller = labelling.shipped()
+                write_synthetic_dataset(made, model, labeller, number, seed=1, progress=progress_reporter(watcher))
+            prepare(made, packed, resolution=64, progress=progress_reporter(watcher))
+        say(f"3/4  A new model learns from these for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")
+        schedule = Schedule(minutes=minutes, log_every=1024, sample_every=1000, snapshot_every=16000)
+        result = train([packed], run, recipes.recipe("style-s"), schedule=schedule, threads=threads, watcher=watcher)
     stages = out / "stages.png"
     pixels.save_png(stages, stages_picture(folder))
-    pixels.save_png(faces, pixels.grid(facegan.load(run).sample(64, seed=0)))
-    say(f"3/3  Faces made from noise after {result.nimg:,} images; how they came about: {stages}", stages=str(stages))
-    say(str(faces.absolute()), faces=str(faces.absolute()))
+    say(
+        f"     its faces, from {folder.samples}, the earliest on top: {stages.absolute()}",
+        stages=str(stages.absolute()),
+    )
     if result.signal is not None:
         typer.echo(f"Stopped early by {signal.Signals(result.signal).name}; facegan demo goes on from there.", err=True)
         raise typer.Exit(128 + result.signal)
+    _report(run, out / "report.html", say)
 
 
-# Narrow, small batches, and a D that is held back: drawn faces are easy to tell from early fakes.
-DEMO_SETTINGS = [
-    "generator.width=32",
-    "discriminator.width=32",
-    "generator_optimizer.learning_rate=3e-4",
-    "discriminator_optimizer.learning_rate=1e-4",
-    "real_label=0.9",
-    "ema_halflife=2000",
-]
+def _report(run: Path, page: Path, say: Any) -> None:
+    from facegan.cli.report import write_report
+    from facegan.errors import UserError
+    from facegan.report.curves import need_matplotlib
+
+    try:
+        need_matplotlib()
+    except UserError as error:
+        say(f"4/4  no report: {error}")
+        return
+    say(f"4/4  The report: {_MEASURED:,} of its faces against those it learnt from")
+    write_report(run, page, count=_MEASURED, real_faces=False)
+    say(str(page.absolute()), report=str(page.absolute()))

@@ -86,6 +86,11 @@ class TerminalWatcher:
                 self._say(f"  {_computing(fields)}")
                 self._say(f"  {_space(fields)}")
                 self._say(f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}")
+            case "labels":
+                self._say(
+                    f"attributes-net labels the {fields['faces']:,} faces without attributes (once, before the run "
+                    "begins) ..."
+                )
             case "log":
                 self._say(
                     f"{fields['nimg']:>10,} images  D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}  "

@@ -54,6 +54,29 @@ def report(
     from facegan.report.curves import need_matplotlib
 
     need_matplotlib()
+    if out.exists() and not force:
+        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+    missing, shows_people = write_report(
+        model, out, data=data, count=number, seed=seed, measure=measure, real_faces=not no_real_faces
+    )
+    for sentence in missing:
+        typer.echo(sentence, err=True)
+    if shows_people:
+        typer.echo("the page shows photographs of real people: keep it to yourself, or use --no-real-faces", err=True)
+    typer.echo(f"{out}  ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def write_report(
+    model: Path,
+    out: Path,
+    *,
+    data: list[Path] | None = None,
+    count: int = 5000,
+    seed: int = 0,
+    measure: bool = True,
+    real_faces: bool = True,
+) -> tuple[list[str], bool]:
+    """Write the page, over what is there; return what could not be had, and whether it shows training faces."""
     from facegan import api
     from facegan.cli.faces import stages
     from facegan.machine import keep_freed_memory
@@ -62,8 +85,6 @@ def report(
 
     keep_freed_memory()
     loaded = api.load(model)
-    if out.exists() and not force:
-        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
     run = RunFolder(model) if (model / RUN_FILE).is_file() else None
     described = {
         "path": model.resolve().name, "recipe": loaded.recipe.name, "resolution": loaded.resolution,
@@ -71,11 +92,11 @@ def report(
     }  # fmt: skip
     if measure:
         with stages() as stage:
-            receipt, audit, missing = _measured(model, data, number, seed, stage)
+            receipt, audit, missing = _measured(model, data, count, seed, stage)
     else:
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
-    page = render(described, run, findings, real_faces=not no_real_faces)
+    page = render(described, run, findings, real_faces=real_faces)
     partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -85,11 +106,7 @@ def report(
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
-    for sentence in missing:
-        typer.echo(sentence, err=True)
-    if audit is not None and not no_real_faces:
-        typer.echo("the page shows photographs of real people: keep it to yourself, or use --no-real-faces", err=True)
-    typer.echo(f"{out}  ({out.stat().st_size / 1e6:.1f} MB)")
+    return missing, audit is not None and real_faces
 
 
 def _measured(

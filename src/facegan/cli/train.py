@@ -25,7 +25,9 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so many minutes; go on with the same command.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Real images of one step, over all processes.")] = 64,
+    batch: Annotated[
+        int | None, typer.Option(help="Real images of one step, over all processes; default: 64, of style-s 16.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,
     precision: Annotated[
@@ -112,6 +114,7 @@ def train(
     from facegan import recipes
     from facegan.config import with_settings
 
+    batch = recipes.usual_batch(recipe) if batch is None else batch
     settings = with_settings(recipes.recipe(recipe, PackedDataset.open(data[0]).resolution), set_ or [])
 
     import signal

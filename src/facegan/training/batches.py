@@ -52,10 +52,16 @@ def label_faces(view: DataView, labeller: Labeller) -> np.ndarray:
     return labels_MA
 
 
-def run_labels(file: Path, view: DataView, recipe: RecipeConfig, labeller: Labeller | None) -> np.ndarray | None:
+def run_labels(
+    file: Path,
+    view: DataView,
+    recipe: RecipeConfig,
+    labeller: Labeller | None,
+    say: Callable[[int], None] = lambda _: None,
+) -> np.ndarray | None:
     """Return the labels that a run learns with, float16 [M, 40], or None if the view's own are all it has.
 
-    Those of a labeller are kept in ``file`` for the run's life.
+    Those of a labeller are kept in ``file`` for the run's life; before they are made, ``say`` is told how many.
 
     Raises:
         UserError: the file is damaged, or cannot be written.
@@ -70,8 +76,10 @@ def run_labels(file: Path, view: DataView, recipe: RecipeConfig, labeller: Label
         if labels_MA.shape != (len(view), ATTRIBUTE_COUNT) or labels_MA.dtype != np.float16:
             raise UserError(f"{file} is damaged; restore it from a copy, or begin another run")
         return labels_MA
-    if labeller is None or not any((view.attributes(part) == 0).all(1).any() for part in _parts(len(view))):
+    unlabelled = sum(int((view.attributes(part) == 0).all(1).sum()) for part in _parts(len(view)))
+    if labeller is None or not unlabelled:
         return None
+    say(unlabelled)
     labels_MA = label_faces(view, labeller)
     partial = file.with_name(f".{file.name}.partial")
     try:

@@ -17,6 +17,7 @@ from facegan.config import RecipeConfig, RunConfig, differences, from_dict, tabl
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
+from facegan.recipes import usual_batch
 from facegan.run import RunFolder, find_snapshot
 from facegan.snapshot import SnapshotDamagedError, free_bytes
 from facegan.training.batches import Labeller, run_labels
@@ -65,7 +66,7 @@ def train(
     run: Path,
     recipe: RecipeConfig,
     *,
-    batch: int = 64,
+    batch: int | None = None,
     seed: int = 0,
     schedule: Schedule | None = None,
     precision: str = "auto",
@@ -81,7 +82,8 @@ def train(
 ) -> TrainResult:
     """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
 
-    ``recipe`` must be of the data's resolution; held-out people are left out. ``precision`` ("float32", "bfloat16" or
+    ``recipe`` must be of the data's resolution; held-out people are left out. ``batch``: images of a step, the recipe's
+    usual number unless told otherwise. ``precision`` ("float32", "bfloat16" or
     "auto": the faster one here), ``threads`` and ``forms`` ("auto": the fastest form of each layer here; "direct": the
     library's convolutions; "plain": every layer as it is defined) are settled when a run starts and stay its own.
 
@@ -94,6 +96,7 @@ def train(
         UserError: the data cannot be used, or the run was begun with other settings (all that differ are named).
     """
     watcher = watcher or Nobody()
+    batch = usual_batch(recipe.name) if batch is None else batch
     if fork is not None and init is not None:
         raise UserError("--fork goes on with a run and --init begins one with a model's weights: choose one of them")
     folder = RunFolder(fork or run)
@@ -151,7 +154,7 @@ def train(
             state, damaged = _begin(folder, config, choices, origin, engine)
             space = _room(folder, state, schedule) if engine.is_main else {}
             if engine.is_main:
-                run_labels(folder.labels, view, recipe, labeller)
+                run_labels(folder.labels, view, recipe, labeller, lambda count: watcher.event("labels", faces=count))
             engine.barrier()
             labels_MA = run_labels(folder.labels, view, recipe, None)
         except UserError:
