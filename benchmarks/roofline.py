@@ -86,7 +86,7 @@ def peaks() -> float:
 
 
 def cycle_of(config: RunConfig, choices: Choices, engine: Engine) -> tuple[TrainingState, Callable[[], None]]:
-    """Return a state, and a function that takes as many steps of it as there are from one with penalties to the next."""
+    """Return a state, and a function that takes its steps from one with penalties to the next."""
     state, batch = new_state(config, choices, engine), config.batch
     size = config.recipe.resolution
     real = torch.ones(batch, 3, size, size, dtype=state.discriminator.dtype).to(memory_format=torch.channels_last)

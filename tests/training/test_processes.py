@@ -29,7 +29,7 @@ train([Path(data)], Path(run), recipe, batch=8, schedule=Schedule(images=24), pr
 """
 
 
-@pytest.mark.parametrize("name", ["classic-dcgan", "dcgan"])
+@pytest.mark.parametrize("name", ["classic-dcgan", "dcgan", "style-s"])
 def test_two_processes_equal_one(tmp_path, packed16, name):
     sgd = OptimizerConfig(name="sgd", learning_rate=0.01)  # Adam would make a whole step of a gradient near 0
     recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd)

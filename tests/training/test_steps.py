@@ -1,6 +1,7 @@
 """What a step may change, what it must leave alone, and its loss against the definition."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from facegan.training.state import Choices, new_state
 from facegan.training.steps import StepInput, discriminator_step, generator_step, make_fakes
 from tests.conftest import small_recipe
 
-BATCH = 6
+BATCH = 8
 
 
 def play(recipe, precision="float32"):
@@ -41,9 +42,12 @@ def changed(player, before):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan"])
+@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan", "style-s"])
 def test_each_player_moves_alone(name, precision):
-    state, real_NCHW, step = play(small_recipe(name, fakes="training"), precision)
+    # The relativistic loss would leave the bias of the logit alone.
+    state, real_NCHW, step = play(small_recipe(name, fakes="training", loss="non-saturating"), precision)
+    if name == "style-s":
+        step = replace(step, attributes_NA=torch.ones(BATCH, 40))
     g_before, d_before = copied(state.generator), copied(state.discriminator)
     teach_discriminator(state, real_NCHW, step)
     assert changed(state.generator, g_before) == set()
@@ -152,3 +156,41 @@ def test_bfloat16_keeps_a_float32_master_and_steps_alike():
     conv = state.discriminator.working.blocks[0].weight
     assert conv.dtype == torch.bfloat16
     assert torch.equal(conv, state.discriminator.network.blocks[0].weight.bfloat16())
+
+
+def test_a_relativistic_step_with_penalties_against_its_definition():
+    recipe = small_recipe("style-s", r1=0.5, r2=2.0, penalty_every=4)
+    state, real_NCHW, step = play(recipe)
+    D = copy.deepcopy(state.discriminator.network)
+    fake_NCHW = make_fakes(state.generator, step)
+    found = discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)
+    real, fake = real_NCHW.clone().requires_grad_(), fake_NCHW.detach().clone().requires_grad_()
+    both = D(torch.cat([real.detach(), fake.detach()])).chunk(2)
+    loss = F.softplus(both[1] - both[0]).mean()
+    assert found["D_loss"].item() == pytest.approx(loss.item(), rel=1e-5)
+    squares = [torch.autograd.grad(D(x).sum(), x)[0].square().sum((1, 2, 3)).mean() for x in (real, fake)]
+    penalty = 0.5 * (0.5 * squares[0] + 2.0 * squares[1])
+    assert found["D_penalty"].item() == pytest.approx(4 * penalty.item(), rel=1e-4)
+    with torch.no_grad():
+        logit_N, real_logit_N = (state.discriminator.network(x) for x in (fake, real))
+    told = generator_step(state.generator, state.discriminator, real_NCHW, fake_NCHW, step)
+    assert told["G_loss"].item() == pytest.approx(F.softplus(real_logit_N - logit_N).mean().item(), rel=1e-5)
+
+
+def test_penalties_come_when_they_are_due():
+    state, real_NCHW, step = play(small_recipe("style-s", penalty_every=4))
+    quiet = replace(step, penalties=False)
+    assert teach_discriminator(state, real_NCHW, quiet)["D_penalty"].item() == 0
+    assert teach_discriminator(state, real_NCHW, step)["D_penalty"].item() > 0
+
+
+def test_attributes_reach_both_players():
+    recipe = small_recipe("style-s", attributes=True, augment="none")
+    seen = []
+    for sign in (-1, 1):
+        state, real_NCHW, step = play(recipe)
+        step = replace(step, attributes_NA=torch.full((BATCH, 40), float(sign)))
+        fake_NCHW = make_fakes(state.generator, step)
+        seen.append((fake_NCHW, discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)["D_loss"]))
+    assert not torch.equal(seen[0][0], seen[1][0])
+    assert seen[0][1] != seen[1][1]

@@ -1,0 +1,95 @@
+"""Does attributes-net see what a model was asked for? All 40 attributes, beside the real faces that have them.
+
+    python benchmarks/attribute_control.py celeba64 data/celeba64
+    python benchmarks/attribute_control.py runs/style data/celeba64 --count 500 --pictures control.png
+
+For each attribute, in per cent of faces in which attributes-net sees it: held-out real faces that are labelled with it
+(what the network can see at best), those labelled without it; and faces of the model asked for it, for its absence,
+and for nothing. Then the same latents with this attribute alone turned from -1 to 1: how much the mean probability of
+it changes, and the mean absolute change of the 39 others. --pictures: rows of the same faces asked for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import facegan
+from facegan import pixels
+from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.data.packed import DataView, PackedDataset
+from facegan.labelling import shipped
+from facegan.machine import keep_freed_memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("data", type=Path, help="a labelled packed dataset with held-out people")
+    parser.add_argument("--count", type=int, default=500, help="faces of each question")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pictures", type=Path, help="write a picture of the same faces asked for some attributes")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    model, labeller = facegan.load(arguments.model), shipped()
+    view = DataView([PackedDataset.open(arguments.data)], held_out=True)
+    label_MA = view.attributes(np.arange(len(view)))
+    real_MA = labeller.logits(view.images(np.arange(len(view)))) > 0
+    plain_NA = labeller.logits(model.sample(arguments.count, seed=arguments.seed))
+
+    print(f"{arguments.count} faces of seed {arguments.seed} a question; {len(view):,} held-out real faces")
+    print(
+        f"{'seen in % of faces':<22}{'real with':>10}{'without':>9}{'asked':>9}{'asked not':>11}{'unasked':>9}", end=""
+    )
+    print(f"{'its change':>12}{'others':>8}")
+    rows = []
+    for place, name in enumerate(ATTRIBUTE_NAMES):
+        asked_NA, not_NA = (
+            labeller.logits(model.sample(arguments.count, seed=arguments.seed, attributes={name: sign}))
+            for sign in (1, -1)
+        )
+        change_A = (sigmoid(asked_NA) - sigmoid(not_NA)).mean(0)
+        others = np.delete(np.abs(change_A), place).mean()
+        row = [
+            share(real_MA[label_MA[:, place] > 0, place]), share(real_MA[label_MA[:, place] < 0, place]),
+            share(asked_NA[:, place] > 0), share(not_NA[:, place] > 0), share(plain_NA[:, place] > 0),
+            float(change_A[place]), float(others),
+        ]  # fmt: skip
+        rows.append(row)
+        show(name, row)
+    show("mean of the 40", np.nanmean(np.array(rows), axis=0).tolist())
+    nearer = sum(row[2] > (row[0] + row[1]) / 2 for row in rows)
+    print(f"asked faces show it nearer to the rate of real faces with it than of those without, for {nearer} of 40")
+    if arguments.pictures:
+        pixels.save_png(arguments.pictures, picture(model, arguments.seed))
+        print(arguments.pictures)
+
+
+def sigmoid(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logit))
+
+
+def share(seen_N: np.ndarray) -> float:
+    """Return the share of true values; NaN of none."""
+    return float(seen_N.mean()) if len(seen_N) else float("nan")
+
+
+def show(name: str, row: list[float]) -> None:
+    percents = "".join(f"{100 * value:>{width}.0f}" for value, width in zip(row[:5], (10, 9, 9, 11, 9), strict=True))
+    print(f"{name:<22}{percents}{100 * row[5]:>+12.0f}{100 * row[6]:>8.1f}", flush=True)
+
+
+SHOWN = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bangs", "Young", "Wearing_Hat")
+
+
+def picture(model: facegan.api.Model, seed: int) -> np.ndarray:
+    """Return rows of the same eight faces: unasked, then asked for one attribute each."""
+    questions: list[dict[str, float]] = [{}, *({name: 1.0} for name in SHOWN)]
+    faces = [model.sample(8, seed=seed, attributes=question) for question in questions]
+    return pixels.grid(np.concatenate(faces))
+
+
+if __name__ == "__main__":
+    main()
