@@ -37,6 +37,18 @@ def test_prepared_is_the_same_function(name, resolution, count):
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-4)  # a fortieth of a grey level
 
 
+@pytest.mark.parametrize("name", ["style-s", "style-m"])
+def test_a_prepared_style_generator_is_the_same_function(name):
+    generator = facegan.build(name, resolution=32).generator.eval()
+    prepared = prepare(generator)
+    latent_NZ = torch.empty(3, 128).normal_(generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(prepared(latent_NZ), generator(latent_NZ), rtol=0, atol=1e-5)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(1.5)  # the prepared form has weights of its own
+    assert (prepared(latent_NZ) - generator(latent_NZ)).abs().max() > 1e-3
+
+
 def test_a_generator_of_other_layers_is_left_as_it_is():
     class Other(nn.Module):
         def __init__(self):

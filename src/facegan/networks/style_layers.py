@@ -76,11 +76,14 @@ class ScaledConv(nn.Module):
         self.resample = resample
         self.scale = gain / math.sqrt(in_channels * kernel * kernel)
         self.form = DIRECT
+        self._frozen: tuple[Tensor, Tensor] | None = None
         taps = {"up": _UP_TAPS, "down": _DOWN_TAPS, "": ()}[resample]
         self.register_buffer("taps", torch.tensor(taps), persistent=False)
 
     def kernel(self) -> Tensor:
         """Return the kernel that is applied: [O, C, k, k], or [C, O, 4, 4] for "up"."""
+        if self._frozen is not None:
+            return self._frozen[0]
         weight = self.weight * self.scale
         if not self.resample:
             return weight
@@ -109,8 +112,16 @@ class ScaledConv(nn.Module):
 
     def energy(self, kernel: Tensor) -> Tensor:
         """Return float32 [O, C]: how much of an input channel's second moment comes out, on the average over phases."""
+        if self._frozen is not None:
+            return self._frozen[1]
         squares = kernel.float().square().sum((2, 3))
         return squares.T / 4 if self.resample == "up" else squares
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Compute what depends on the weights alone once and for all: they must not change any more."""
+        kernel = self.kernel()
+        self._frozen = (kernel, self.energy(kernel))
 
     def rows(self, shape: Shape) -> list[Row]:
         size = shape[0] * 2 if self.resample == "up" else shape[0] // self.stride

@@ -8,6 +8,8 @@ Legend: N samples, C input channels, O output channels.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +25,8 @@ from facegan.networks.layers import (
     fold_phases,
     phases_to_image,
 )
+from facegan.networks.style import StyleGenerator
+from facegan.networks.style_layers import ScaledConv
 from facegan.networks.winograd import Tiling
 
 _TILE = 4
@@ -99,6 +103,12 @@ class PreparedGenerator(nn.Module):
 @torch.no_grad()
 def prepare(generator: nn.Module) -> nn.Module:
     """Return a form of a generator that only samples, fast; the generator itself if it has layers unknown here."""
+    if isinstance(generator, StyleGenerator):
+        frozen = copy.deepcopy(generator)
+        for module in frozen.modules():
+            if isinstance(module, ScaledConv):
+                module.freeze()
+        return frozen
     blocks = getattr(generator, "blocks", [None])
     if not all(isinstance(block, (*_LINEAR, *_OTHERS)) for block in blocks):
         return generator
