@@ -1,4 +1,4 @@
-# make faces: environment, install, a short training on drawn faces, a PNG of faces made from noise.
+# make faces: environment, install, faces from noise by the shipped model, a short training and its report.
 # make test:  environment, install, every test.
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +19,7 @@ lint: $(VENV)/installed-dev
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[report]"
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from facegan.augment import ADA_STEPS, ADA_TARGET, AdaptiveProbability, augment
+from facegan.augment import ADA_STEPS, AdaptiveProbability, augment
 
+TARGET = 0.6
 INDEX = np.arange(100, 108)
 
 
@@ -51,16 +52,19 @@ def test_gradients_flow_through(kind, p):
 
 
 def test_the_probability_follows_the_signs_and_survives_a_snapshot():
+    def begin(values=None):
+        return AdaptiveProbability(TARGET, 500_000, values)
+
     def play(signs, adaptive):
         for sign in signs:
             adaptive.after_step(torch.tensor(sign), 64, lambda tensor: tensor)
         return adaptive
 
-    sure = play([1.0] * ADA_STEPS, AdaptiveProbability())
+    sure = play([1.0] * ADA_STEPS, begin())
     assert sure.p == pytest.approx(ADA_STEPS * 64 / 500_000)
     assert play([0.0] * ADA_STEPS, sure).p == 0
-    signs = [ADA_TARGET + 0.3 * (-1) ** number * (number % 5) for number in range(37)]
-    straight = play(signs, AdaptiveProbability())
-    half = play(signs[:18], AdaptiveProbability()).to_dict(lambda tensor: tensor)
-    assert play(signs[18:], AdaptiveProbability(half)).to_dict(lambda tensor: tensor) == straight.to_dict(lambda t: t)
-    assert AdaptiveProbability({"p": "junk"}).p == 0
+    signs = [TARGET + 0.3 * (-1) ** number * (number % 5) for number in range(37)]
+    straight = play(signs, begin())
+    half = play(signs[:18], begin()).to_dict(lambda tensor: tensor)
+    assert play(signs[18:], begin(half)).to_dict(lambda tensor: tensor) == straight.to_dict(lambda t: t)
+    assert begin({"p": "junk"}).p == 0

@@ -26,10 +26,6 @@ AUGMENTATIONS = ("none", "diffaugment", "ada")
 
 _DRAWS = 40
 _GREY = np.full(3, 1 / math.sqrt(3))
-ADA_TARGET = 0.6
-"""The mean sign of D's logits at real images that p is steered to (Karras et al. 2020, section 3)."""
-ADA_IMAGES = 500_000
-"""Images in which p may go from 0 to 1."""
 ADA_STEPS = 4
 """Steps between two looks at the sign."""
 
@@ -178,8 +174,9 @@ def _colour(draws: _Draws, p: float) -> np.ndarray:
 class AdaptiveProbability:
     """ADA's p: up by the images since the last look where D was surer of real images than the target, else down."""
 
-    def __init__(self, values: Any = None) -> None:
-        """Begin where ``to_dict`` left off, or at 0."""
+    def __init__(self, target: float, images: int, values: Any = None) -> None:
+        """Begin where ``to_dict`` left off, or at 0; p may go from 0 to 1 in so many ``images``."""
+        self.target, self.images = target, images
         try:
             self.p, self._signs, self._steps = (float(values[name]) for name in ("p", "signs", "steps"))
         except (TypeError, KeyError, ValueError):
@@ -192,7 +189,7 @@ class AdaptiveProbability:
         self._steps += 1
         if self._steps == ADA_STEPS:
             signs = float(total(self._sum)) / ADA_STEPS
-            change = math.copysign(images * ADA_STEPS / ADA_IMAGES, signs - ADA_TARGET)
+            change = math.copysign(images * ADA_STEPS / self.images, signs - self.target)
             self.p = min(1.0, max(0.0, self.p + change))
             self._sum, self._steps = 0.0, 0.0
 

@@ -95,6 +95,10 @@ class RecipeConfig:
     """Let attributes-net label the faces that have no attributes, as surely as it is sure itself."""
     augment: Literal["none", "diffaugment", "ada"] = "none"
     """Changes of all images that D sees: see ``facegan.augment``."""
+    augment_target: float = 0.6
+    """ADA: the mean sign of D's logits at real images that its probability is steered to (Karras et al. 2020)."""
+    augment_images: int = 500_000
+    """ADA: images in which its probability may go from 0 to 1."""
     flip: bool = False
     """Mirror half of the real images."""
     ema_halflife: int = 0
@@ -136,6 +140,8 @@ class RecipeConfig:
         _require(
             1 <= self.penalty_every <= 4096, f"penalty_every={self.penalty_every}: choose 1 (always) to 4096 steps"
         )
+        _require(-1 <= self.augment_target <= 1, f"augment_target={self.augment_target}: choose one from -1 to 1")
+        _require(1 <= self.augment_images < 2**62, f"augment_images={self.augment_images}: choose a number of images")
         _require(0 <= self.label_dropout <= 1, f"label_dropout={self.label_dropout}: choose a share from 0 to 1")
         _require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
 

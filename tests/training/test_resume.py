@@ -18,7 +18,7 @@ VARIANTS = {
     "classic-tanh": {},
     "classic-dcgan": {"flip": True, "fakes": "inference"},
     "dcgan": {"flip": True, "ema_halflife": 100, "real_label": 0.9},
-    "style-s": {"ema_halflife": 100, "r2": 0.5, "penalty_every": 2},
+    "style-s": {"ema_halflife": 100, "penalty_every": 2, "augment_target": -1.0, "augment_images": 80},
 }
 
 
@@ -58,6 +58,8 @@ def test_stopped_and_resumed_is_byte_for_byte_the_same(tmp_path, packed16, name,
     assert len(digests(straight.snapshot)) == (4 if recipe.ema_halflife else 3)
     lines = [without_rates(tmp_path / name) for name in ("straight", "stopped")]
     assert lines[0] == lines[1]
+    if recipe.augment == "ada":  # it has been at work
+        assert max(line.get("augment_p", 0) for line in lines[0]) > 0.4
     assert [line["nimg"] for line in lines[0] if "D_loss" in line] == list(range(BATCH, 73, BATCH))
     assert [line["nimg"] for line in lines[0] if "variety" in line] == [0, 24, 48, 72]
     assert [line["nimg"] for line in lines[0] if "score" in line] == [0, 24, 48, 72]

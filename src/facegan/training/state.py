@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from facegan.augment import AdaptiveProbability
-from facegan.config import RunConfig, differences, from_dict, table_of
+from facegan.config import RecipeConfig, RunConfig, differences, from_dict, table_of
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS
 from facegan.networks import build_discriminator, build_generator
@@ -97,8 +97,14 @@ def state_of(
         generator=Player(generator, recipe.generator_optimizer, choices.precision, engine),
         discriminator=Player(discriminator, recipe.discriminator_optimizer, choices.precision, engine),
         average=average,
-        adaptive=AdaptiveProbability() if recipe.augment == "ada" else None,
+        adaptive=_adaptive(recipe),
     )
+
+
+def _adaptive(recipe: RecipeConfig, values: Any = None) -> AdaptiveProbability | None:
+    if recipe.augment != "ada":
+        return None
+    return AdaptiveProbability(recipe.augment_target, recipe.augment_images, values)
 
 
 def state_tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
@@ -148,8 +154,7 @@ def restore(info: SnapshotInfo, config: RunConfig, choices: Choices, engine: Eng
     for prefix, player in (("generator", state.generator), ("discriminator", state.discriminator)):
         load_optimizer(player, optimizers, prefix, str(where), has_stepped=info.nimg > 0)
     state.nimg, state.learnt = info.nimg, info.state
-    if state.adaptive is not None:
-        state.adaptive = AdaptiveProbability(info.state.get("ada"))
+    state.adaptive = _adaptive(recipe, info.state.get("ada"))
     return state
 
 
