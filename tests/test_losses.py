@@ -60,6 +60,15 @@ def test_the_players_pull_apart(loss):
     assert g_fake < 0
 
 
+@pytest.mark.parametrize("loss", ["relativistic", "wasserstein"])
+def test_losses_of_differences_are_kept_from_drifting(loss):
+    real, fake = torch.tensor([5.5], requires_grad=True), torch.tensor([4.5], requires_grad=True)
+    value = discriminator_loss(loss, real, fake) - discriminator_loss(loss, real - 5, fake - 5)
+    assert value.item() == pytest.approx(1e-3 * 25, rel=1e-4)
+    d_real, d_fake = torch.autograd.grad(discriminator_loss(loss, real, fake).sum(), [real, fake])
+    assert (d_real + d_fake).item() == pytest.approx(2e-3 * 5, rel=1e-3)  # both together go down
+
+
 def test_label_smoothing_is_for_the_loss_that_has_labels():
     logit = torch.tensor([1.5])
     smoothed = discriminator_loss("non-saturating", logit, -logit, real_label=0.9)

@@ -8,6 +8,9 @@ D's loss is small where it calls real images real and fakes fake; G's where D ca
     least-squares   ((D(x) - 1)^2 + D(G(z))^2) / 2;           (D(G(z)) - 1)^2 / 2      Mao et al. 2017
     wasserstein     D(G(z)) - D(x);                           -D(G(z))                 Arjovsky et al. 2017
 
+The relativistic and Wasserstein losses know differences of logits only; a small term keeps D's mean logit near 0, so
+that D's score means the same everywhere.
+
 Legend: N samples.
 """
 
@@ -23,6 +26,9 @@ LOSSES = ("non-saturating", "relativistic", "hinge", "least-squares", "wasserste
 
 NEEDS_REAL = ("relativistic",)
 """Losses of G that look at D's logits of real images too."""
+
+
+_DRIFT = 1e-3
 
 
 def binary_cross_entropy(logit_N: Tensor, target: float) -> Tensor:
@@ -44,14 +50,19 @@ def discriminator_loss(loss: str, real_N: Tensor, fake_N: Tensor, *, real_label:
     if loss == "non-saturating":
         return binary_cross_entropy(real, real_label) + binary_cross_entropy(fake, 0.0)
     if loss == "relativistic":
-        return F.softplus(fake - real)
+        return F.softplus(fake - real) + _drift(real, fake)
     if loss == "hinge":
         return F.relu(1 - real) + F.relu(1 + fake)
     if loss == "least-squares":
         return 0.5 * ((real - 1).square() + fake.square())
     if loss == "wasserstein":
-        return fake - real
+        return fake - real + _drift(real, fake)
     raise ValueError(loss)
+
+
+def _drift(real: Tensor, fake: Tensor) -> Tensor:
+    """Return what keeps logits around 0 where a loss knows differences only (Karras et al. 2018, appendix A.1)."""
+    return _DRIFT * (0.5 * (real + fake)).square()
 
 
 def generator_loss(loss: str, fake_N: Tensor, real_N: Tensor | None = None) -> Tensor:

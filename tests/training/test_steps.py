@@ -166,7 +166,7 @@ def test_a_relativistic_step_with_penalties_against_its_definition():
     found = discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)
     real, fake = real_NCHW.clone().requires_grad_(), fake_NCHW.detach().clone().requires_grad_()
     both = D(torch.cat([real.detach(), fake.detach()])).chunk(2)
-    loss = F.softplus(both[1] - both[0]).mean()
+    loss = (F.softplus(both[1] - both[0]) + 1e-3 * ((both[0] + both[1]) / 2).square()).mean()
     assert found["D_loss"].item() == pytest.approx(loss.item(), rel=1e-5)
     squares = [torch.autograd.grad(D(x).sum(), x)[0].square().sum((1, 2, 3)).mean() for x in (real, fake)]
     penalty = 0.5 * (0.5 * squares[0] + 2.0 * squares[1])
