@@ -100,7 +100,7 @@ class ModulatedLayer(nn.Module):
         kernel = self.convolution.kernel()
         scale_NO = (style_NC.square() @ self.convolution.energy(kernel).T + 1e-8).rsqrt()
         gain_NO = next_style_NC * math.sqrt(2)
-        y_NCHW = self.convolution.apply_kernel(x_NCHW, kernel)
+        y_NCHW = self.convolution(x_NCHW, kernel)
         shift_NO = self.shift.float() * gain_NO
         return ScaleShiftLeak.apply(y_NCHW, (scale_NO * gain_NO).to(y_NCHW.dtype), shift_NO.to(y_NCHW.dtype))
 

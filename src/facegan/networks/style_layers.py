@@ -92,15 +92,15 @@ class ScaledConv(nn.Module):
         folded = torch.einsum(f"ap,bq,oipq->{layout}", taps, taps, weight)
         return folded.contiguous(memory_format=torch.channels_last)
 
-    def apply_kernel(self, x_NCHW: Tensor, kernel: Tensor) -> Tensor:
-        """Return [N, O, H', W'] of x and what ``kernel`` returned."""
+    def forward(self, x_NCHW: Tensor, kernel: Tensor | None = None) -> Tensor:
+        """Return [N, O, H', W'] of x [N, C, H, W]; ``kernel``: what ``kernel()`` returned, if it is at hand."""
+        if self.form == PLAIN:
+            return self.plain_forward(x_NCHW)
+        kernel = self.kernel() if kernel is None else kernel
         if self.resample == "up":
             return convolve_transposed(self.form, x_NCHW, kernel, 2, 1)
         pad = self.padding
         return convolve(self.form, x_NCHW, kernel, self.bias, self.stride, (pad, pad, pad, pad))
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return self.plain_forward(x_NCHW) if self.form == PLAIN else self.apply_kernel(x_NCHW, self.kernel())
 
     def plain_forward(self, x_NCHW: Tensor) -> Tensor:
         """The definition that ``forward`` must equal."""

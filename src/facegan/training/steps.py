@@ -155,14 +155,20 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
         return None
 
     def logits(image_NCHW: Tensor) -> Tensor:
-        logit_N: Tensor = discriminator(image_NCHW, step.noise("penalty", image_NCHW.device), **step.condition())
+        copies = len(image_NCHW) // len(step.index_N)
+        index_N = torch.from_numpy(step.index_N).repeat(copies).to(image_NCHW.device)
+        noise = SampleNoise(step.seed, "train/penalty", index_N)
+        logit_N: Tensor = discriminator(image_NCHW, noise, **step.condition(copies))
         return logit_N
 
     total = real_NCHW.new_zeros((), dtype=torch.float32)
     with statistics_frozen(discriminator), direct_forms(discriminator):
-        for weight, image_NCHW in ((recipe.r1, real_NCHW), (recipe.r2, fake_NCHW)):
-            if weight:
-                total = total + 0.5 * weight * gradient_norm_squared(logits, image_NCHW).mean()
+        penalised = [(recipe.r1, real_NCHW), (recipe.r2, fake_NCHW)]
+        penalised = [(weight, image_NCHW) for weight, image_NCHW in penalised if weight]
+        if penalised:
+            squares = gradient_norm_squared(logits, torch.cat([image_NCHW for _, image_NCHW in penalised]))
+            parts = squares.chunk(len(penalised))
+            total = total + sum(0.5 * penalised[place][0] * part.mean() for place, part in enumerate(parts))
         if recipe.gradient_penalty:
             share_N = torch.from_numpy(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0])
             between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N.to(real_NCHW.device))
