@@ -255,3 +255,27 @@ def test_an_interrupt_outside_training_says_so(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "facegan: interrupted" in errors and "Traceback" not in errors
+
+
+def test_a_style_run_labels_faces_and_makes_what_it_is_asked_for(tmp_path, packed16):
+    small = [f"--set={side}.{name}" for side in ("generator", "discriminator") for name in ("width=4", "most=8")]
+    command = ["train", packed16, "--recipe", "style-s", "--run", tmp_path / "run", "--images", "32", "--json", *small]
+    done = facegan(*command, "--precision", "float32", "--threads", "1", "--forms", "direct")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {"event": "labels", "faces": 50} in events
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["batch"] == 16
+    faces = []
+    for number, attributes in enumerate(([], ["--attr", "Smiling=1"], ["--attr", "smiling=1", "--truncation", "0.5"])):
+        out = tmp_path / f"{number}.npy"
+        assert facegan("sample", tmp_path / "run", "--count", "4", *attributes, "--out", out).returncode == 0
+        faces.append(np.load(out))
+    assert not np.array_equal(faces[0], faces[1]) and not np.array_equal(faces[1], faces[2])
+
+
+def test_settings_that_cannot_work_together(tmp_path, packed16):
+    told = mistake("train", packed16, "--recipe", "dcgan", "--run", tmp_path / "run", "--set", "r1=1")
+    assert "batch normalisation" in told and "leave it out" in told
+    told = mistake("train", packed16, "--recipe", "style-s", "--run", tmp_path / "run", "--batch", "6")
+    assert "choose a multiple" in told
+    assert not (tmp_path / "run").exists()
