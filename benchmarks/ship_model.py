@@ -6,7 +6,8 @@ Takes the newest snapshot (or the one that is named): its averaged generator and
 src/facegan/models/celeba64 as float16. Then 10,000 of its faces, made with those very weights, no truncation and no
 attributes asked for, are scored (receipt.json) and audited for copies and for who is left out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
-what a person who looked at the first 64 faces found wrong with them.
+what a person who looked at the first 64 faces found wrong with them. The run's settings, log and curves go to
+docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ import torch
 
 import facegan
 from facegan.data.packed import DataView, PackedDataset
+from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import four_digits, read_receipt
-from facegan.run import SHIPPED, find_snapshot
+from facegan.report.curves import score_curves, training_curves
+from facegan.run import SHIPPED, RunFolder, find_snapshot
 from facegan.snapshot import INFO_FILE, read_tensors, write_snapshot
+from facegan.training.incidents import read_lines
 
 COUNT = "10000"
 STEMS = ("ema", "discriminator")
 SHOWN = 10
+LOG_EVERY = 10_000
+"""Images between the lines of the log that are kept."""
+DOCUMENTS = Path(__file__).parent.parent / "docs" / "celeba64"
 
 
 def half(tensor: torch.Tensor) -> torch.Tensor:
@@ -85,6 +92,27 @@ def coverage_table(audit: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def document(run: RunFolder, out: Path) -> None:
+    """Write a run's settings, its log, and its curves: own score over the training, and the judges' where followed."""
+    out.mkdir(parents=True, exist_ok=True)
+    contents = run.read()
+    kept = {name: contents.get(name) for name in ("config", "choices", "machine", "created", "facegan", "ancestry")}
+    (out / "run.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    lines = read_lines(run.log)
+    few, last = [], -LOG_EVERY
+    for line in lines:
+        if "D_loss" not in line:
+            few.append(line)
+        elif line["nimg"] - last >= LOG_EVERY:
+            few.append(line)
+            last = line["nimg"]
+    (out / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in few), encoding="utf-8")
+    for number, drawing in enumerate(training_curves(lines)):
+        (out / f"curve-{number}.svg").write_text(drawing, encoding="utf-8")
+    if (drawing := score_curves(read_scores(run))) is not None:
+        (out / "scores.svg").write_text(drawing, encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -121,6 +149,8 @@ def main() -> None:
         wrong=arguments.wrong.read_text(encoding="utf-8").strip(),
     )  # fmt: skip
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    if (arguments.model / "run.json").is_file():
+        document(RunFolder(arguments.model), DOCUMENTS)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {info.nimg:,} images, {size / 1e6:.1f} MB; {copies}")
 
