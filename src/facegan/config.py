@@ -72,9 +72,6 @@ class RecipeConfig:
     fakes: Literal["training", "inference", "shared"] = "training"
     """How G makes the fakes that D learns from. training: with the batch's statistics; inference: with moving ones, as
     ``predict`` does; shared: D learns from the very images of G's own step, so that one pass of G serves both."""
-    turns: Literal["alternate", "together"] = "alternate"
-    """alternate: D's step, then G's through the new D; together: both from one pass of shared fakes through D, which
-    takes a sixth off the time of a step."""
     real_label: float = 1.0
     """D's target for real images; below 1 is one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
     loss: Literal["non-saturating", "relativistic", "hinge", "least-squares", "wasserstein"] = "non-saturating"
@@ -119,11 +116,6 @@ class RecipeConfig:
         _require(
             self.fakes in ("training", "inference", "shared"),
             f"fakes={self.fakes!r}: choose training, inference or shared",
-        )
-        _require(self.turns in ("alternate", "together"), f"turns={self.turns!r}: choose alternate or together")
-        _require(
-            self.turns == "alternate" or (self.fakes == "shared" and self.generator_batch == "alone"),
-            "turns=together needs fakes that serve both players: choose fakes=shared and generator_batch=alone too",
         )
         _require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")
         _require(

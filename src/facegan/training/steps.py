@@ -111,31 +111,14 @@ def discriminator_step(
     "joint": both in one batch of 2N, loss = mean over 2N. "separate": each has its own batch statistics,
     loss = sum of the two means. Penalties on D's gradient come on top, where they are due.
     """
-    seen = _look(discriminator.working, real_NCHW, fake_NCHW.detach(), step)
-    return _teach_discriminator(discriminator, seen, step)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """Real images and fakes as D saw them, and its logits."""
-
-    real_NCHW: Tensor
-    fake_NCHW: Tensor
-    real_logit_N: Tensor
-    fake_logit_N: Tensor
-
-
-def _look(D: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput) -> _Seen:
-    real_NCHW, fake_NCHW = step.changed(real_NCHW, "real"), step.changed(fake_NCHW, "fake")
-    with statistics_apart(D, 1 if step.recipe.discriminator_batch == "joint" else 2):
-        return _Seen(real_NCHW, fake_NCHW, *logits_of_both(D, real_NCHW, fake_NCHW, step, "joint"))
-
-
-def _teach_discriminator(discriminator: Player, seen: _Seen, step: StepInput) -> dict[str, Tensor]:
-    recipe, real_logit_N, fake_logit_N = step.recipe, seen.real_logit_N, seen.fake_logit_N
+    recipe, D = step.recipe, discriminator.working
+    joint = recipe.discriminator_batch == "joint"
+    real_NCHW, fake_NCHW = step.changed(real_NCHW, "real"), step.changed(fake_NCHW.detach(), "fake")
+    with statistics_apart(D, 1 if joint else 2):
+        real_logit_N, fake_logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "joint")
     loss_N = discriminator_loss(recipe.loss, real_logit_N, fake_logit_N, real_label=recipe.real_label)
-    loss = loss_N.mean() * (0.5 if recipe.discriminator_batch == "joint" else 1.0)
-    penalty = penalty_of(discriminator.working, seen.real_NCHW, seen.fake_NCHW.detach(), step)
+    loss = loss_N.mean() * (0.5 if joint else 1.0)
+    penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
     whole = loss if penalty is None else loss + penalty * recipe.penalty_every
     norm = discriminator.update(whole, step.rate)
     return {
@@ -213,31 +196,8 @@ def generator_step(
     }
 
 
-def step_together(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
-    """Take one step of each player from the same logits; return the log's tensors.
-
-    G learns from D as it was before D's own step, and D looks at the fakes once instead of twice: only the way back
-    to the images is gone a second time (the idea of Shen et al. 2021, "Training GANs in one stage", without its
-    approximation).
-    """
-    fake_NCHW = make_fakes(generator, step)
-    leaf_NCHW = fake_NCHW.detach().requires_grad_()
-    seen = _look(discriminator.working, real_NCHW, leaf_NCHW, step)
-    loss = generator_loss(step.recipe.loss, seen.fake_logit_N, seen.real_logit_N.detach()).mean()
-    (gradient_NCHW,) = torch.autograd.grad(loss, leaf_NCHW, retain_graph=True)
-    d_metrics = _teach_discriminator(discriminator, seen, step)
-    norm = generator.update((fake_NCHW * gradient_NCHW).sum(), step.rate)
-    return d_metrics | {
-        "G_loss": loss.detach(),
-        "D_on_G": seen.fake_logit_N.detach().float().sigmoid().mean(),
-        "G_gradient_norm": norm,
-    }
-
-
 def play_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
-    """Take one step of each player, D first or both together, as the recipe says; return the log's tensors."""
-    if step.recipe.turns == "together":
-        return step_together(generator, discriminator, real_NCHW, step)
+    """Take one step of each player, D first; return the log's tensors."""
     fake_NCHW = make_fakes(generator, step)
     d_metrics = discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
     return d_metrics | generator_step(generator, discriminator, real_NCHW, fake_NCHW, step)
