@@ -1,11 +1,14 @@
-"""Four ways to train a face generator, the same minutes each on the same faces and machine, one after the other.
+"""Ways to train a face generator, the same minutes each on the same faces and machine, one after the other.
 
     python benchmarks/equal_budget.py data/celeba64 --out budget --minutes 25
+    python benchmarks/equal_budget.py data/celeba64 --out ablation --minutes 9 --ablation --threads 1 --count 5000
+    python benchmarks/equal_budget.py data/celeba64 --out ablation --minutes 9 --threads 1 r1-r2-3
 
-Sides: ``style-s``, ``dcgan``, ``classic-dcgan``, and the plain PyTorch DCGAN example. Each starts from scratch;
-held-out people are left out. Then 10,000 faces of each (no truncation, no attributes asked for) are scored against all
-people, held-out ones too. Prints one table and leaves receipts and a picture of each side's first 36 faces in --out. A
-side whose receipt is there already is not trained again.
+Sides: ``style-s``, ``dcgan``, ``classic-dcgan``, and the plain PyTorch DCGAN example; with --ablation ``style-s`` and
+its variants, each with one choice changed. Each starts from scratch; held-out people are left out. Then faces of each
+(no truncation, no attributes asked for) are scored against all people, held-out ones too. Prints one table and leaves
+receipts and a picture of each side's first 36 faces in --out. A side whose receipt is there already is not trained
+again.
 """
 
 from __future__ import annotations
@@ -22,26 +25,50 @@ from facegan import pixels
 from facegan.evaluation.receipt import read_receipt
 
 SIDES = ("style-s", "dcgan", "classic-dcgan", "plain")
-COUNT = 10_000
-SHOWN = 36
+RATE = "{0}_optimizer.learning_rate={1}"
+VARIANTS: dict[str, list[str]] = {
+    "non-saturating": ["loss=non-saturating", "r2=0"],
+    "hinge": ["loss=hinge", "r2=0"],
+    "least-squares": ["loss=least-squares", "r2=0"],
+    "wasserstein": ["loss=wasserstein", "r1=0", "r2=0", "gradient_penalty=10"],
+    "r1-r2-0.3": ["r1=0.3", "r2=0.3"],
+    "r1-r2-3": ["r1=3", "r2=3"],
+    "rate-1e-3": [RATE.format(side, 1e-3) for side in ("generator", "discriminator")],
+    "rate-2e-3": [RATE.format(side, 2e-3) for side in ("generator", "discriminator")],
+    "rate-4e-3": [RATE.format(side, 4e-3) for side in ("generator", "discriminator")],
+    "penalty-8": ["penalty_every=8"],
+    "no-attributes": ["attributes=false"],
+    "diffaugment": ["augment=diffaugment"],
+    "narrow": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=16", "most=128")],
+    "wide": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=32", "most=256")],
+    "batch-32": [],
+    "batch-64": [],
+}
+"""What is changed of ``style-s``, by name."""
 
 
-def train(side: str, data: Path, out: Path, minutes: float) -> str:
+def train(side: str, arguments: argparse.Namespace) -> str:
     """Train a side, write its receipt and its picture; return its images and rate in words."""
+    data, out, minutes = arguments.data, arguments.out, arguments.minutes
     if side == "plain":
         faces = out / "plain.npy"
         example = Path(__file__).parent / "peers" / "pytorch_dcgan.py"
         command = [sys.executable, str(example), str(data), f"--minutes={minutes}", f"--faces={faces}"]
-        said = subprocess.run([*command, f"--count={COUNT}"], check=True, stdout=subprocess.PIPE, text=True).stdout
-        source, first = faces, np.load(faces, mmap_mode="r")[:SHOWN]
+        command += [f"--count={arguments.count}"]
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        source, first = faces, np.load(faces, mmap_mode="r")[:36]
     else:
         source = out / side
-        command = [sys.executable, "-m", "facegan", "train", str(data), "--recipe", side, "--run", str(source)]
+        recipe = side if side in SIDES else "style-s"
+        command = [sys.executable, "-m", "facegan", "train", str(data), "--recipe", recipe, "--run", str(source)]
+        command += [f"--set={setting}" for setting in VARIANTS.get(side, [])]
+        command += [f"--batch={side.removeprefix('batch-')}"] if side.startswith("batch-") else []
+        command += [f"--threads={arguments.threads}"] if arguments.threads else []
         subprocess.run([*command, f"--minutes={minutes}"], check=True, stdout=subprocess.DEVNULL)
         model = facegan.load(source)
-        said, first = f"{model.nimg:,} images, {model.nimg / minutes / 60:.1f} images/s", model.sample(SHOWN, seed=0)
+        said, first = f"{model.nimg:,} images, {model.nimg / minutes / 60:.1f} images/s", model.sample(36, seed=0)
     pixels.save_png(out / f"{side}.png", pixels.grid(first))
-    command = [sys.executable, "-m", "facegan", "evaluate", str(source), str(data), f"--count={COUNT}"]
+    command = [sys.executable, "-m", "facegan", "evaluate", str(source), str(data), f"--count={arguments.count}"]
     subprocess.run([*command, f"--out={out / f'{side}.json'}"], check=True, stdout=subprocess.DEVNULL)
     return said.strip()
 
@@ -49,16 +76,21 @@ def train(side: str, data: Path, out: Path, minutes: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
+    parser.add_argument("sides", nargs="*", help="default: all four, or with --ablation style-s and its variants")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=25)
-    parser.add_argument("sides", nargs="*", default=list(SIDES))
+    parser.add_argument("--count", type=int, default=10_000, help="faces to score")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--ablation", action="store_true")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for side in arguments.sides:
-        words = arguments.out / f"{side}.txt"
-        if not (arguments.out / f"{side}.json").exists():
-            words.write_text(train(side, arguments.data, arguments.out, arguments.minutes) + "\n", encoding="utf-8")
-        scores = {(score.space, score.name): score for score in read_receipt(arguments.out / f"{side}.json").scores}
+    if strange := [side for side in arguments.sides if side not in (*SIDES, *VARIANTS)]:
+        parser.error(f"unknown: {', '.join(strange)}; known: {', '.join((*SIDES, *VARIANTS))}")
+    for side in arguments.sides or (("style-s", *VARIANTS) if arguments.ablation else SIDES):
+        words, receipt = (arguments.out / f"{side}.{ending}" for ending in ("txt", "json"))
+        if not receipt.exists():
+            words.write_text(train(side, arguments) + "\n", encoding="utf-8")
+        scores = {(score.space, score.name): score for score in read_receipt(receipt).scores}
         print(f"{side:<14} {words.read_text(encoding='utf-8').strip():<34}", end="")
         for space in ("judge-net", "random-net"):
             estimate = scores[space, "frechet"].estimate
