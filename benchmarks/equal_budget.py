@@ -7,8 +7,8 @@
 Sides: ``style-s``, ``dcgan``, ``classic-dcgan``, and the plain PyTorch DCGAN example; with --ablation ``style-s`` and
 its variants, each with one choice changed. Each starts from scratch; held-out people are left out. Then faces of each
 (no truncation, no attributes asked for) are scored against all people, held-out ones too. Prints one table and leaves
-receipts and a picture of each side's first 36 faces in --out. A side whose receipt is there already is not trained
-again.
+in --out receipts, a picture of each side's first 36 faces, and sheet.png with a row of faces for each line of the
+table. A side whose receipt is there already is not trained again.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ VARIANTS: dict[str, list[str]] = {
     "batch-64": [],
 }
 """What is changed of ``style-s``, by name."""
+SHOWN = 12
+"""Faces of a side on the sheet."""
 
 
 def train(side: str, arguments: argparse.Namespace) -> str:
@@ -68,6 +70,7 @@ def train(side: str, arguments: argparse.Namespace) -> str:
         model = facegan.load(source)
         said, first = f"{model.nimg:,} images, {model.nimg / minutes / 60:.1f} images/s", model.sample(36, seed=0)
     pixels.save_png(out / f"{side}.png", pixels.grid(first))
+    np.save(out / f"{side}-first.npy", first[:SHOWN])
     command = [sys.executable, "-m", "facegan", "evaluate", str(source), str(data), f"--count={arguments.count}"]
     subprocess.run([*command, f"--out={out / f'{side}.json'}"], check=True, stdout=subprocess.DEVNULL)
     return said.strip()
@@ -86,7 +89,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     if strange := [side for side in arguments.sides if side not in (*SIDES, *VARIANTS)]:
         parser.error(f"unknown: {', '.join(strange)}; known: {', '.join((*SIDES, *VARIANTS))}")
-    for side in arguments.sides or (("style-s", *VARIANTS) if arguments.ablation else SIDES):
+    sides = arguments.sides or (("style-s", *VARIANTS) if arguments.ablation else SIDES)
+    for side in sides:
         words, receipt = (arguments.out / f"{side}.{ending}" for ending in ("txt", "json"))
         if not receipt.exists():
             words.write_text(train(side, arguments) + "\n", encoding="utf-8")
@@ -96,6 +100,8 @@ def main() -> None:
             estimate = scores[space, "frechet"].estimate
             print(f"  {space} {estimate.value:8.3f} ({estimate.low:.3f} to {estimate.high:.3f})", end="")
         print(flush=True)
+    rows = np.concatenate([np.load(arguments.out / f"{side}-first.npy") for side in sides])
+    pixels.save_png(arguments.out / "sheet.png", pixels.grid(rows, columns=SHOWN))
 
 
 if __name__ == "__main__":

@@ -74,18 +74,28 @@ def dcgan(resolution: int = 64) -> RecipeConfig:
 
 def style_s(resolution: int = 64) -> RecipeConfig:
     """Style-based networks for CPUs: see ``networks.style``; docs/recipes.md has what each choice bought."""
-    return _style("style-s", resolution, width=24, most=192, patch=2, deep=16, style_size=256)
+    return _style("style-s", resolution, width=16, most=128, patch=2, deep=16, style_size=256, learning_rate=3e-3)
 
 
 def style_m(resolution: int = 64) -> RecipeConfig:
     """Style-based networks for one GPU: convolutions at the full resolution too."""
-    return _style("style-m", resolution, width=64, most=384, patch=1, deep=resolution, style_size=384)
+    return _style(
+        "style-m", resolution, width=64, most=384, patch=1, deep=resolution, style_size=384, learning_rate=2e-3
+    )
 
 
 def _style(
-    name: str, resolution: int, *, width: int, most: int, patch: int, deep: int, style_size: int
+    name: str,
+    resolution: int,
+    *,
+    width: int,
+    most: int,
+    patch: int,
+    deep: int,
+    style_size: int,
+    learning_rate: float,
 ) -> RecipeConfig:
-    optimizer = OptimizerConfig(learning_rate=2e-3, beta1=0.0, beta2=0.99, epsilon=1e-8)
+    optimizer = OptimizerConfig(learning_rate=learning_rate, beta1=0.0, beta2=0.99, epsilon=1e-8)
     shared = {"width": width, "most": most, "patch": patch}
     return RecipeConfig(
         name=name,
@@ -99,7 +109,7 @@ def _style(
         loss="relativistic",
         r1=1.0,
         r2=1.0,
-        penalty_every=8,
+        penalty_every=16,
         attributes=True,
         augment="ada",
         generator_optimizer=optimizer,
