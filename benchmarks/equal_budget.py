@@ -5,7 +5,8 @@
     python benchmarks/equal_budget.py data/celeba64 --out ablation --minutes 9 --threads 1 r1-r2-3
 
 Sides: ``style-s``, ``dcgan``, ``classic-dcgan``, and the plain PyTorch DCGAN example; with --ablation ``style-s`` and
-its variants, each with one choice changed. Each starts from scratch; held-out people are left out. Then faces of each
+its variants, each with one choice changed. Each starts from scratch; held-out people are left out; the time begins with
+the first step, when networks are built and convolutions measured. Then faces of each
 (no truncation, no attributes asked for) are scored against all people, held-out ones too. Prints one table and leaves
 in --out receipts, a picture of each side's first 36 faces, and sheet.png with a row of faces for each line of the
 table. A side whose receipt is there already is not trained again.
@@ -14,6 +15,7 @@ table. A side whose receipt is there already is not trained again.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +41,7 @@ VARIANTS: dict[str, list[str]] = {
     "penalty-8": ["penalty_every=8"],
     "no-attributes": ["attributes=false"],
     "diffaugment": ["augment=diffaugment"],
-    "narrow": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=16", "most=128")],
+    "narrow": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=8", "most=64")],
     "wide": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=32", "most=256")],
     "batch-32": [],
     "batch-64": [],
@@ -57,7 +59,8 @@ def train(side: str, arguments: argparse.Namespace) -> str:
         example = Path(__file__).parent / "peers" / "pytorch_dcgan.py"
         command = [sys.executable, str(example), str(data), f"--minutes={minutes}", f"--faces={faces}"]
         command += [f"--count={arguments.count}"]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        threads = {"OMP_NUM_THREADS": str(arguments.threads)} if arguments.threads else {}
+        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | threads).stdout
         source, first = faces, np.load(faces, mmap_mode="r")[:36]
     else:
         source = out / side

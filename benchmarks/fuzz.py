@@ -27,6 +27,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -194,15 +195,21 @@ def write_data(folder: Path) -> Path:
     return folder / "data"
 
 
-def write_run(folder: Path) -> Path:
-    recipe = with_settings(recipes.recipe("dcgan", 16), ["generator.width=1", "discriminator.width=1"])
+SMALLEST = {
+    "dcgan": ["generator.width=1", "discriminator.width=1"],
+    "style-s": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=1", "most=2")],
+}
+
+
+def write_run(folder: Path, name: str = "dcgan") -> Path:
+    recipe = with_settings(recipes.recipe(name, 16), [*SMALLEST[name], "attributes=false"])
     train([write_data(folder)], folder / "run", recipe, batch=8, schedule=Schedule(images=16, log_every=8), threads=1,
           precision="float32", forms="direct")  # fmt: skip
     return folder / "run"
 
 
-def snapshots(folder: Path):
-    path = RunFolder(write_run(folder)).latest_snapshot()
+def snapshots(folder: Path, recipe: str = "dcgan"):
+    path = RunFolder(write_run(folder, recipe)).latest_snapshot()
 
     def check(drawn) -> None:
         name, content = drawn
@@ -350,8 +357,8 @@ def keras(folder: Path):
 
 
 LOADERS: dict[str, Loader] = {
-    "snapshots": snapshots, "runs": runs, "packed": packed, "annotations": annotations, "images": images, "zips": zips,
-    "keras": keras,
+    "snapshots": snapshots, "style-snapshots": partial(snapshots, recipe="style-s"), "runs": runs, "packed": packed,
+    "annotations": annotations, "images": images, "zips": zips, "keras": keras,
 }  # fmt: skip
 
 

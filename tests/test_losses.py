@@ -40,7 +40,7 @@ LOG_2, LOG_4 = math.log(2), math.log(4)
     ("non-saturating", LOG_4, LOG_2),
     ("relativistic", LOG_2, LOG_2),
     ("hinge", 2.0, 0.0),
-    ("least-squares", 0.5, 0.5),
+    ("least-squares", 1.0, 0.5),
     ("wasserstein", 0.0, 0.0),
 ])  # fmt: skip
 def test_an_undecided_discriminator(loss, of_d, of_g):

@@ -32,8 +32,6 @@ class Model:
         self.resolution = self.recipe.resolution
         self.nimg = info.nimg
         """Real images that were shown to the discriminator when the snapshot was taken."""
-        self.sha256 = info.sha256[f"{'ema' if self.recipe.ema_halflife else 'generator'}.safetensors"]
-        """Of the file with the generator's weights."""
         self.state = info.state
         """What else its snapshot says: the run's own score, or what was measured of a shipped model."""
         self._info, self._device = info, torch.device(device)
@@ -45,6 +43,8 @@ class Model:
             info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
         )
         self.generator = generator.to(self._device).eval().requires_grad_(False)
+        self.sha256 = info.sha256[f"{stem}.safetensors"]
+        """Of the file with the generator's weights."""
 
     @property
     def discriminator(self) -> nn.Module:
@@ -91,7 +91,7 @@ class Model:
         if self._prepared is None:
             self._prepared = prepare(self.generator)
         for _, image_NCHW in sample_batches(
-            steered(self._prepared, attributes_A, truncation),
+            steered(self._prepared, attributes_A, truncation, self.recipe.latent),
             self.recipe.latent_size,
             count=count,
             seed=seed,

@@ -22,8 +22,6 @@ from torch import Tensor
 
 from facegan.randomness import Stream
 
-AUGMENTATIONS = ("none", "diffaugment", "ada")
-
 _DRAWS = 40
 _GREY = np.full(3, 1 / math.sqrt(3))
 ADA_STEPS = 4

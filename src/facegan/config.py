@@ -11,6 +11,9 @@ from typing import Any, Literal, TypeVar
 
 from facegan.errors import UserError
 
+Loss = Literal["non-saturating", "relativistic", "hinge", "least-squares", "wasserstein"]
+Augmentation = Literal["none", "diffaugment", "ada"]
+
 T = TypeVar("T")
 
 
@@ -74,7 +77,7 @@ class RecipeConfig:
     ``predict`` does; shared: D learns from the very images of G's own step, so that one pass of G serves both."""
     real_label: float = 1.0
     """D's target for real images; below 1 is one-sided label smoothing (Salimans et al. 2016, section 3.4)."""
-    loss: Literal["non-saturating", "relativistic", "hinge", "least-squares", "wasserstein"] = "non-saturating"
+    loss: Loss = "non-saturating"
     """What D and G learn from D's logits: see ``facegan.losses``."""
     r1: float = 0.0
     """Weight gamma of D's squared gradient at real images, halved (Mescheder et al. 2018, equation 9); 0: none."""
@@ -90,7 +93,7 @@ class RecipeConfig:
     """Share of faces whose attributes are all withheld; of the others, a part that is drawn for each face."""
     label_unlabelled: bool = True
     """Let attributes-net label the faces that have no attributes, as surely as it is sure itself."""
-    augment: Literal["none", "diffaugment", "ada"] = "none"
+    augment: Augmentation = "none"
     """Changes of all images that D sees: see ``facegan.augment``."""
     augment_target: float = 0.6
     """ADA: the mean sign of D's logits at real images that its probability is steered to (Karras et al. 2020)."""
@@ -122,6 +125,9 @@ class RecipeConfig:
             self.real_label == 1 or self.loss == "non-saturating",
             f"real_label={self.real_label}: only the loss non-saturating has labels to smooth, not {self.loss}",
         )
+        for name, choices in (("loss", typing.get_args(Loss)), ("augment", typing.get_args(Augmentation))):
+            value = getattr(self, name)
+            _require(value in choices, f"{name}={value!r}: choose {', '.join(choices)}")
         for name in ("r1", "r2", "gradient_penalty"):
             value = getattr(self, name)
             _require(0 <= value <= 1e6, f"{name}={value}: choose 0 (none) or a weight of at most a million")

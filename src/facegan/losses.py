@@ -5,11 +5,12 @@ D's loss is small where it calls real images real and fakes fake; G's where D ca
     non-saturating  softplus(-D(x)) + softplus(D(G(z)));      softplus(-D(G(z)))       Goodfellow et al. 2014
     relativistic    softplus(D(G(z)) - D(x));                 softplus(D(x) - D(G(z))) Jolicoeur-Martineau 2018
     hinge           max(0, 1 - D(x)) + max(0, 1 + D(G(z)));   -D(G(z))                 Lim and Ye 2017
-    least-squares   ((D(x) - 1)^2 + D(G(z))^2) / 2;           (D(G(z)) - 1)^2 / 2      Mao et al. 2017
+    least-squares   ((D(x) - 1)^2 + (D(G(z)) + 1)^2) / 2;     (D(G(z)) - 1)^2 / 2      Mao et al. 2017
     wasserstein     D(G(z)) - D(x);                           -D(G(z))                 Arjovsky et al. 2017
 
 The relativistic and Wasserstein losses know differences of logits only; a small term keeps D's mean logit near 0, so
-that D's score means the same everywhere.
+that D's score means the same everywhere. Logits above 0 mean real in every
+loss: least-squares has the targets 1 and -1.
 
 Legend: N samples.
 """
@@ -17,16 +18,20 @@ Legend: N samples.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LOSSES = ("non-saturating", "relativistic", "hinge", "least-squares", "wasserstein")
+from facegan.config import Loss
+
+LOSSES: tuple[str, ...] = get_args(Loss)
 
 NEEDS_REAL = ("relativistic",)
 """Losses of G that look at D's logits of real images too."""
-
+DIFFERENCES = ("relativistic", "wasserstein")
+"""Losses of D that know differences of logits only."""
 
 _DRIFT = 1e-3
 
@@ -54,7 +59,7 @@ def discriminator_loss(loss: str, real_N: Tensor, fake_N: Tensor, *, real_label:
     if loss == "hinge":
         return F.relu(1 - real) + F.relu(1 + fake)
     if loss == "least-squares":
-        return 0.5 * ((real - 1).square() + fake.square())
+        return 0.5 * ((real - 1).square() + (fake + 1).square())
     if loss == "wasserstein":
         return fake - real + _drift(real, fake)
     raise ValueError(loss)

@@ -208,16 +208,21 @@ class RunFolder:
 
 
 SHIPPED = {"celeba64": Path(__file__).parent / "models" / "celeba64"}
-"""Models that come with the package. A folder of the same name is called ``./celeba64``."""
+"""Models that come with the package, by name."""
 
 
 def find_snapshot(path: Path) -> SnapshotInfo:
     """Return what describes a snapshot folder, the newest snapshot of a run, or a shipped model by its name.
 
     Raises:
-        UserError: nothing is there, or it is neither.
+        UserError: nothing is there, or it is neither, or a shipped model and a folder here have the same name.
     """
     if str(path) in SHIPPED:
+        if (path / RUN_FILE).is_file() or (path / INFO_FILE).is_file():
+            raise UserError(
+                f"{path} is the name of the model that comes with facegan, and a model in this folder too: "
+                f"for that one write {path.absolute()}"
+            )
         return read_info(SHIPPED[str(path)])
     if path.is_dir():
         if not (path / RUN_FILE).is_file() and any(path.glob("*.safetensors")):

@@ -243,7 +243,7 @@ def load_network(info: SnapshotInfo, stem: str, build: Callable[[], torch.nn.Mod
     try:
         with torch.device("meta"):
             own = build().state_dict()
-    except (TypeError, ValueError, RuntimeError, OverflowError, KeyError, MemoryError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, KeyError, MemoryError) as error:
         raise UserError(f"{info.path / INFO_FILE} describes no network that can be built ({brief(error)})") from None
     with _opened(info, stem) as opened:
         shapes = {

@@ -74,7 +74,7 @@ def write_synthetic_dataset(
 def copies_sentence(about: dict[str, Any]) -> str:
     """Return what is known of copies of training people among a model's faces."""
     near = about.get("near_copies")
-    if not isinstance(near, dict):
+    if not isinstance(near, dict) or not {"generated", "share", "held_out_share"} <= near.keys():
         return "whether this model copies its training faces was not measured: facegan audit"
     return (
         f"of {near['generated']:,} faces of this model, {near['share']:.2%} come nearer to a training face than all "

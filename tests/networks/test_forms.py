@@ -20,7 +20,7 @@ def networks(name):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan"])
+@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan", "style-s"])
 def test_every_form_is_the_plain_function(name, form):
     for network, shape in networks(name):
         x = torch.linspace(-9, 9, torch.Size(shape).numel()).sin().view(shape).requires_grad_()

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -27,7 +26,7 @@ def generator(**changes):
 @pytest.mark.parametrize("size", [4, 5, 8])
 @pytest.mark.parametrize("resample", ["", "up", "down"])
 def test_folded_convolution_equals_the_plain_one(resample, size):
-    layer = ScaledConv(3, 5, resample=resample, bias=resample != "up").double()
+    layer = ScaledConv(3, 5, resample=resample).double()
     for number, parameter in enumerate(layer.parameters()):
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(number))
     x = noise(2, 3, 2 * size, 2 * size)
@@ -69,7 +68,7 @@ def test_synthesis_equals_modulated_and_demodulated_weights_of_each_sample():
             weight = weight / (energy + 1e-8).sqrt()[:, None, None, None]
             x = F.leaky_relu(F.conv2d(x, weight, padding=1) + layer.shift[None, :, None, None], SLOPE) * math.sqrt(2)
             if number in made.ends:
-                picture_layer = made.pictures[made.ends.index(number)].common
+                picture_layer = made.pictures[made.ends.index(number)]
                 modulated = x * scales[number + 1][sample][None, :, None, None]
                 picture = F.conv2d(modulated, picture_layer.weight * picture_layer.scale, picture_layer.bias)
                 if image is not None:
@@ -78,15 +77,11 @@ def test_synthesis_equals_modulated_and_demodulated_weights_of_each_sample():
         torch.testing.assert_close(made.synthesize(style_NW)[sample : sample + 1], image, rtol=1e-4, atol=1e-5)
 
 
-def test_pixels_of_a_patch_begin_alike_and_come_apart():
+def test_features_that_are_alike_give_pixels_that_are_alike():
     picture = generator(patch=2).pictures[-1]
-    x = noise(2, picture.common.weight.shape[1], 8, 8)
-    alike = picture(x)
-    torch.testing.assert_close(alike, F.interpolate(picture.common(x), scale_factor=2.0))
-    with torch.no_grad():
-        picture.differences[1] = 1
-    apart = picture(x) - alike
-    assert apart[:, 0, ::2, 1::2].abs().min() > 0 and apart[:, 0, ::2, ::2].abs().max() == 0
+    inner = picture(torch.ones(1, picture.weight.shape[1], 8, 8, dtype=torch.float64))[..., 1:-1, 1:-1]
+    assert inner.shape == (1, 3, 14, 14) and inner.abs().min() > 0
+    torch.testing.assert_close(inner, inner[..., :1, :1].expand_as(inner))
 
 
 def test_activations_keep_their_size():
@@ -181,9 +176,8 @@ def test_the_discriminator_has_a_gradient_of_its_gradient():
 def test_recipes_stay_within_their_sizes():
     from facegan import recipes
 
-    for name in ("style-s", "style-m"):
+    for name, most in (("style-s", 1_000_000), ("style-m", 10_000_000)):
         config = recipes.recipe(name, 64)
         with torch.device("meta"):
             made = build_generator(config.network, config.generator_options, seed=None)
-        assert sum(parameter.numel() for parameter in made.parameters()) <= 10_000_000
-    assert np.isfinite(config.ema_halflife)
+        assert sum(parameter.numel() for parameter in made.parameters()) <= most

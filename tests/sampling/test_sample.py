@@ -20,7 +20,7 @@ def run(tmp_path_factory, packed16):
     return path
 
 
-@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan"])
+@pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan", "style-s"])
 def test_a_face_is_the_same_in_any_batch(name):
     generator = facegan.build(name, resolution=16).generator.eval()
     everything = sample(generator, count=INTERNAL_BATCH + 3, seed=1, distribution="normal")

@@ -36,10 +36,30 @@ def test_what_needs_other_data_or_another_batch():
     ({"r1": -1.0}, "r1=-1"),
     ({"penalty_every": 0}, "penalty_every=0"),
     ({"label_dropout": 1.5}, "label_dropout=1.5"),
+    ({"loss": "hing"}, "choose non-saturating, relativistic, hinge"),
+    ({"augment": "difaugment"}, "choose none, diffaugment, ada"),
 ])  # fmt: skip
 def test_settings_out_of_range(changes, message):
     with pytest.raises(UserError, match=message):
         small_recipe("classic-tanh", **changes)
+
+
+def test_attributes_that_nothing_could_teach(tmp_path, packed16):
+    recipe = small_recipe("style-s", attributes=True, label_unlabelled=False)
+
+    def labeller(image_NHWC):
+        return image_NHWC[:, 0, 0, :1].repeat(40, 1) / 255 - 0.5
+
+    with pytest.raises(UserError, match="the data has none"):
+        train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8), labeller=labeller)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options", [{"style_size": 0}, {"style_size": -1}, {"mapping_layers": 0}, {"patch": 3}])
+def test_networks_that_cannot_be(tmp_path, packed16, options):
+    recipe = small_recipe("style-s", generator={"width": 8, "most": 16} | options)
+    with pytest.raises(UserError, match=next(iter(options))):
+        train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8))
 
 
 @pytest.mark.parametrize(("name", "changes"), [

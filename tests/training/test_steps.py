@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from facegan.config import RunConfig
+from facegan.networks.forms import all_in_form, set_forms
 from facegan.training.engine import Engine
 from facegan.training.state import Choices, new_state
 from facegan.training.steps import StepInput, discriminator_step, generator_step, make_fakes
@@ -182,6 +183,37 @@ def test_penalties_come_when_they_are_due():
     quiet = replace(step, penalties=False)
     assert teach_discriminator(state, real_NCHW, quiet)["D_penalty"].item() == 0
     assert teach_discriminator(state, real_NCHW, step)["D_penalty"].item() > 0
+
+
+def test_penalties_are_the_same_in_every_form():
+    found = []
+    for form in ("direct", "tiles-2"):
+        state, real_NCHW, step = play(small_recipe("style-s", loss="hinge"))
+        D = state.discriminator.network
+        set_forms(D, all_in_form(D, form))
+        metrics = teach_discriminator(state, real_NCHW, step)
+        gradients = torch.cat([parameter.grad.flatten() for parameter in D.parameters() if parameter.grad is not None])
+        found.append((metrics["D_penalty"], gradients))
+    torch.testing.assert_close(found[1], found[0], rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_is_usual_reaches_the_snapshot(precision):
+    state, real_NCHW, step = play(small_recipe("style-s"), precision)
+    teach_discriminator(state, real_NCHW, step)
+    assert state.discriminator.network.state_dict()["deviation.usual"] > 0
+
+
+def test_the_sign_that_steers_augmentation():
+    state, real_NCHW, step = play(small_recipe("style-s", loss="hinge"))
+    with torch.no_grad():
+        state.discriminator.network.logit.bias.fill_(1e3)
+    assert teach_discriminator(state, real_NCHW, step)["D_sign"] == 1
+    state, real_NCHW, step = play(small_recipe("style-s", augment="none"))
+    fake_NCHW = make_fakes(state.generator, step)
+    real_N, fake_N = state.discriminator.network(torch.cat([real_NCHW, fake_NCHW.detach()])).chunk(2)
+    found = discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)["D_sign"]
+    assert found.item() == pytest.approx((real_N > fake_N).float().mean().item() * 2 - 1)
 
 
 def test_attributes_reach_both_players():

@@ -59,11 +59,14 @@ def demo(
             typer.echo(text)
 
     made, packed, run, faces = out / "made", out / "made64", out / "run", out / "faces.png"
-    if faces.exists() and not run.exists():
+    begun = out / ".demo"
+    if faces.exists() and not any(path.exists() for path in (begun, run)):
         raise UserError(f"{faces} is not the demo's; choose another folder with --out")
     keep_freed_memory()
     folder, model = RunFolder(run), facegan.load("celeba64")
     with make_watcher(json) as watcher:
+        out.mkdir(parents=True, exist_ok=True)
+        begun.touch()
         pixels.save_png(faces, pixels.grid(model.sample(64, seed=0)))
         say(f"1/4  64 faces from noise, by the model that comes along: {faces.absolute()}", faces=str(faces.absolute()))
         if not packed.exists():
@@ -74,7 +77,9 @@ def demo(
             prepare(made, packed, resolution=64, progress=progress_reporter(watcher))
         say(f"3/4  A new model learns from these for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")
         schedule = Schedule(minutes=minutes, log_every=1024, sample_every=1000, snapshot_every=16000)
-        result = train([packed], run, recipes.recipe("style-s"), schedule=schedule, threads=threads, watcher=watcher)
+        result = train(
+            [packed], run, recipes.recipe("style-s"), schedule=schedule, threads=threads, watcher=watcher, devices=1
+        )
     stages = out / "stages.png"
     pixels.save_png(stages, stages_picture(folder))
     say(

@@ -60,6 +60,13 @@ def _check_widths(width: int, most: int, patch: int) -> None:
         raise UserError(f"style takes a patch of 1 or 2: not {patch}")
 
 
+def _check_mapping(style_size: int, mapping_layers: int) -> None:
+    if not 1 <= style_size <= 4096:
+        raise UserError(f"style takes a style_size from 1 to 4096: not {style_size}")
+    if not 1 <= mapping_layers <= 16:
+        raise UserError(f"style takes from 1 to 16 mapping_layers: not {mapping_layers}")
+
+
 class Mapping(nn.Module):
     """Latent and attributes to a style w [N, W]. Attributes that are 0 say nothing."""
 
@@ -105,39 +112,21 @@ class ModulatedLayer(nn.Module):
         return ScaleShiftLeak.apply(y_NCHW, (scale_NO * gain_NO).to(y_NCHW.dtype), shift_NO.to(y_NCHW.dtype))
 
 
-class Picture(nn.Module):
-    """Feature maps to their part of the image, ``patch`` pixels a side for each feature.
+def _picture(channels: int, patch: int) -> ScaledConv:
+    """Return what makes an image's part of feature maps, ``patch`` pixels a side of each feature.
 
-    With patches, the pixels of one begin alike (the idea of Aitken et al. 2017): else the first faces are chequered,
-    and it takes long to unlearn.
+    Doubled, not made of patches (Aitken et al. 2017): features that are alike give pixels that are alike, no chequers.
     """
-
-    def __init__(self, channels: int, patch: int) -> None:
-        super().__init__()
-        self.patch = patch
-        self.common = ScaledConv(channels, 3, 1 if patch == 1 else 3, gain=_PICTURE_GAIN)
-        self.initializer = None
-        if patch > 1:
-            self.differences = nn.Parameter(torch.empty(3 * patch * patch, channels, 3, 3))
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        if self.patch == 1:
-            return self.common(x_NCHW)
-        pixels = self.patch**2
-        assert self.common.bias is not None
-        weight = (self.common.weight.repeat_interleave(pixels, 0) + self.differences) * self.common.scale
-        y_NCHW = F.conv2d(x_NCHW, weight, self.common.bias.repeat_interleave(pixels), padding=1)
-        return F.pixel_shuffle(y_NCHW, self.patch)
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Picture", (shape[0] * self.patch, shape[1] * self.patch, 3), _count(self))]
+    if patch == 1:
+        return ScaledConv(channels, 3, 1, gain=_PICTURE_GAIN)
+    return ScaledConv(channels, 3, resample="up", gain=_PICTURE_GAIN)
 
 
 class StyleGenerator(nn.Module):
     """A learned constant, doubled by modulated convolutions; each size adds its part to the image.
 
-    ``width``: channels at the full resolution, doubled at each halving up to ``most``. ``patch``: pixels a side that a
-    last feature makes; 2 saves the costliest maps. ``deep``: sides up to this have a second convolution.
+    ``width``: channels at the full resolution, doubled at each halving up to ``most``. ``patch``: pixels a side for
+    each of the last features; 2 saves the costliest maps. ``deep``: sides up to this have a second convolution.
     """
 
     def __init__(
@@ -153,6 +142,7 @@ class StyleGenerator(nn.Module):
     ) -> None:
         super().__init__()
         _check_widths(width, most, patch)
+        _check_mapping(style_size, mapping_layers)
         self.latent_size, self.resolution, self.style_size = latent_size, resolution, style_size
         self.mapping = Mapping(latent_size, style_size, mapping_layers)
         sides = sizes(resolution, patch)
@@ -168,7 +158,7 @@ class StyleGenerator(nn.Module):
                 layers.append(ModulatedLayer(count, count))
             before = count
             self.ends.append(len(layers) - 1)
-            pictures.append(Picture(count, patch if side == sides[-1] else 1))
+            pictures.append(_picture(count, patch if side == sides[-1] else 1))
         self.layers, self.pictures = nn.ModuleList(layers), nn.ModuleList(pictures)
         # Of each layer's input, and of the last picture.
         counts = [channels[0], *(layer.shift.numel() for layer in layers)]
@@ -222,7 +212,7 @@ class StyleGenerator(nn.Module):
             shape = row.shape
             if number in self.ends:
                 picture = next(pictures)
-                assert isinstance(picture, Picture)
+                assert isinstance(picture, ScaledConv)
                 rows += picture.rows(shape)
         return rows
 

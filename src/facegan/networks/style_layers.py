@@ -98,7 +98,8 @@ class ScaledConv(nn.Module):
             return self.plain_forward(x_NCHW)
         kernel = self.kernel() if kernel is None else kernel
         if self.resample == "up":
-            return convolve_transposed(self.form, x_NCHW, kernel, 2, 1)
+            y_NCHW = convolve_transposed(self.form, x_NCHW, kernel, 2, 1)
+            return y_NCHW if self.bias is None else y_NCHW + self.bias[:, None, None]
         pad = self.padding
         return convolve(self.form, x_NCHW, kernel, self.bias, self.stride, (pad, pad, pad, pad))
 

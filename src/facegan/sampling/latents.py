@@ -8,10 +8,10 @@ import numpy as np
 
 from facegan.randomness import Stream
 
+Distribution = Literal["normal", "uniform"]
 
-def draw_latents(
-    seed: int, stream: str, index_N: np.ndarray, size: int, distribution: Literal["normal", "uniform"]
-) -> np.ndarray:
+
+def draw_latents(seed: int, stream: str, index_N: np.ndarray, size: int, distribution: Distribution) -> np.ndarray:
     """Return float32 [N, size], N(0, 1) or U(-1, 1), each row a function of (seed, stream, index) alone."""
     source = Stream(seed, stream)
     if distribution == "normal":

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegan.sampling.latents import draw_latents
+from facegan.sampling.latents import Distribution, draw_latents
 
 _MEAN_COUNT = 1024
 """Latents whose mean style truncation goes towards."""
@@ -24,13 +24,19 @@ class Steered(nn.Module):
 
     attributes_1A: Tensor | None
 
-    def __init__(self, generator: nn.Module, attributes_A: np.ndarray | None, truncation: float) -> None:
+    def __init__(
+        self,
+        generator: nn.Module,
+        attributes_A: np.ndarray | None,
+        truncation: float,
+        latent: Distribution,
+    ) -> None:
         super().__init__()
         self.generator, self.truncation = generator, truncation
         device = next(generator.parameters()).device
         attributes = None if attributes_A is None else torch.from_numpy(attributes_A).to(device)[None]
         self.register_buffer("attributes_1A", attributes)
-        latent_MZ = draw_latents(0, "mean-style", np.arange(_MEAN_COUNT), int(generator.latent_size), "normal")  # type: ignore[arg-type]
+        latent_MZ = draw_latents(0, "mean-style", np.arange(_MEAN_COUNT), int(generator.latent_size), latent)  # type: ignore[arg-type]
         self.mean_1W = nn.Buffer(generator.mean_style(torch.from_numpy(latent_MZ).to(device), attributes))  # type: ignore[operator]
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
@@ -52,11 +58,19 @@ class Narrowed(nn.Module):
         return self.generator(latent_NZ * self.truncation)
 
 
-def steered(generator: nn.Module, attributes_A: np.ndarray | None, truncation: float) -> nn.Module:
-    """Return a generator, latents -> images, of faces with these attributes (float32 [40], or None) and truncation."""
+def steered(
+    generator: nn.Module,
+    attributes_A: np.ndarray | None,
+    truncation: float,
+    latent: Distribution = "normal",
+) -> nn.Module:
+    """Return a generator, latents -> images, of faces with these attributes (float32 [40], or None) and truncation.
+
+    ``latent``: how the generator's latents are distributed.
+    """
     if attributes_A is None and truncation == 1:
         return generator
     if hasattr(generator, "mapping"):
-        return Steered(generator, attributes_A, truncation).eval()
+        return Steered(generator, attributes_A, truncation, latent).eval()
     assert attributes_A is None
     return Narrowed(generator, truncation)

@@ -20,11 +20,12 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
     with torch.device("meta"):
         modules = list(build_discriminator(recipe.network, recipe.discriminator_options, seed=None).modules())
     penalties = [name for name in ("r1", "r2", "gradient_penalty") if getattr(recipe, name)]
+    without = "" if recipe.loss == "wasserstein" else "leave it out, or "
     if penalties and any(isinstance(module, BatchNorm) for module in modules):
         raise UserError(
             f"{penalties[0]}={getattr(recipe, penalties[0]):g} needs D's gradient at each image alone, and the "
             f"discriminator of {recipe.name} has batch normalisation, which makes every logit depend on all images of "
-            "the batch: leave it out, or take the recipe style or classic-tanh"
+            f"the batch: {without}take the recipe style-s or classic-tanh"
         )
     groups = [module.group for module in modules if isinstance(module, MinibatchDeviation)]
     if groups and batch % groups[0]:
@@ -33,7 +34,7 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
             f"{groups[0]}, so choose a multiple of it"
         )
     if recipe.attributes and not any(hasattr(module, "embedding") for module in modules):
-        raise UserError(f"attributes=true: the networks of {recipe.name} know no attributes; take the recipe style")
+        raise UserError(f"attributes=true: the networks of {recipe.name} know no attributes; take style-s or style-m")
     if recipe.attributes and not labelled:
         raise UserError(
             "attributes=true needs attributes to learn, and the data has none: prepare it with list_attr_celeba, or "

@@ -12,7 +12,6 @@ from facegan.config import OptimizerConfig
 from facegan.cores import usable_cores
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS
-from facegan.networks.layers import BatchNorm
 
 
 class Engine:
@@ -44,7 +43,7 @@ class Engine:
         """Return the sum of a tensor over all processes."""
         if self.world_size == 1:
             return tensor
-        total = self.fabric.all_reduce(tensor, reduce_op="sum")
+        total = self.fabric.all_reduce(tensor.clone(), reduce_op="sum")
         assert isinstance(total, Tensor)
         return total
 
@@ -61,7 +60,7 @@ class Player:
     """A network that learns: its float32 master, the form of it that runs, and its optimiser.
 
     In bfloat16 the form that runs is a copy of the master whose convolution and dense weights are cast once for
-    each optimiser step; batch normalisation is shared with the master and stays float32.
+    each optimiser step; what keeps statistics is shared with the master and stays float32.
     """
 
     def __init__(self, network: nn.Module, optimizer: OptimizerConfig, precision: str, engine: Engine) -> None:
@@ -79,7 +78,7 @@ class Player:
         if self.dtype != torch.float32:
             self.working = copy.deepcopy(self.network)
             for name, module in self.network.named_modules():
-                if isinstance(module, BatchNorm):
+                if hasattr(module, "update_statistics"):
                     self.working.set_submodule(name, module)
             for master, cast in zip(self.network.parameters(), self.working.parameters(), strict=True):
                 if master is not cast:

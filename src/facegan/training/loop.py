@@ -22,7 +22,7 @@ from facegan.training.engine import Engine
 from facegan.training.log import Watcher
 from facegan.training.schedule import Schedule, warmed_up
 from facegan.training.state import TrainingState
-from facegan.training.steps import StepInput, play_step, real_sign
+from facegan.training.steps import StepInput, play_step
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,9 @@ def train_loop(
             real_NCHW = source.images(index_N)
             metrics = play_step(state.generator, state.discriminator, real_NCHW, step)
             state.nimg += batch
+            mean_sign = metrics.pop("D_sign")
             if state.adaptive is not None:
-                state.adaptive.after_step(real_sign(metrics, recipe), batch, engine.mean)
+                state.adaptive.after_step(mean_sign, batch, engine.mean)
             if state.average is not None:
                 decay = ema_decay(state.nimg, batch, recipe.ema_halflife)
                 update_ema(state.average, state.generator.network, decay)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from facegan.augment import augment
 from facegan.config import RecipeConfig
 from facegan.losses import (
+    DIFFERENCES,
     NEEDS_REAL,
     discriminator_loss,
     generator_loss,
@@ -127,8 +128,15 @@ def discriminator_step(
         "D_accuracy_fake": (fake_logit_N.detach() < 0).float().mean(),
         "D_ranks": (real_logit_N.detach()[:, None] > fake_logit_N.detach()).float().mean(),
         "D_gradient_norm": norm,
-        **_penalty_metric(recipe, penalty),
+        "D_sign": _mean_sign(recipe, real_logit_N.detach(), fake_logit_N.detach()),
+        **_penalty_metric(recipe, penalty, loss.device),
     }
+
+
+def _mean_sign(recipe: RecipeConfig, real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
+    """Return the mean sign of D at real images; where a loss knows differences only, of a real one less its fake."""
+    logit_N = real_logit_N - fake_logit_N if recipe.loss in DIFFERENCES else real_logit_N
+    return logit_N.float().sign().mean()
 
 
 def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput) -> Tensor | None:
@@ -159,11 +167,11 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
     return total
 
 
-def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None) -> dict[str, Tensor]:
+def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None, device: torch.device) -> dict[str, Tensor]:
     """Return what the log takes: of steps without penalties 0, of others so much more that the mean is right."""
     if not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
         return {}
-    return {"D_penalty": torch.zeros(()) if penalty is None else penalty.detach() * recipe.penalty_every}
+    return {"D_penalty": torch.zeros((), device=device) if penalty is None else penalty.detach() * recipe.penalty_every}
 
 
 def generator_step(
@@ -201,9 +209,3 @@ def play_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step:
     fake_NCHW = make_fakes(generator, step)
     d_metrics = discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
     return d_metrics | generator_step(generator, discriminator, real_NCHW, fake_NCHW, step)
-
-
-def real_sign(metrics: dict[str, Tensor], recipe: RecipeConfig) -> Tensor:
-    """Return the mean sign of D at a step's real images; against fakes, where its logits mean nothing alone."""
-    name = "D_ranks" if recipe.loss in NEEDS_REAL else "D_accuracy_real"
-    return metrics[name] * 2 - 1

@@ -138,7 +138,8 @@ def train(
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
-    refuse_impossible(recipe, batch // engine.world_size, labelled=view.labelled or labeller is not None)
+    labelled = view.labelled or (labeller is not None and recipe.label_unlabelled)
+    refuse_impossible(recipe, batch // engine.world_size, labelled=labelled)
     if not engine.is_main:
         watcher = Nobody()
     new = not folder.path.exists()
