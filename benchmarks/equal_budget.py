@@ -47,7 +47,7 @@ VARIANTS: dict[str, list[str]] = {
     "batch-64": [],
 }
 """What is changed of ``style-s``, by name."""
-SHOWN = 12
+SHOWN = 8
 """Faces of a side on the sheet."""
 
 
