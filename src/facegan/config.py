@@ -101,6 +101,8 @@ class RecipeConfig:
     """ADA: images in which its probability may go from 0 to 1."""
     flip: bool = False
     """Mirror half of the real images."""
+    rate_steady: int = 0
+    """Images after which the learning rates fall as 1 / sqrt(images); 0: they never do."""
     ema_halflife: int = 0
     """Images in which a weight's part in the averaged generator halves; 0: no averaging."""
 
@@ -141,6 +143,7 @@ class RecipeConfig:
         _require(-1 <= self.augment_target <= 1, f"augment_target={self.augment_target}: choose one from -1 to 1")
         _require(1 <= self.augment_images < 2**62, f"augment_images={self.augment_images}: choose a number of images")
         _require(0 <= self.label_dropout <= 1, f"label_dropout={self.label_dropout}: choose a share from 0 to 1")
+        _require(0 <= self.rate_steady < 2**62, f"rate_steady={self.rate_steady}: choose 0 (off) or a number of images")
         _require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
 
     @property

@@ -94,6 +94,7 @@ def _style(
     deep: int,
     style_size: int,
     learning_rate: float,
+    rate_steady: int = 0,
 ) -> RecipeConfig:
     optimizer = OptimizerConfig(learning_rate=learning_rate, beta1=0.0, beta2=0.99, epsilon=1e-8)
     shared = {"width": width, "most": most, "patch": patch}
@@ -115,6 +116,7 @@ def _style(
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
         flip=True,
+        rate_steady=rate_steady,
         ema_halflife=10_000,
     )
 

@@ -5,7 +5,7 @@ import torch
 import facegan
 from facegan.sampling.latents import draw_latents
 from facegan.training.ema import calibrate, ema_decay, update_ema
-from facegan.training.schedule import grid_name, is_due
+from facegan.training.schedule import grid_name, is_due, rate_factor
 
 
 def test_due_once_for_each_multiple_passed():
@@ -13,6 +13,11 @@ def test_due_once_for_each_multiple_passed():
     due = [nimg for nimg in range(batch, 1000, batch) if is_due(nimg, batch, every)]
     assert due == [144, 240, 336, 432, 528, 624, 720, 816, 912]
     assert not is_due(100, 100, 0)
+
+
+def test_rates_rise_stay_and_fall():
+    assert [rate_factor(nimg, 100, 400) for nimg in (0, 50, 100, 400, 1600, 40_000)] == [0, 0.5, 1, 1, 0.5, 0.1]
+    assert [rate_factor(nimg, 0, 0) for nimg in (0, 10**9)] == [1, 1]
 
 
 def test_grids_are_named_by_epoch_and_batches_within_it():

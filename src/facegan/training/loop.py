@@ -20,7 +20,7 @@ from facegan.training.duties import Duties, Verdict, slower
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.engine import Engine
 from facegan.training.log import Watcher
-from facegan.training.schedule import Schedule, warmed_up
+from facegan.training.schedule import Schedule, rate_factor
 from facegan.training.state import TrainingState
 from facegan.training.steps import StepInput, play_step
 
@@ -103,7 +103,7 @@ def train_loop(
                     break
                 continue
             index_N = np.arange(state.nimg, state.nimg + batch)[share]
-            rate = warmed_up(state.nimg, config.warmup) * float(state.learnt.get("rate", 1.0))
+            rate = rate_factor(state.nimg, config.warmup, recipe.rate_steady) * float(state.learnt.get("rate", 1.0))
             step = StepInput(
                 recipe=recipe,
                 seed=config.seed,

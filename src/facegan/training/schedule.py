@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,11 @@ def grid_name(nimg: int, batch: int, images: int) -> str:
     return f"epoch{nimg // images}-{nimg % images // batch}.png"
 
 
-def warmed_up(nimg: int, warmup: int) -> float:
-    """Return the factor of the learning rates after ``nimg`` images: from 0 to 1 over the first ``warmup``."""
-    return 1.0 if nimg >= warmup else nimg / warmup
+def rate_factor(nimg: int, warmup: int, steady: int) -> float:
+    """Return the factor of the learning rates after ``nimg`` images.
+
+    It rises from 0 to 1 over the first ``warmup``, and after ``steady`` images, unless those are 0, it falls as
+    1 / sqrt(nimg): what a batch says by chance then stirs the weights less the longer they have learnt.
+    """
+    rising = 1.0 if nimg >= warmup else nimg / warmup
+    return rising * (math.sqrt(steady / nimg) if 0 < steady < nimg else 1.0)
