@@ -74,7 +74,10 @@ def dcgan(resolution: int = 64) -> RecipeConfig:
 
 def style_s(resolution: int = 64) -> RecipeConfig:
     """Style-based networks for CPUs: see ``networks.style``; docs/recipes.md has what each choice bought."""
-    return _style("style-s", resolution, width=16, most=128, patch=2, deep=16, style_size=256, learning_rate=3e-3)
+    return _style(
+        "style-s", resolution, width=16, most=128, patch=2, deep=16, style_size=256, learning_rate=3e-3,
+        rate_steady=100_000,
+    )  # fmt: skip
 
 
 def style_m(resolution: int = 64) -> RecipeConfig:
