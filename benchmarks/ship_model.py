@@ -93,12 +93,18 @@ def coverage_table(audit: dict[str, Any]) -> str:
 
 
 def document(run: RunFolder, out: Path) -> None:
-    """Write a run's settings, its log, and its curves: own score over the training, and the judges' where followed."""
+    """Write a run's settings, its log and those of the runs that it was forked from, and its curves."""
     out.mkdir(parents=True, exist_ok=True)
     contents = run.read()
     kept = {name: contents.get(name) for name in ("config", "choices", "machine", "created", "facegan", "ancestry")}
+    kept["machine"].pop("system", None)
+    lines, begin = [], 0
+    for fork in reversed(kept["ancestry"] or []):
+        parent, begin, before = Path(fork["snapshot"]), fork["nimg"], begin
+        lines += [line for line in read_lines(RunFolder(parent.parents[1]).log) if before <= line["nimg"] <= begin]
+        fork["snapshot"] = "/".join(parent.parts[-3:])
+    lines += [line for line in read_lines(run.log) if line["nimg"] >= begin]
     (out / "run.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    lines = read_lines(run.log)
     few, last = [], -LOG_EVERY
     for line in lines:
         if "D_loss" not in line:

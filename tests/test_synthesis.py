@@ -1,0 +1,51 @@
+"""Datasets made by a model, and the model that comes with the package."""
+
+import json
+
+import numpy as np
+import pytest
+
+import facegan
+from facegan.data.packed import PackedDataset
+from facegan.data.prepare import prepare
+from facegan.errors import UserError
+from facegan.labelling import shipped
+from facegan.synthesis import write_synthetic_dataset
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("made") / "faces"
+    return out, write_synthetic_dataset(out, facegan.load("celeba64"), shipped(), 24, seed=3)
+
+
+def test_it_is_celebas_layout_and_prepares(made, tmp_path):
+    out, about = made
+    assert json.loads((out / "about.json").read_text()) == about
+    assert about["near_copies"]["generated"] >= 1000 and 0 <= about["near_copies"]["share"] < 1
+    prepare(out, tmp_path / "packed", resolution=64)
+    dataset = PackedDataset.open(tmp_path / "packed")
+    faces = facegan.load("celeba64").sample(24, seed=3)
+    difference = np.abs(np.asarray(dataset.images).astype(int) - faces)
+    assert difference.mean() < 3  # JPEG
+    np.testing.assert_array_equal(dataset.attributes, np.where(shipped().logits(faces) > 0, 1, -1))
+    assert len(set(np.asarray(dataset.identities).tolist())) == 24
+
+
+def test_it_is_the_same_again(made, tmp_path):
+    write_synthetic_dataset(tmp_path / "again", facegan.load("celeba64"), shipped(), 24, seed=3)
+    for file in sorted(made[0].rglob("*.*")):
+        assert (tmp_path / "again" / file.relative_to(made[0])).read_bytes() == file.read_bytes(), file.name
+
+
+def test_nothing_is_overwritten(made):
+    with pytest.raises(UserError, match="exists already"):
+        write_synthetic_dataset(made[0], facegan.load("celeba64"), shipped(), 24)
+
+
+def test_the_shipped_model_knows_attributes_and_has_a_discriminator():
+    model = facegan.load("celeba64")
+    plain, glasses = model.sample(8), model.sample(8, attributes={"Eyeglasses": 1})
+    assert plain.shape == (8, 64, 64, 3) and np.abs(plain.astype(int) - glasses).mean() > 1
+    (_, scores), *_ = model.batches(8, scores=True)
+    assert (scores > 0).all() and (scores < 1).all()
