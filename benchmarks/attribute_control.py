@@ -6,7 +6,8 @@
 For each attribute, in per cent of faces in which attributes-net sees it: held-out real faces that are labelled with it
 (what the network can see at best), those labelled without it; and faces of the model asked for it, for its absence,
 and for nothing. Then the same latents with this attribute alone turned from -1 to 1: how much the mean probability of
-it changes, and the mean absolute change of the 39 others. --pictures: rows of the same faces asked for each.
+it changes, and the mean absolute change of the 39 others, beside the difference of the others between real faces with
+it and without it. --pictures: rows of the same faces asked for each.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ def main() -> None:
     model, labeller = facegan.load(arguments.model), shipped()
     view = DataView([PackedDataset.open(arguments.data)], held_out=True)
     label_MA = view.attributes(np.arange(len(view)))
-    real_MA = labeller.logits(view.images(np.arange(len(view)))) > 0
+    real_logit_MA = labeller.logits(view.images(np.arange(len(view))))
+    real_MA, real_probability_MA = real_logit_MA > 0, sigmoid(real_logit_MA)
     plain_NA = labeller.logits(model.sample(arguments.count, seed=arguments.seed))
 
     print(f"{arguments.count} faces of seed {arguments.seed} a question; {len(view):,} held-out real faces")
     print(
         f"{'seen in % of faces':<22}{'real with':>10}{'without':>9}{'asked':>9}{'asked not':>11}{'unasked':>9}", end=""
     )
-    print(f"{'its change':>12}{'others':>8}")
+    print(f"{'its change':>12}{'others':>8}{'really':>8}")
     rows = []
     for place, name in enumerate(ATTRIBUTE_NAMES):
         asked_NA, not_NA = (
@@ -51,11 +53,12 @@ def main() -> None:
             for sign in (1, -1)
         )
         change_A = (sigmoid(asked_NA) - sigmoid(not_NA)).mean(0)
-        others = np.delete(np.abs(change_A), place).mean()
+        having, lacking = (real_probability_MA[label_MA[:, place] * sign > 0] for sign in (1, -1))
+        really_A = having.mean(0) - lacking.mean(0) if len(having) and len(lacking) else np.full_like(change_A, np.nan)
         row = [
             share(real_MA[label_MA[:, place] > 0, place]), share(real_MA[label_MA[:, place] < 0, place]),
             share(asked_NA[:, place] > 0), share(not_NA[:, place] > 0), share(plain_NA[:, place] > 0),
-            float(change_A[place]), float(others),
+            float(change_A[place]), *(float(np.delete(np.abs(of_A), place).mean()) for of_A in (change_A, really_A)),
         ]  # fmt: skip
         rows.append(row)
         show(name, row)
@@ -78,7 +81,7 @@ def share(seen_N: np.ndarray) -> float:
 
 def show(name: str, row: list[float]) -> None:
     percents = "".join(f"{100 * value:>{width}.0f}" for value, width in zip(row[:5], (10, 9, 9, 11, 9), strict=True))
-    print(f"{name:<22}{percents}{100 * row[5]:>+12.0f}{100 * row[6]:>8.1f}", flush=True)
+    print(f"{name:<22}{percents}{100 * row[5]:>+12.0f}{100 * row[6]:>8.1f}{100 * row[7]:>8.1f}", flush=True)
 
 
 SHOWN = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bangs", "Young", "Wearing_Hat")

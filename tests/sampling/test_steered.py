@@ -6,7 +6,7 @@ import torch
 
 import facegan
 from facegan.sampling.latents import draw_latents
-from facegan.sampling.steered import steered
+from facegan.sampling.steered import aloud, steered
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe
@@ -34,20 +34,28 @@ def test_attributes_change_faces_and_zero_is_none(model):
     assert not np.array_equal(one, other)
 
 
+def test_what_is_asked_for_is_as_loud_as_all_labels_of_a_face():
+    labels_A = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)
+    np.testing.assert_allclose(aloud(labels_A), labels_A)
+    few_A = labels_A * (np.arange(40) < 10)
+    np.testing.assert_allclose(aloud(few_A), 2 * few_A)
+    np.testing.assert_allclose(aloud(few_A * (np.arange(40) == 3) / 2), 1.5 * few_A * (np.arange(40) == 3))
+
+
 def test_truncation_moves_styles_towards_the_mean_of_the_same_attributes(model):
     generator = model.generator
     attributes_A = np.zeros(40, np.float32)
     attributes_A[31] = 1
     latent_NZ = torch.from_numpy(draw_latents(5, "latents", np.arange(3), 16, "normal"))
-    attributes_NA = torch.from_numpy(attributes_A).expand(3, -1)
+    loud_A = torch.from_numpy(3 * attributes_A)
     many_MZ = torch.from_numpy(draw_latents(0, "mean-style", np.arange(1024), 16, "normal"))
     with torch.inference_mode():
-        mean = generator.mapping(many_MZ, torch.from_numpy(attributes_A).expand(1024, -1)).mean(0, keepdim=True)
-        style = generator.mapping(latent_NZ, attributes_NA)
+        mean = generator.mapping(many_MZ, loud_A.expand(1024, -1)).mean(0, keepdim=True)
+        style = generator.mapping(latent_NZ, loud_A.expand(3, -1))
         expected = generator.synthesize(mean + 0.3 * (style - mean))
         torch.testing.assert_close(steered(generator, attributes_A, 0.3)(latent_NZ), expected)
         torch.testing.assert_close(
-            steered(generator, attributes_A, 1.0)(latent_NZ), generator(latent_NZ, attributes_NA)
+            steered(generator, attributes_A, 1.0)(latent_NZ), generator(latent_NZ, loud_A.expand(3, -1))
         )
     assert steered(generator, None, 1.0) is generator
     faces = model.sample(3, truncation=0.0)
