@@ -15,7 +15,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("faces"),
     minutes: Annotated[float, typer.Option(help="How long to train, each time.")] = 2.5,
     count: Annotated[str, typer.Option(help="Faces to make and train on.")] = "3000",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; default: all cores, or fewer where a trial of fewer is faster.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
     """Make faces from noise with the shipped model; then train one on a dataset of such faces, and report on it.

@@ -33,7 +33,12 @@ def train(
     precision: Annotated[
         str, typer.Option(help="auto (the faster one, measured when the run starts), float32, bfloat16.")
     ] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of each process; default: all cores.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="CPU threads of each process; default: all cores, or fewer where a trial of fewer is faster."
+        ),
+    ] = None,
     forms: Annotated[
         str,
         typer.Option(

@@ -26,6 +26,8 @@ FORMS = ("auto", DIRECT, PLAIN)
 _BATCH = 16
 """Images on which a layer's forms are measured."""
 _TRIAL_STEPS = 3
+_FASTER = 1.05
+"""Fewer threads are chosen where they are so many times as fast."""
 _BFLOAT16_SHARE = 0.8
 """bfloat16 is chosen where its convolutions need at most this share of float32's time."""
 
@@ -36,15 +38,19 @@ def measure_choices(
     """Return the choices for a new run, and the seconds they rest on.
 
     ``precision`` ("auto", "float32", "bfloat16"), ``threads`` and ``forms`` ("auto", "direct", "plain") are what was
-    asked for; what is "auto" is measured. Leaves torch's number of threads set.
+    asked for; what is "auto" is measured. ``threads`` None: as many as there are cores, or half of them, a quarter ...
+    where other work on this machine makes fewer faster. Leaves torch's number of threads set.
     """
-    threads = threads or usable_cores()
-    torch.set_num_threads(threads)
     recipe = config.recipe
     networks = {
         "generator": build_generator(recipe.network, recipe.generator_options, seed=None),
         "discriminator": build_discriminator(recipe.network, recipe.discriminator_options, seed=None),
     }
+    if threads is None:
+        threads = usable_cores()
+        if threads > 1 and engine.world_size == 1 and engine.device.type == "cpu":
+            threads = _fastest_threads(config, networks, engine)
+    torch.set_num_threads(threads)
     examples = {
         "generator": torch.ones(1, recipe.latent_size),
         "discriminator": torch.ones(1, 3, recipe.resolution, recipe.resolution),
@@ -77,6 +83,30 @@ def measure_choices(
     if engine.world_size == 1:
         choices = dataclasses.replace(choices, images_per_s=trial_rate(config, choices, engine))
     return choices, seconds
+
+
+def _fastest_threads(config: RunConfig, networks: Mapping[str, nn.Module], engine: Engine) -> int:
+    """Return all cores, or half of them, or half again, as long as a trial of fewer threads is faster.
+
+    Threads wait for each other many times in a step: where another program holds one core of two, both together reach
+    a third of what one thread does.
+    """
+    generator, discriminator = (all_in_form(networks[side], DIRECT) for side in ("generator", "discriminator"))
+    config = dataclasses.replace(config, batch=min(_BATCH, config.batch))
+    threads = fewer = usable_cores()
+    best = 0.0
+    while True:
+        torch.set_num_threads(fewer)
+        direct = Choices(
+            precision="float32", threads=fewer, forms=DIRECT, generator=generator, discriminator=discriminator
+        )
+        rate = trial_rate(config, direct, engine)
+        if rate < _FASTER * best:
+            return threads
+        threads, best = fewer, rate
+        if threads == 1:
+            return 1
+        fewer = threads // 2
 
 
 def _best_total(of_side: Mapping[str, Mapping[str, Mapping[str, float]]]) -> float:
