@@ -2,7 +2,7 @@
 
     python benchmarks/ship_model.py runs/flagship data/part-a data/part-b --wrong wrong.txt
 
-Takes the newest snapshot (or the one that is named): its averaged generator and its discriminator go into
+Takes a run's newest snapshot, or the one that is named: its averaged generator and its discriminator go into
 src/facegan/models/celeba64 as float16. Then 10,000 of its faces, made with those very weights, no truncation and no
 attributes asked for, are scored (receipt.json) and audited for copies and for who is left out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
@@ -92,8 +92,8 @@ def coverage_table(audit: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def document(run: RunFolder, out: Path) -> None:
-    """Write a run's settings, its log and those of the runs that it was forked from, and its curves."""
+def document(run: RunFolder, nimg: int, out: Path) -> None:
+    """Write a run's settings, its log to ``nimg`` images with those of the runs it was forked from, and its curves."""
     out.mkdir(parents=True, exist_ok=True)
     contents = run.read()
     kept = {name: contents.get(name) for name in ("config", "choices", "machine", "created", "facegan", "ancestry")}
@@ -103,7 +103,7 @@ def document(run: RunFolder, out: Path) -> None:
         parent, begin, before = Path(fork["snapshot"]), fork["nimg"], begin
         lines += [line for line in read_lines(RunFolder(parent.parents[1]).log) if before <= line["nimg"] <= begin]
         fork["snapshot"] = "/".join(parent.parts[-3:])
-    lines += [line for line in read_lines(run.log) if line["nimg"] >= begin]
+    lines += [line for line in read_lines(run.log) if begin <= line["nimg"] <= nimg]
     (out / "run.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     few, last = [], -LOG_EVERY
     for line in lines:
@@ -155,8 +155,7 @@ def main() -> None:
         wrong=arguments.wrong.read_text(encoding="utf-8").strip(),
     )  # fmt: skip
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-    if (arguments.model / "run.json").is_file():
-        document(RunFolder(arguments.model), DOCUMENTS)
+    document(RunFolder(info.path.parents[1]), info.nimg, DOCUMENTS)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {info.nimg:,} images, {size / 1e6:.1f} MB; {copies}")
 

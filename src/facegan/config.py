@@ -135,7 +135,8 @@ class RecipeConfig:
             _require(0 <= value <= 1e6, f"{name}={value}: choose 0 (none) or a weight of at most a million")
         _require(
             self.loss != "wasserstein" or self.gradient_penalty + self.r1 + self.r2 > 0,
-            "loss=wasserstein has no bound without a penalty on D's gradient: choose gradient_penalty=10 too",
+            "loss=wasserstein has no bound without a penalty on D's gradient: choose gradient_penalty=10 too, with a "
+            "discriminator that has no batch normalisation, such as style-s's",
         )
         _require(
             1 <= self.penalty_every <= 4096, f"penalty_every={self.penalty_every}: choose 1 (always) to 4096 steps"

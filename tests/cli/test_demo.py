@@ -38,7 +38,7 @@ def test_it_goes_on_where_it_stopped(demo):
     assert max(event.get("nimg", 0) for event in again) >= seen > 0
 
 
-def test_a_picture_of_somebody_else_stays(tmp_path):
+def test_it_leaves_other_folders_alone(tmp_path):
     (tmp_path / "faces.png").write_bytes(b"mine")
-    assert "is not the demo's" in mistake("demo", "--out", tmp_path)
-    assert (tmp_path / "faces.png").read_bytes() == b"mine"
+    assert "holds other things than a demo" in mistake("demo", "--out", tmp_path)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]

@@ -7,6 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+_NOTE = (
+    "This run learnt from faces that the model celeba64 made. Where this page says real, training or held-out, it "
+    "means those: no photograph of a person has a part in it."
+)
 _MEASURED = 1000
 """Faces that the demo's report looks at."""
 
@@ -62,8 +66,8 @@ def demo(
 
     made, packed, run, faces = out / "made", out / "made64", out / "run", out / "faces.png"
     begun = out / ".demo"
-    if faces.exists() and not any(path.exists() for path in (begun, run)):
-        raise UserError(f"{faces} is not the demo's; choose another folder with --out")
+    if out.is_dir() and any(out.iterdir()) and not begun.exists():
+        raise UserError(f"{out} holds other things than a demo; choose another folder with --out")
     keep_freed_memory()
     folder, model = RunFolder(run), facegan.load("celeba64")
     with make_watcher(json) as watcher:
@@ -105,5 +109,5 @@ def _report(run: Path, page: Path, say: Any) -> None:
         say(f"4/4  no report: {error}")
         return
     say(f"4/4  The report: {_MEASURED:,} of its faces against those it learnt from")
-    write_report(run, page, count=_MEASURED, real_faces=False)
+    write_report(run, page, count=_MEASURED, real_faces=False, note=_NOTE)
     say(str(page.absolute()), report=str(page.absolute()))

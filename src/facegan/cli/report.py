@@ -75,8 +75,12 @@ def write_report(
     seed: int = 0,
     measure: bool = True,
     real_faces: bool = True,
+    note: str = "",
 ) -> tuple[list[str], bool]:
-    """Write the page, over what is there; return what could not be had, and whether it shows training faces."""
+    """Write the page, over what is there; return what could not be had, and whether it shows training faces.
+
+    ``note``: what a page without real faces says of the faces, in place of its usual sentence.
+    """
     from facegan import api
     from facegan.cli.faces import stages
     from facegan.machine import keep_freed_memory
@@ -88,7 +92,7 @@ def write_report(
     run = RunFolder(model) if (model / RUN_FILE).is_file() else None
     described = {
         "path": model.resolve().name, "recipe": loaded.recipe.name, "resolution": loaded.resolution,
-        "nimg": loaded.nimg, "sha256": loaded.sha256,
+        "nimg": loaded.nimg, "sha256": loaded.sha256, "note": note,
     }  # fmt: skip
     if measure:
         with stages() as stage:

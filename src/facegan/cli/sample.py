@@ -30,7 +30,11 @@ def sample(
     first: Annotated[int, typer.Option(help="Number of the first face of the seed.")] = 0,
     out: Annotated[Path, typer.Option(help=_OUT_HELP)] = Path("faces.png"),
     attr: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute, such as Smiling=1.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="One of CelebA's 40 attributes, from -1 (absent) to 1 (present): Smiling=1 (repeatable).",
+        ),
     ] = None,
     truncation: Annotated[float, typer.Option(help="Below 1, faces nearer the mean: likelier and less varied.")] = 1.0,
     score: Annotated[
