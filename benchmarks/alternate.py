@@ -67,12 +67,14 @@ def play_in_turn(sides: list[Side], rounds: int) -> None:
 
 
 def report(ours: Side, peers: list[Side], what: str) -> float:
-    """Print every side's median images/s, and return the median of our ratio to the best peer, round by round."""
+    """Print every side's median images/s; return the median of our ratio to the best peer by round (no peer: 1)."""
     print("machine:", ", ".join(f"{name} {value}" for name, value in describe_machine().items()))
     print(what)
     for side in (ours, *peers):
         spread = f"{min(side.rates):.1f} to {max(side.rates):.1f}"
         print(f"  {side.name:28} {statistics.median(side.rates):8.1f} images/s  ({spread})  {side.note}")
+    if not peers:
+        return 1.0
     best = max(peers, key=lambda peer: statistics.median(peer.rates))
     ratio = statistics.median(mine / theirs for mine, theirs in zip(ours.rates, best.rates, strict=True))
     print(f"  ratio to {best.name}: {ratio:.2f}  (median of {len(ours.rates)} rounds in turn)", flush=True)

@@ -11,6 +11,7 @@ of the peak that a step reaches, and the share of its time that each kind of wor
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import time
 from collections import Counter
@@ -106,9 +107,17 @@ def cycle_of(config: RunConfig, choices: Choices, engine: Engine) -> tuple[Train
 def operations(config: RunConfig, choices: Choices, engine: Engine) -> float:
     """Return the floating-point operations of one image's share of a step, as counted while some run."""
     _, cycle = cycle_of(config, choices, engine)
-    with FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = Nowhere()  # modules' hooks cannot be there where a penalty takes a gradient of a gradient
+    with counter:
         cycle()
     return counter.get_total_flops() / (config.batch * config.recipe.penalty_every)
+
+
+class Nowhere(contextlib.nullcontext[None]):
+    """In place of what tells a counter of operations which module it is in."""
+
+    parents = ("Global",)
 
 
 def report(name: str, arguments: argparse.Namespace, peak: float, engine: Engine) -> None:

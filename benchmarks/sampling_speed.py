@@ -1,7 +1,7 @@
 """Sampling speed beside the peers, in turn: Keras' ``predict`` for the classic pairs, the plain PyTorch G for dcgan.
 
     python benchmarks/sampling_speed.py --keras "$(sh tests/keras_parity/make_environment.sh)"
-    python benchmarks/sampling_speed.py dcgan --batches 1 256
+    python benchmarks/sampling_speed.py dcgan style-s --batches 1 256
 
 Ours is all that ``facegan sample`` does for the faces: latents, G, uint8. Prints every rate, the milliseconds a call
 takes, the ratio to the peer, and the machine.
@@ -22,13 +22,15 @@ def compare(recipe: str, batch: int, arguments: argparse.Namespace) -> None:
     size = ["--batch", str(batch)]
     ours = facegan_side(["sample", recipe, "64", *size], batch, steps)
     if recipe == "dcgan":
-        peer = pytorch_side(["sample", "64", *size], batch, steps)
+        peers = [pytorch_side(["sample", "64", *size], batch, steps)]
+    elif recipe.startswith("style"):
+        peers = []
     else:
         if arguments.keras is None:
             raise SystemExit(f"{recipe} is compared with Keras: name its python with --keras")
-        peer = keras_side(arguments.keras, ["sample", recipe, "64", *size], batch, steps, "Keras predict")
-    play_in_turn([ours, peer], arguments.rounds)
-    report(ours, [peer], f"{recipe} at 64 px, {batch} faces a call")
+        peers = [keras_side(arguments.keras, ["sample", recipe, "64", *size], batch, steps, "Keras predict")]
+    play_in_turn([ours, *peers], arguments.rounds)
+    report(ours, peers, f"{recipe} at 64 px, {batch} faces a call")
     print(f"  {batch} faces: {1000 * batch / statistics.median(ours.rates):.1f} ms a call", flush=True)
 
 
