@@ -71,6 +71,8 @@ def test_the_page_needs_nothing_else_and_says_everything(findings, run):
 
 def test_without_real_faces_there_is_no_photograph(findings, run):
     page = render(MODEL, run, findings, real_faces=False)
+    assert "<em>made</em>" not in render(MODEL, run, findings, real_faces=False, note="<em>made</em>")
+    assert "all of them made" in render(MODEL, run, findings, real_faces=False, note="all of them made")
     assert "The closest pairs" not in page and "Photographs of real people are left out" in page
     assert page.count("data:image") == render(MODEL, run, findings, real_faces=True).count("data:image") - 1
 

@@ -92,7 +92,7 @@ def write_report(
     run = RunFolder(model) if (model / RUN_FILE).is_file() else None
     described = {
         "path": model.resolve().name, "recipe": loaded.recipe.name, "resolution": loaded.resolution,
-        "nimg": loaded.nimg, "sha256": loaded.sha256, "note": note,
+        "nimg": loaded.nimg, "sha256": loaded.sha256,
     }  # fmt: skip
     if measure:
         with stages() as stage:
@@ -100,7 +100,7 @@ def write_report(
     else:
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
-    page = render(described, run, findings, real_faces=real_faces)
+    page = render(described, run, findings, real_faces=real_faces, note=note)
     partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

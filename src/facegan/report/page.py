@@ -35,11 +35,11 @@ class Findings:
     """Sentences on what could not be measured, and why."""
 
 
-def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, real_faces: bool) -> str:
+def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, real_faces: bool, note: str = "") -> str:
     """Return the report as one HTML text that needs no other file.
 
     ``model``: its path, recipe, resolution, nimg and sha256. ``real_faces``: whether photographs of real people may be
-    shown.
+    shown. ``note``: what a page without them says of the faces, in place of its usual sentence.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -52,6 +52,7 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     return environment.get_template("page.html").render(
         title=f"{model['recipe']} at {model['resolution']} px, {model['nimg']:,} images",
         model=model,
+        note=note,
         made=time.strftime("%Y-%m-%d %H:%M"),
         version=facegan.__version__,
         tiles=_tiles(found, receipts),
