@@ -146,8 +146,8 @@ def main() -> None:
         real=f"{read_receipt(folder / 'receipt.json').protocol['reference']['count']:,}",
         scores=scores_table(folder / "receipt.json"),
         copies=f"{'COPIES' if copies['copies'] else 'No copies seen'} (p = {copies['p_value']:.2g}): "
-        f"{copies['share']:.2%} of its faces come nearer to a training face than all but "
-        f"{copies['held_out_share']:.2%} of unseen people do ({copies['space']}).",
+        f"{copies['share']:.2%} of its faces are as near to a training face as the nearest "
+        f"{copies['held_out_share']:.2%} of unseen people are ({copies['space']}).",
         generated=f"{audit['generated']:,}",
         training=f"{audit['training']:,}",
         held_out=f"{audit['held_out']:,}",

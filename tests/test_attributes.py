@@ -22,3 +22,14 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
         attribute_vector({"Eyeglases": 1})
     with pytest.raises(UserError, match="from -1"):
         attribute_vector({"Smiling": 3})
+
+
+@pytest.mark.parametrize(("asked", "message"), [
+    ({"Smiling": 1, "smiling": -1}, "Smiling is asked for twice"),
+    ({"Smiling": "1"}, "from -1"),
+    (["Smiling"], "give names and values"),
+    ({1: 1}, "'1' is not one of"),
+])  # fmt: skip
+def test_what_is_no_request(asked, message):
+    with pytest.raises(UserError, match=message):
+        attribute_vector(asked)

@@ -68,7 +68,7 @@ def test_counts(text, number):
     assert parse_count(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "k", "1.2", "many", "nan", "0x10"])
+@pytest.mark.parametrize("text", ["", "k", "1.2", "many", "nan", "0x10", "inf", "1e400"])
 def test_no_counts(text):
     with pytest.raises((ValueError, OverflowError)):
         parse_count(text)

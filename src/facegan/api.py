@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Model:
         _check_range("count", count, 1, 10**9)
         _check_range("seed", seed, 0, 2**63 - 1)
         _check_range("first", first, 0, 2**62)
-        if not 0 <= truncation <= 1:
+        if not isinstance(truncation, numbers.Real) or not 0 <= truncation <= 1:
             raise UserError(f"truncation={truncation}: choose from 0 (all faces alike) to 1 (as trained)")
         attributes_A = attribute_vector(attributes) if attributes else None
         if attributes and not self.recipe.attributes:
@@ -109,7 +110,10 @@ class Model:
         attributes: Mapping[str, float] | None = None,
         truncation: float = 1.0,
     ) -> np.ndarray:
-        """Return uint8 [count, R, R, 3]: faces ``first`` onwards of a seed. Face i of a seed is always the same.
+        """Return uint8 [count, R, R, 3]: faces ``first`` onwards of a seed.
+
+        Face i of a seed is the same face in any count: within a grey level or two, and byte for byte in the same call
+        on the same machine.
 
         Raises:
             UserError: as ``batches``.
@@ -136,15 +140,21 @@ def load(source: str | Path, *, device: str = "cpu") -> Model:
     Raises:
         UserError: nothing is there, or it is neither.
     """
+    if not isinstance(source, (str, Path)):
+        raise UserError(f'load({source!r}): give the path of a run or a snapshot, or "celeba64"')
     return Model(find_snapshot(Path(source)), device=device)
 
 
 def build(name: str, *, resolution: int = 64, seed: int = 0) -> Pair:
     """Return the untrained networks of a recipe: ``.generator`` and ``.discriminator``, torch modules.
 
+    They come as for training: the style discriminators then look at groups of four images, and style generators do not
+    clip their images; after ``.eval()`` a batch may have any size, and images are in [-1, 1].
+
     Raises:
         UserError: an unknown recipe, or a resolution that it cannot make.
     """
+    _check_range("resolution", resolution, 1, 2**16)
     recipe = recipes.recipe(name, resolution)
     return Pair(
         build_generator(recipe.network, recipe.generator_options, seed=seed),

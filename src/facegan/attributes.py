@@ -1,6 +1,7 @@
 """CelebA's 40 attributes (Liu et al., ICCV 2015), in the official order and spelling."""
 
 import difflib
+import numbers
 from collections.abc import Mapping
 
 import numpy as np
@@ -39,12 +40,18 @@ def attribute_vector(values: Mapping[str, float]) -> np.ndarray:
     """Return float32 [40] in [-1, 1]: the named values, and 0 (unknown) for every attribute left out.
 
     Raises:
-        UserError: an unknown name, or a value outside [-1, 1].
+        UserError: no mapping, an unknown name, a value that is no number in [-1, 1], or a name twice.
     """
+    if not isinstance(values, Mapping):
+        raise UserError(f'attributes={values!r}: give names and values, such as {{"Smiling": 1}}')
     vector = np.zeros(ATTRIBUTE_COUNT, np.float32)
+    named: set[int] = set()
     for name, value in values.items():
-        index = attribute_index(name)
-        if not -1.0 <= value <= 1.0:
+        index = attribute_index(str(name))
+        if index in named:
+            raise UserError(f"attribute {ATTRIBUTE_NAMES[index]} is asked for twice, under two spellings")
+        named.add(index)
+        if not isinstance(value, numbers.Real) or not -1.0 <= value <= 1.0:
             raise UserError(f"attribute {ATTRIBUTE_NAMES[index]}={value}: give a value from -1 (absent) to 1 (present)")
         vector[index] = value
     return vector

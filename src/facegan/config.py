@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -283,7 +285,7 @@ def parse_count(text: str) -> int:
     """
     scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
     number = float(text[:-1] if scale > 1 else text) * scale
-    if number != int(number):
+    if not math.isfinite(number) or number != int(number):
         raise ValueError(text)
     return int(number)
 
@@ -309,8 +311,13 @@ def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     ]
 
 
+def _brief(value: Any) -> str:
+    """Return a setting in words; of a hash the first digits."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", str(value))
+
+
 def table_of(changed: list[tuple[str, Any, Any]], before: str, after: str) -> str:
     """Return the lines of a table of settings that differ, as ``differences`` gives them, under these two headings."""
-    rows = [("setting", before, after), *((name, str(old), str(new)) for name, old, new in changed)]
+    rows = [("setting", before, after), *((name, _brief(old), _brief(new)) for name, old, new in changed)]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 
 from facegan.config import OptimizerConfig, RecipeConfig
 from facegan.errors import UserError
@@ -73,41 +74,44 @@ def dcgan(resolution: int = 64) -> RecipeConfig:
 
 
 def style_s(resolution: int = 64) -> RecipeConfig:
-    """Style-based networks for CPUs: see ``networks.style``; docs/recipes.md has what each choice bought."""
-    return _style(
-        "style-s", resolution, width=16, most=128, patch=2, deep=16, style_size=256, learning_rate=3e-3,
-        rate_steady=100_000,
-    )  # fmt: skip
+    """Style-based networks for minutes on a CPU: see ``networks.style``; what each choice bought: docs/recipes.md."""
+    size = {"width": 16, "most": 128, "patch": 2}
+    made = _style("style-s", resolution, size | {"deep": 16, "style_size": 256}, size, learning_rate=3e-3)
+    return replace(made, rate_steady=100_000)
+
+
+def style(resolution: int = 64) -> RecipeConfig:
+    """Style-based networks for hours on a CPU: G has convolutions at the full resolution, D stays narrow.
+
+    A step costs nine passes through D and three through G, so that width is cheap in G. docs/recipes.md compares.
+    """
+    made = _style(
+        "style",
+        resolution,
+        {"width": 24, "most": 256, "patch": 1, "deep": resolution // 2, "style_size": 256},
+        {"width": 16, "most": 256, "patch": 2},
+        learning_rate=3e-3,
+    )
+    return replace(made, rate_steady=100_000, ema_halflife=30_000)
 
 
 def style_m(resolution: int = 64) -> RecipeConfig:
     """Style-based networks for one GPU: convolutions at the full resolution too."""
-    return _style(
-        "style-m", resolution, width=64, most=384, patch=1, deep=resolution, style_size=384, learning_rate=2e-3
-    )
+    size = {"width": 64, "most": 384, "patch": 1}
+    return _style("style-m", resolution, size | {"deep": resolution, "style_size": 384}, size, learning_rate=2e-3)
 
 
 def _style(
-    name: str,
-    resolution: int,
-    *,
-    width: int,
-    most: int,
-    patch: int,
-    deep: int,
-    style_size: int,
-    learning_rate: float,
-    rate_steady: int = 0,
+    name: str, resolution: int, generator: dict[str, int], discriminator: dict[str, int], *, learning_rate: float
 ) -> RecipeConfig:
     optimizer = OptimizerConfig(learning_rate=learning_rate, beta1=0.0, beta2=0.99, epsilon=1e-8)
-    shared = {"width": width, "most": most, "patch": patch}
     return RecipeConfig(
         name=name,
         network="style",
         resolution=resolution,
         latent_size=128,
-        generator={**shared, "deep": deep, "style_size": style_size, "mapping_layers": 2},
-        discriminator=shared,
+        generator={**generator, "mapping_layers": 2},
+        discriminator=discriminator,
         discriminator_batch="separate",
         fakes="shared",
         loss="relativistic",
@@ -119,7 +123,6 @@ def _style(
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
         flip=True,
-        rate_steady=rate_steady,
         ema_halflife=10_000,
     )
 
@@ -129,6 +132,7 @@ RECIPES: dict[str, Callable[[int], RecipeConfig]] = {
     "classic-dcgan": classic_dcgan,
     "dcgan": dcgan,
     "style-s": style_s,
+    "style": style,
     "style-m": style_m,
 }
 
@@ -148,4 +152,4 @@ def recipe(name: str, resolution: int = 64) -> RecipeConfig:
 
 def usual_batch(name: str) -> int:
     """Return the batch that a recipe is trained with unless another is asked for."""
-    return {"style-s": 16}.get(name, 64)
+    return {"style-s": 16, "style": 16}.get(name, 64)

@@ -9,6 +9,7 @@ score-reference.safetensors     the data in a few numbers      status.json    wh
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -232,7 +233,9 @@ def find_snapshot(path: Path) -> SnapshotInfo:
         raise UserError(
             f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
         )
-    raise UserError(f"there is no model at {path}: give the folder of a run, as facegan train --run writes it")
+    near = difflib.get_close_matches(str(path), SHIPPED, n=1)
+    hint = f"did you mean {near[0]}, the model that comes along? Or " if near else ""
+    raise UserError(f"there is no model at {path}: {hint}give the folder of a run, as facegan train --run writes it")
 
 
 def _free_name(path: Path, prefix: str) -> Path:

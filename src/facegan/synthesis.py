@@ -77,6 +77,6 @@ def copies_sentence(about: dict[str, Any]) -> str:
     if not isinstance(near, dict) or not {"generated", "share", "held_out_share"} <= near.keys():
         return "whether this model copies its training faces was not measured: facegan audit"
     return (
-        f"of {near['generated']:,} faces of this model, {near['share']:.2%} come nearer to a training face than all "
-        f"but {near['held_out_share']:.2%} of unseen people do"
+        f"{near['share']:.2%} of this model's faces are as near to a training face as the nearest "
+        f"{near['held_out_share']:.2%} of unseen people are (measured on {near['generated']:,})"
     )

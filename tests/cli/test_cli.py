@@ -154,6 +154,11 @@ def test_sample_does_not_overwrite_unasked(run, tmp_path):
     assert "--force" in mistake("sample", run, "--out", tmp_path / "mine.png")
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
     assert facegan("sample", run, "--count", "1", "--out", tmp_path / "mine.png", "--force").returncode == 0
+    folder = tmp_path / "folder"
+    for count in ("3", "2"):
+        assert facegan("sample", run, "--count", count, "--out", folder, "--force").returncode == 0
+        (folder / "notes.png").touch()
+    assert sorted(file.name for file in folder.iterdir()) == ["000000.png", "000001.png", "notes.png"]
 
 
 @pytest.mark.parametrize(("arguments", "word"), [
@@ -221,6 +226,12 @@ def test_summary_prints_the_known_numbers():
     assert "Total: 6,169,475" in done.stdout
     assert "Total: 4,396,673" in done.stdout
     assert "trainable: 6,168,579   non-trainable: 896" in done.stdout
+
+
+def test_summary_knows_what_can_be_set():
+    lines = facegan("summary", "style", "--settings").stdout.splitlines()
+    assert "generator.width=24" in lines and "attributes=true" in lines
+    assert not [line for line in lines if line.startswith(("name=", "network="))]
 
 
 def test_a_summary_of_any_size_needs_no_memory():

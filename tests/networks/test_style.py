@@ -152,6 +152,14 @@ def test_a_logit_does_not_depend_on_company_in_inference_and_on_other_groups_in_
     torch.testing.assert_close(judge(x[:1]), judge(x)[:1])
 
 
+def test_latents_and_batches_that_do_not_fit_are_named():
+    with pytest.raises(UserError, match=r"latents \[3, 100\]: this generator takes \[N, 12\]"):
+        generator()(noise(3, 100))
+    judge = build_discriminator("style", SMALL, seed=2).double()
+    with pytest.raises(UserError, match="3 images: in training this discriminator takes groups of 4"):
+        judge(noise(3, 3, 16, 16))
+
+
 def test_the_discriminator_has_a_gradient_of_its_gradient():
     judge = StyleDiscriminator(**SMALL).double()
     for number, parameter in enumerate(judge.parameters()):
@@ -176,7 +184,7 @@ def test_the_discriminator_has_a_gradient_of_its_gradient():
 def test_recipes_stay_within_their_sizes():
     from facegan import recipes
 
-    for name, most in (("style-s", 1_000_000), ("style-m", 10_000_000)):
+    for name, most in (("style-s", 1_000_000), ("style", 3_000_000), ("style-m", 10_000_000)):
         config = recipes.recipe(name, 64)
         with torch.device("meta"):
             made = build_generator(config.network, config.generator_options, seed=None)

@@ -55,11 +55,19 @@ def test_attributes_that_nothing_could_teach(tmp_path, packed16):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("options", [{"style_size": 0}, {"style_size": -1}, {"mapping_layers": 0}, {"patch": 3}])
+@pytest.mark.parametrize("options", [{"style_size": 0}, {"mapping_layers": 0}, {"patch": 3}, {"deep": -1}, {"most": 0}])
 def test_networks_that_cannot_be(tmp_path, packed16, options):
     recipe = small_recipe("style-s", generator={"width": 8, "most": 16} | options)
     with pytest.raises(UserError, match=next(iter(options))):
         train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_existing_run_is_no_reason_to_try_what_cannot_work(tmp_path, packed16):
+    run, recipe = tmp_path / "run", small_recipe("dcgan")
+    train([packed16], run, recipe, batch=8, schedule=Schedule(images=8), threads=1, forms="direct")
+    with pytest.raises(UserError, match="has batch normalisation"):
+        train([packed16], run, small_recipe("dcgan", r1=1.0), batch=8, schedule=Schedule(images=8))
 
 
 @pytest.mark.parametrize(("name", "changes"), [

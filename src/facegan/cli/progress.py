@@ -73,9 +73,10 @@ class TerminalWatcher:
     def event(self, kind: str, **fields: Any) -> None:
         match kind:
             case "start":
+                held_out = f" ({fields['held_out']:,} of held-out people left out)" if fields["held_out"] else ""
                 begun = f"goes on at {fields['nimg']:,} images" if fields["nimg"] else "begins"
                 self._say(
-                    f"{fields['recipe']} at {fields['resolution']} px on {fields['faces']:,} faces {begun}: "
+                    f"{fields['recipe']} at {fields['resolution']} px on {fields['faces']:,} faces{held_out} {begun}: "
                     f"{fields['device']}, {fields['precision']}, "
                     f"{fields['threads']} thread{'s' if fields['threads'] > 1 else ''}"
                     + (f", {fields['processes']} processes" if fields["processes"] > 1 else "")

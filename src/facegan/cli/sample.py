@@ -26,7 +26,12 @@ def sample(
         "celeba64"
     ),
     count: Annotated[str, typer.Option(help="Number of faces, 1 to a million and more.")] = "64",
-    seed: Annotated[int, typer.Option(help="Seed of the noise; face i of a seed is always the same.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Seed of the noise; face i of a seed is the same in any number (within a grey level or two)."
+        ),
+    ] = 0,
     first: Annotated[int, typer.Option(help="Number of the first face of the seed.")] = 0,
     out: Annotated[Path, typer.Option(help=_OUT_HELP)] = Path("faces.png"),
     attr: Annotated[
@@ -36,11 +41,18 @@ def sample(
             help="One of CelebA's 40 attributes, from -1 (absent) to 1 (present): Smiling=1 (repeatable).",
         ),
     ] = None,
-    truncation: Annotated[float, typer.Option(help="Below 1, faces nearer the mean: likelier and less varied.")] = 1.0,
+    truncation: Annotated[
+        float, typer.Option(help="From 0 to 1; below 1, faces nearer the mean: likelier and less varied.")
+    ] = 1.0,
     score: Annotated[
-        bool, typer.Option("--score", help="Print the discriminator's score (0 to 1) with each face.")
+        bool,
+        typer.Option(
+            "--score", help="Put the discriminator's score (0 to 1) under each face; print it for a folder or .npy."
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite what is at --out, numbered faces in a folder.")
+    ] = False,
 ) -> None:
     """Make faces from noise. Where no model is named, the shipped one makes them.
 
@@ -53,7 +65,7 @@ def sample(
     facegan sample runs/first/snapshots/nimg-000020000 --count 10k --out faces.npy
     """
     number = count_option(count, "--count")
-    attributes = dict(_parse_attribute(text) for text in attr or [])
+    attributes = _parse_attributes(attr or [])
     grid = out.suffix.lower() == ".png"
     if out.suffix and not grid and out.suffix.lower() != ".npy" and not out.is_dir():
         raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
@@ -81,12 +93,17 @@ def sample(
     typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
 
 
-def _parse_attribute(text: str) -> tuple[str, float]:
-    name, equals, value = text.partition("=")
-    try:
-        return name, float(value if equals else "missing")
-    except ValueError:
-        raise UserError(f"--attr {text}: write it as NAME=VALUE, such as --attr Smiling=1") from None
+def _parse_attributes(texts: list[str]) -> dict[str, float]:
+    attributes: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name in attributes:
+            raise UserError(f"--attr {text}: {name} is asked for twice")
+        try:
+            attributes[name] = float(value if equals else "missing")
+        except ValueError:
+            raise UserError(f"--attr {text}: write it as NAME=VALUE, such as --attr Smiling=1") from None
+    return attributes
 
 
 def _write_grid(batches: Batches, out: Path) -> None:
@@ -103,6 +120,9 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
     from facegan import pixels
 
     out.mkdir(parents=True, exist_ok=True)
+    for earlier in out.glob("[0-9]*.png"):  # of another set: --force, or there would be none
+        if earlier.stem.isdecimal():
+            earlier.unlink()
     digits, number = max(6, len(str(first + count - 1))), first
     with _progress(count) as advance:
         for faces, scores in batches:

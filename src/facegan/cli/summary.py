@@ -8,34 +8,46 @@ import typer
 
 
 def summary(
-    recipe: Annotated[str, typer.Argument(help="style-s, style-m, dcgan, classic-dcgan or classic-tanh.")],
+    recipe: Annotated[str, typer.Argument(help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh.")],
     resolution: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print the settings instead: what facegan train --set can change.")
+    ] = False,
 ) -> None:
-    """Print the layers of a recipe's two networks, as Keras prints them.
+    """Print the layers of a recipe's two networks, as Keras prints them, or its settings.
 
     \b
     facegan summary classic-tanh
     facegan summary classic-dcgan --resolution 96
+    facegan summary style --settings
     """
     import torch
     from rich.table import Table
 
     from facegan import recipes
+    from facegan.attributes import ATTRIBUTE_COUNT
     from facegan.cli.progress import OutputConsole
+    from facegan.config import FIXED, flatten, to_dict
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.layers import Row
     from facegan.networks.summary import summarize, totals
 
     config = recipes.recipe(recipe, resolution)
+    if settings:
+        for name, value in flatten(to_dict(config)).items():
+            if name not in FIXED:
+                typer.echo(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+        return
     console = OutputConsole()
     with torch.device("meta"):  # shapes alone: a summary needs no memory for the weights
         generator = build_generator(config.network, config.generator_options, seed=None)
         discriminator = build_discriminator(config.network, config.discriminator_options, seed=None)
+    asked = [Row("Input (attributes)", (ATTRIBUTE_COUNT,))] if config.attributes else []
     sides = (
-        ("generator", [Row("Input", (config.latent_size,)), *summarize(generator, (config.latent_size,))]),
+        ("generator", [Row("Input", (config.latent_size,)), *asked, *summarize(generator, (config.latent_size,))]),
         (
             "discriminator",
-            [Row("Input", (resolution, resolution, 3)), *summarize(discriminator, (resolution, resolution, 3))],
+            [Row("Input", (resolution, resolution, 3)), *asked, *summarize(discriminator, (resolution, resolution, 3))],
         ),
     )
     for side, rows in sides:

@@ -12,12 +12,16 @@ from facegan.cli.options import count_option
 if TYPE_CHECKING:
     import numpy as np
 
-_SET_HELP = "Change a field of the recipe, such as generator.width=32 (repeatable)."
+_SET_HELP = (
+    "Change a setting of the recipe, such as generator.width=32 (repeatable); all: facegan summary RECIPE --settings."
+)
 
 
 def train(
     data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="style-s, style-m, dcgan, classic-dcgan or classic-tanh.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh.")
+    ],
     run: Annotated[Path, typer.Option("--run", help="Folder of the run; the same command again goes on from there.")],
     images: Annotated[
         str, typer.Option(help="Real images to show the discriminator in all; 0: only begin the run.")
@@ -26,7 +30,8 @@ def train(
         float | None, typer.Option(help="Stop after so many minutes; go on with the same command.")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Real images of one step, over all processes; default: 64, of style-s 16.")
+        int | None,
+        typer.Option(help="Real images of one step, over all processes; default: 64; 16 of style-s and style."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,
@@ -84,6 +89,8 @@ def train(
     samples/, snapshots. Ctrl-C finishes the step and leaves a snapshot; the same command goes on from it.
 
     \b
+    facegan train data/celeba64 --recipe style-s --run runs/style
+    facegan train data/celeba64 --recipe style-s --run runs/hinge --set loss=hinge --set r2=0 --set generator.width=24
     facegan train data/celeba64 --recipe dcgan --run runs/first
     facegan train data/celeba64 --recipe classic-dcgan --run runs/classic --images 200k --set flip=true
     facegan train data/part-a data/part-b --recipe dcgan --run runs/both --minutes 30

@@ -17,7 +17,9 @@ from facegan.cli.options import count_option
 
 def verify_resume(
     data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="style-s, style-m, dcgan, classic-dcgan or classic-tanh.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh.")
+    ],
     images: Annotated[str, typer.Option(help="Images to train each of the two runs on; at least 8 steps.")] = "1280",
     batch: Annotated[int, typer.Option(help="Real images of one step.")] = 64,
     set_: Annotated[

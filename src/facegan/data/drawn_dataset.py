@@ -53,6 +53,8 @@ def write_drawn_dataset(
     """
     if not 1 <= count <= MOST_FACES:
         raise UserError(f"--count {count}: expected 1 to {MOST_FACES} faces")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: give at least 1")
     with PartialFolder(out) as partial:
         images = partial.folder / IMAGES_FOLDER
         images.mkdir()

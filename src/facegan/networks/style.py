@@ -43,7 +43,8 @@ def sizes(resolution: int, patch: int) -> list[int]:
     doublings = max(0, (side // 4).bit_length() - 1)
     if side * patch != resolution or side < 8 or side % (1 << doublings):
         raise UserError(
-            f"style makes images of 4, 5, 6 or 7 px doubled some times, such as 64, 80, 96, 112, 128: not {resolution}"
+            f"style makes images of 4, 5, 6 or 7 px, doubled {patch} times or more, such as 64, 80, 96, 112, 128: "
+            f"not {resolution}"
         )
     return [side >> power for power in range(doublings, -1, -1)]
 
@@ -55,7 +56,7 @@ def channels_of(resolution: int, side: int, width: int, most: int) -> int:
 
 def _check_widths(width: int, most: int, patch: int) -> None:
     if not 1 <= width <= 1024 or not 1 <= most <= 4096:
-        raise UserError(f"style takes a width from 1 to 1024 and at most 4096 channels: not {width} and {most}")
+        raise UserError(f"style takes a width from 1 to 1024 and a most from 1 to 4096: not {width} and {most}")
     if patch not in (1, 2):
         raise UserError(f"style takes a patch of 1 or 2: not {patch}")
 
@@ -143,6 +144,8 @@ class StyleGenerator(nn.Module):
         super().__init__()
         _check_widths(width, most, patch)
         _check_mapping(style_size, mapping_layers)
+        if deep < 0:
+            raise UserError(f"style takes a deep of 0 or more: not {deep}")
         self.latent_size, self.resolution, self.style_size = latent_size, resolution, style_size
         self.mapping = Mapping(latent_size, style_size, mapping_layers)
         sides = sizes(resolution, patch)
@@ -162,6 +165,7 @@ class StyleGenerator(nn.Module):
         self.layers, self.pictures = nn.ModuleList(layers), nn.ModuleList(pictures)
         # Of each layer's input, and of the last picture.
         counts = [channels[0], *(layer.shift.numel() for layer in layers)]
+        self.style_count = sum(counts)
         self.styles = nn.ModuleList(ScaledDense(style_size, count) for count in counts)
 
     def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None = None) -> Tensor:
@@ -169,6 +173,8 @@ class StyleGenerator(nn.Module):
 
         In training the values are not bounded; in inference they are in [-1, 1].
         """
+        if latent_NZ.ndim != 2 or latent_NZ.shape[1] != self.latent_size:
+            raise UserError(f"latents {list(latent_NZ.shape)}: this generator takes [N, {self.latent_size}]")
         return self.synthesize(self.mapping(latent_NZ, attributes_NA))
 
     def synthesize(self, style_NW: Tensor) -> Tensor:
@@ -201,7 +207,7 @@ class StyleGenerator(nn.Module):
         shape: Shape = (first[1], first[2], first[0])
         rows = [
             Row("Mapping", (self.style_size,), _count(self.mapping)),
-            Row("Styles of all layers", (self.style_size,), _count(self.styles)),
+            Row("Styles of all layers", (self.style_count,), _count(self.styles)),
             Row("Constant", shape, self.constant.numel()),
         ]
         pictures = iter(self.pictures)

@@ -15,6 +15,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facegan.errors import UserError
 from facegan.networks.convolution import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.networks.layers import Row, Shape
 
@@ -180,6 +181,11 @@ class MinibatchDeviation(nn.Module):
         if not self.training:
             channel = self.usual.to(x_NCHW.dtype).expand(samples, 1, height, width)
             return torch.cat([x_NCHW, channel], 1)
+        if samples % self.group:
+            raise UserError(
+                f"{samples} images: in training this discriminator takes groups of {self.group}, and any number after "
+                ".eval()"
+            )
         groups = x_NCHW.float().reshape(-1, self.group, *x_NCHW.shape[1:])
         variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)
         deviation = (variance + 1e-8).sqrt().mean((1, 2, 3))

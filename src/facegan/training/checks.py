@@ -6,7 +6,7 @@ import torch
 
 from facegan.config import RecipeConfig
 from facegan.errors import UserError
-from facegan.networks import build_discriminator
+from facegan.networks import build_discriminator, build_generator
 from facegan.networks.layers import BatchNorm
 from facegan.networks.style_layers import MinibatchDeviation
 
@@ -18,6 +18,7 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
         UserError: which they are, and why.
     """
     with torch.device("meta"):
+        build_generator(recipe.network, recipe.generator_options, seed=None)
         modules = list(build_discriminator(recipe.network, recipe.discriminator_options, seed=None).modules())
     penalties = [name for name in ("r1", "r2", "gradient_penalty") if getattr(recipe, name)]
     without = "" if recipe.loss == "wasserstein" else "leave it out, or "
@@ -34,7 +35,7 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
             f"{groups[0]}, so choose a multiple of it"
         )
     if recipe.attributes and not any(hasattr(module, "embedding") for module in modules):
-        raise UserError(f"attributes=true: the networks of {recipe.name} know no attributes; take style-s or style-m")
+        raise UserError(f"attributes=true: the networks of {recipe.name} know no attributes; take style-s")
     if recipe.attributes and not labelled:
         raise UserError(
             "attributes=true needs attributes to learn, and the data has none: prepare it with list_attr_celeba, or "

@@ -86,6 +86,7 @@ class Duties:
         self._saver.wait()  # from here on there is something to go back to
         if self._saver.failed is not None:
             raise self._saver.failed
+        self.clock = Clock()  # what was done so far was no step's
         return verdict
 
     def after_step(self, state: TrainingState, metrics: dict[str, torch.Tensor]) -> Verdict | None:

@@ -131,6 +131,8 @@ def train(
         init=weights_digest(origin.init) if origin.init else "",
         warmup=(WARMUP if init else 0) if warmup is None else warmup,
     )
+    labelled = view.labelled or (labeller is not None and recipe.label_unlabelled)
+    refuse_impossible(recipe, batch, labelled=labelled)
     if folder.list_snapshots():
         config = _the_runs_own(folder, config, init, warmup)
         _refuse_other_settings(folder, config, precision, threads, forms)
@@ -138,7 +140,6 @@ def train(
     engine = Engine(accelerator=accelerator, devices=devices)
     if batch % engine.world_size:
         raise UserError(f"--batch {batch} cannot be split over {engine.world_size} processes: choose a multiple of it")
-    labelled = view.labelled or (labeller is not None and recipe.label_unlabelled)
     refuse_impossible(recipe, batch // engine.world_size, labelled=labelled)
     if not engine.is_main:
         watcher = Nobody()
@@ -172,6 +173,7 @@ def train(
             resolution=recipe.resolution,
             nimg=state.nimg,
             faces=len(view),
+            held_out=sum(len(dataset) for dataset in datasets) - len(view),
             device=str(engine.device),
             processes=engine.world_size,
             on_collapse=schedule.on_collapse,
