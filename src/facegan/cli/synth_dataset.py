@@ -22,8 +22,9 @@ def synth_dataset(
     """Make a labelled set of faces in CelebA's exact layout, without a photograph and without a download.
 
     The shipped model makes the faces and attributes-net says which of the 40 attributes each shows; every face is a
-    person of its own (one in ten is held out when facegan trains on them, as of CelebA). With --drawn, Bangs, Blond_Hair, Eyeglasses, Male, Smiling and Wearing_Hat are true by
-    construction, CelebA's other attributes are 0 (unknown), and four faces share an identity.
+    person of its own (one in ten is held out when facegan trains on them, as of CelebA). With --drawn, Bangs,
+    Blond_Hair, Eyeglasses, Male, Smiling and Wearing_Hat are true by construction, CelebA's other attributes are 0
+    (unknown), and four faces share an identity.
 
     \b
     facegan synth-dataset faces --count 5000
