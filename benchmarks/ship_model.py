@@ -6,7 +6,7 @@ Takes a run's newest snapshot, or the one that is named: its averaged generator 
 src/facegan/models/celeba64 as float16. Then 10,000 of its faces, made with those very weights, no truncation and no
 attributes asked for, are scored (receipt.json) and audited for copies and for who is left out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
-what a person who looked at the first 64 faces found wrong with them. The run's settings, log and curves go to
+what was found wrong with the first 64 faces, and by whom. The run's settings, log and curves go to
 docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training.
 """
 

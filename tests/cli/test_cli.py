@@ -155,10 +155,11 @@ def test_sample_does_not_overwrite_unasked(run, tmp_path):
     assert (tmp_path / "mine.png").read_bytes() == b"mine"
     assert facegan("sample", run, "--count", "1", "--out", tmp_path / "mine.png", "--force").returncode == 0
     folder = tmp_path / "folder"
-    for count in ("3", "2"):
-        assert facegan("sample", run, "--count", count, "--out", folder, "--force").returncode == 0
-        (folder / "notes.png").touch()
-    assert sorted(file.name for file in folder.iterdir()) == ["000000.png", "000001.png", "notes.png"]
+    folder.mkdir()
+    (folder / "000002.png").write_bytes(b"mine")
+    done = facegan("sample", run, "--count", "2", "--out", folder, "--force")
+    assert done.returncode == 0 and "1 other files before; they are still there" in done.stderr
+    assert (folder / "000002.png").read_bytes() == b"mine" and len(list(folder.iterdir())) == 3
 
 
 @pytest.mark.parametrize(("arguments", "word"), [

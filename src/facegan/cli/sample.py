@@ -51,7 +51,7 @@ def sample(
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite what is at --out, numbered faces in a folder.")
+        bool, typer.Option("--force", help="Overwrite what is at --out; in a folder, faces of the same numbers.")
     ] = False,
 ) -> None:
     """Make faces from noise. Where no model is named, the shipped one makes them.
@@ -120,10 +120,9 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
     from facegan import pixels
 
     out.mkdir(parents=True, exist_ok=True)
-    for earlier in out.glob("[0-9]*.png"):  # of another set: --force, or there would be none
-        if earlier.stem.isdecimal():
-            earlier.unlink()
     digits, number = max(6, len(str(first + count - 1))), first
+    names = {f"{place:0{digits}d}.png" for place in range(first, first + count)} if any(out.iterdir()) else set()
+    others = sum(file.name not in names for file in out.iterdir())
     with _progress(count) as advance:
         for faces, scores in batches:
             for place, face in enumerate(faces):
@@ -133,6 +132,8 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
                     typer.echo(f"{name} {scores[place]:.4f}")
                 number += 1
             advance(len(faces))
+    if others:
+        typer.echo(f"{out} held {others:,} other files before; they are still there", err=True)
 
 
 def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None:
