@@ -38,7 +38,7 @@ from PIL import Image
 import facegan
 from facegan import recipes
 from facegan.attributes import ATTRIBUTE_NAMES
-from facegan.config import RunConfig, with_settings
+from facegan.config import RunConfig
 from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
 from facegan.data.decode import decode_image, quiet_decoding
 from facegan.data.folder import Reader, UnreadableError, find_source
@@ -47,6 +47,7 @@ from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.networks.keras_file import read_arrays
 from facegan.run import RunFolder
+from facegan.settings import with_settings
 from facegan.training.log import RunLog
 from facegan.training.overview import overview, reclaimable
 from facegan.training.own_score import Reference
@@ -197,7 +198,7 @@ def write_data(folder: Path) -> Path:
 
 SMALLEST = {
     "dcgan": ["generator.width=1", "discriminator.width=1"],
-    "style-s": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=1", "most=2")],
+    "style-s": [f"{side}.{size}" for side in ("generator", "discriminator") for size in ("width=1", "max_channels=2")],
 }
 
 

@@ -24,9 +24,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from facegan.attributes import ATTRIBUTE_COUNT
-from facegan.config import RunConfig, with_settings
+from facegan.config import RunConfig
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.recipes import recipe, usual_batch
+from facegan.settings import with_settings
 from facegan.training.choices import measure_choices
 from facegan.training.engine import Engine
 from facegan.training.state import Choices, TrainingState, new_state

@@ -21,10 +21,11 @@ import numpy as np
 import torch
 
 from facegan import recipes
-from facegan.config import RecipeConfig, with_settings
+from facegan.config import RecipeConfig
 from facegan.data.packed import PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.run import RunFolder
+from facegan.settings import with_settings
 from facegan.training import incidents, loop, steps
 from facegan.training.schedule import Schedule
 from facegan.training.train import train

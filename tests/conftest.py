@@ -25,7 +25,7 @@ def small_recipe(name: str, **changes: object) -> RecipeConfig:
     if name == "dcgan":
         config = replace(config, generator={"width": 8}, discriminator={"width": 8})
     if config.network == "style":
-        small = {"width": 8, "most": 16, "patch": 2}
+        small = {"width": 8, "max_channels": 16, "patch": 2}
         config = replace(
             config, latent_size=16, generator=small | {"style_size": 16}, discriminator=small, attributes=False
         )

@@ -7,7 +7,7 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "untrusted"},
-    {"randomness", "pixels", "attributes", "config", "frechet"},
+    {"randomness", "pixels", "attributes", "config", "settings", "frechet"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},
     {"sampling"},
     {"snapshot", "run"},

@@ -2,9 +2,11 @@ import json
 
 import pytest
 
-from facegan.config import RecipeConfig, RunConfig, differences, from_dict, parse_count, to_dict, with_settings
+from facegan.config import RecipeConfig, RunConfig, from_dict, to_dict
 from facegan.errors import UserError
+from facegan.networks.style import StyleGenerator
 from facegan.recipes import RECIPES, recipe
+from facegan.settings import differences, parse_count, table_of, with_settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -77,3 +79,51 @@ def test_no_counts(text):
 def test_an_unknown_recipe_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="did you mean classic-dcgan"):
         recipe("clasic-dcgan")
+
+
+def test_schedules_are_written_as_values_at_images():
+    settings = ["lr_schedule=1@7M,0.01@10M", "penalty_schedule=1@0,0.1@4M", "extra_ema_halflives=100k,500k"]
+    changed = with_settings(recipe("style"), settings)
+    assert changed.lr_schedule == ((7_000_000, 1.0), (10_000_000, 0.01))
+    assert changed.penalty_schedule == ((0, 1.0), (4_000_000, 0.1))
+    assert changed.extra_ema_halflives == (100_000, 500_000)
+    assert from_dict(RecipeConfig, json.loads(json.dumps(to_dict(changed))), "test") == changed
+    assert with_settings(changed, ["lr_schedule=none"]).lr_schedule == ()
+    text = table_of(differences(recipe("style"), changed), "before", "after")
+    assert "1@7000000,0.01@10000000" in text and "none" in text
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    (["lr_schedule=1@2M,0.1@1M"], "images must rise"),
+    (["lr_schedule=0.5"], "lr_schedule"),
+    (["lr_schedule=fast@slow"], "VALUE@IMAGES"),
+    (["penalty_schedule=-1@0"], "from 0 to"),
+    (["augment=scheduled"], "go together"),
+    (["augment_schedule=0@0,0.1@1M"], "go together"),
+    (["augment=scheduled", "augment_schedule=0@0,2@1M"], "from 0 to 1"),
+    (["extra_ema_halflives=30k"], "each once"),
+    (["extra_ema_halflives=100k,100k"], "each once"),
+    (["ema_halflife=0", "extra_ema_halflives=100k"], "needs an ema_halflife"),
+    (["generator.mapping_lr_multiplier=0"], "mapping_lr_multiplier from"),
+])  # fmt: skip
+def test_a_wrong_schedule_is_named(settings, message):
+    with pytest.raises(UserError, match=message):
+        changed = with_settings(recipe("style"), settings)
+        StyleGenerator(**changed.generator_options)
+
+
+def test_names_of_version_0_1_0_are_read():
+    values = to_dict(recipe("style-s"))
+    old = {"lr_decay_start": "rate_steady", "ada_target": "augment_target", "ada_images": "augment_images",
+           "pseudo_labels": "label_unlabelled"}  # fmt: skip
+    stored = {old.get(name, name): value for name, value in values.items()}
+    for later in ("lr_schedule", "penalty_schedule", "augment_schedule", "extra_ema_halflives", "generator_start"):
+        del stored[later]
+    for part in ("generator", "discriminator"):
+        names = {"max_channels": "most", "second_conv_max_side": "deep"}
+        stored[part] = {names.get(name, name): value for name, value in values[part].items()}
+    del stored["generator"]["mapping_lr_multiplier"]
+    assert from_dict(RecipeConfig, stored, "run.json") == recipe("style-s")
+    changed = with_settings(recipe("style-s"), ["rate_steady=5k", "generator.most=32", "discriminator.most=16"])
+    assert changed.lr_decay_start == 5000
+    assert (changed.generator["max_channels"], changed.discriminator["max_channels"]) == (32, 16)

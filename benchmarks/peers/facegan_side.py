@@ -17,12 +17,13 @@ import numpy as np
 import torch
 
 from facegan.attributes import ATTRIBUTE_COUNT
-from facegan.config import RunConfig, with_settings
+from facegan.config import RunConfig
 from facegan.machine import keep_freed_memory
 from facegan.networks import build_generator
 from facegan.recipes import recipe
 from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import sample
+from facegan.settings import with_settings
 from facegan.training.choices import measure_choices
 from facegan.training.ema import update_ema
 from facegan.training.engine import Engine

@@ -1,7 +1,8 @@
 """Augmentations of what the discriminator sees, real and fake alike, for training on few images.
 
 "diffaugment" (Zhao et al. 2020): colour, translation and cutout, always. "ada" (Karras et al. 2020): many changes, each
-with a probability p that rises while D is too sure of real images and falls otherwise. Gradients flow through.
+with a probability p that rises while D is too sure of real images and falls otherwise; "scheduled": the same changes,
+p a function of images seen. Gradients flow through.
 
 Which change befalls a sample is a function of (seed, stream, index). Interpolation is bilinear, where the ADA paper
 filters with wavelets; beyond the border the image is mirrored.
@@ -51,7 +52,7 @@ def augment(kind: str, p: float, image_NCHW: Tensor, seed: int, stream: str, ind
     """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is ADA's probability."""
     if kind == "diffaugment":
         return _diffaugment(image_NCHW, _Draws(seed, stream, index_N))
-    if kind == "ada" and p > 0:
+    if kind in ("ada", "scheduled") and p > 0:
         return _ada(image_NCHW, p, _Draws(seed, stream, index_N))
     return image_NCHW
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
-import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +11,27 @@ from typing import Any, Literal, TypeVar
 from facegan.errors import UserError
 
 Loss = Literal["non-saturating", "relativistic", "hinge", "least-squares", "wasserstein"]
-Augmentation = Literal["none", "diffaugment", "ada"]
+Augmentation = Literal["none", "diffaugment", "ada", "scheduled"]
+Milestones = tuple[tuple[int, float], ...]
+"""A function of images seen: (images, value) pairs, linear between them and constant outside; empty: 1 everywhere."""
 
 T = TypeVar("T")
 
+_RENAMED = {
+    "rate_steady": "lr_decay_start",
+    "augment_target": "ada_target",
+    "augment_images": "ada_images",
+    "label_unlabelled": "pseudo_labels",
+}
+"""Fields of a recipe by the names that version 0.1.0 stored, and today's."""
+_RENAMED_OPTIONS = {"most": "max_channels", "deep": "second_conv_max_side"}
+"""The same of the style networks' arguments."""
+_ADDED_OPTIONS = {"generator": {"mapping_lr_multiplier": 0.01}}
+"""Arguments of the style networks that version 0.1.0 did not store, with the values it had."""
 
-def _require(condition: bool, message: str) -> None:
+
+def require(condition: bool, message: str) -> None:
+    """Raise a ``UserError`` with this message unless the condition holds."""
     if not condition:
         raise UserError(message)
 
@@ -42,13 +54,13 @@ class OptimizerConfig:
     """SGD only (needs momentum)."""
 
     def __post_init__(self) -> None:
-        _require(self.name in ("adam", "sgd"), f"optimizer name={self.name!r}: choose adam or sgd")
-        _require(0 < self.learning_rate <= 1, f"learning_rate={self.learning_rate}: choose one above 0 and at most 1")
-        _require(0 <= self.beta1 < 1, f"beta1={self.beta1}: choose one from 0 and below 1")
-        _require(0 <= self.beta2 < 1, f"beta2={self.beta2}: choose one from 0 and below 1")
-        _require(0 < self.epsilon < 1, f"epsilon={self.epsilon}: choose one between 0 and 1, such as 1e-7")
-        _require(0 <= self.momentum < 1, f"momentum={self.momentum}: choose one from 0 and below 1")
-        _require(not self.nesterov or self.momentum > 0, "nesterov=true needs a momentum above 0")
+        require(self.name in ("adam", "sgd"), f"optimizer name={self.name!r}: choose adam or sgd")
+        require(0 < self.learning_rate <= 1, f"learning_rate={self.learning_rate}: choose one above 0 and at most 1")
+        require(0 <= self.beta1 < 1, f"beta1={self.beta1}: choose one from 0 and below 1")
+        require(0 <= self.beta2 < 1, f"beta2={self.beta2}: choose one from 0 and below 1")
+        require(0 < self.epsilon < 1, f"epsilon={self.epsilon}: choose one between 0 and 1, such as 1e-7")
+        require(0 <= self.momentum < 1, f"momentum={self.momentum}: choose one from 0 and below 1")
+        require(not self.nesterov or self.momentum > 0, "nesterov=true needs a momentum above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,67 +99,103 @@ class RecipeConfig:
     """The same at fakes."""
     gradient_penalty: float = 0.0
     """Weight of (|D's gradient| - 1)^2 between real images and fakes (Gulrajani et al. 2017); 0: none."""
+    penalty_schedule: Milestones = ()
+    """Factor of r1, r2 and gradient_penalty over images: ``1@0,0.1@4M`` falls evenly from 1 to a tenth."""
     penalty_every: int = 1
     """Steps between two steps with penalties, which then weigh as many times more (Karras et al. 2020, section 4.2)."""
     attributes: bool = False
     """Make faces of asked-for attributes; the discriminator judges whether a face has them."""
     label_dropout: float = 0.2
     """Share of faces whose attributes are all withheld; of the others, a part that is drawn for each face."""
-    label_unlabelled: bool = True
+    pseudo_labels: bool = True
     """Let attributes-net label the faces that have no attributes, as surely as it is sure itself."""
     augment: Augmentation = "none"
     """Changes of all images that D sees: see ``facegan.augment``."""
-    augment_target: float = 0.6
+    ada_target: float = 0.6
     """ADA: the mean sign of D's logits at real images that its probability is steered to (Karras et al. 2020)."""
-    augment_images: int = 500_000
+    ada_images: int = 500_000
     """ADA: images in which its probability may go from 0 to 1."""
+    augment_schedule: Milestones = ()
+    """augment=scheduled: the probability of ADA's changes, over images: ``0@500k,0.15@4M``."""
     flip: bool = False
     """Mirror half of the real images."""
-    rate_steady: int = 0
+    lr_decay_start: int = 0
     """Images after which the learning rates fall as 1 / sqrt(images); 0: they never do."""
+    lr_schedule: Milestones = ()
+    """Factor of both learning rates over images, on top of warm-up and decay: ``1@7M,0.01@10M`` is a final anneal."""
+    generator_start: int = 0
+    """Images that D learns from alone before G's first step: for a fresh D beside a G that has learnt already."""
     ema_halflife: int = 0
-    """Images in which a weight's part in the averaged generator halves; 0: no averaging."""
+    """Images in which a weight's part in the averaged generator halves; 0: no averaging. Early in a run the half-life
+    is at most 5% of the images seen, so half a million is reached after ten million only."""
+    extra_ema_halflives: tuple[int, ...] = ()
+    """Half-lives of further averages that are kept beside it, to choose from afterwards: ``100k,500k``."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.resolution <= 4096, f"resolution={self.resolution}: choose one from 1 to 4096, such as 64")
-        _require(self.latent in ("normal", "uniform"), f"latent={self.latent!r}: choose normal or uniform")
-        _require(1 <= self.latent_size <= 4096, f"latent_size={self.latent_size}: choose one from 1 to 4096")
-        _require(
+        if self.network == "style":  # one spelling, so that configs compare
+            for part in ("generator", "discriminator"):
+                object.__setattr__(self, part, _current_options(part, getattr(self, part)))
+        require(0 < self.resolution <= 4096, f"resolution={self.resolution}: choose one from 1 to 4096, such as 64")
+        require(self.latent in ("normal", "uniform"), f"latent={self.latent!r}: choose normal or uniform")
+        require(1 <= self.latent_size <= 4096, f"latent_size={self.latent_size}: choose one from 1 to 4096")
+        require(
             self.discriminator_batch in ("joint", "separate"),
             f"discriminator_batch={self.discriminator_batch!r}: choose joint or separate",
         )
-        _require(
+        require(
             self.generator_batch in ("alone", "joint"),
             f"generator_batch={self.generator_batch!r}: choose alone or joint",
         )
-        _require(
+        require(
             self.fakes in ("training", "inference", "shared"),
             f"fakes={self.fakes!r}: choose training, inference or shared",
         )
-        _require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")
-        _require(
+        require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")
+        require(
             self.real_label == 1 or self.loss == "non-saturating",
             f"real_label={self.real_label}: only the loss non-saturating has labels to smooth, not {self.loss}",
         )
         for name, choices in (("loss", typing.get_args(Loss)), ("augment", typing.get_args(Augmentation))):
             value = getattr(self, name)
-            _require(value in choices, f"{name}={value!r}: choose {', '.join(choices)}")
+            require(value in choices, f"{name}={value!r}: choose {', '.join(choices)}")
+        require(0 <= self.label_dropout <= 1, f"label_dropout={self.label_dropout}: choose a share from 0 to 1")
+        self._check_penalties_and_augmentation()
+        self._check_schedules()
+
+    def _check_penalties_and_augmentation(self) -> None:
         for name in ("r1", "r2", "gradient_penalty"):
             value = getattr(self, name)
-            _require(0 <= value <= 1e6, f"{name}={value}: choose 0 (none) or a weight of at most a million")
-        _require(
+            require(0 <= value <= 1e6, f"{name}={value}: choose 0 (none) or a weight of at most a million")
+        require(
             self.loss != "wasserstein" or self.gradient_penalty + self.r1 + self.r2 > 0,
             "loss=wasserstein has no bound without a penalty on D's gradient: choose gradient_penalty=10 too, with a "
             "discriminator that has no batch normalisation, such as style-s's",
         )
-        _require(
-            1 <= self.penalty_every <= 4096, f"penalty_every={self.penalty_every}: choose 1 (always) to 4096 steps"
+        require(1 <= self.penalty_every <= 4096, f"penalty_every={self.penalty_every}: choose 1 (always) to 4096 steps")
+        require(-1 <= self.ada_target <= 1, f"ada_target={self.ada_target}: choose one from -1 to 1")
+        require(1 <= self.ada_images < 2**62, f"ada_images={self.ada_images}: choose a number of images")
+        scheduled = self.augment == "scheduled"
+        require(
+            scheduled == bool(self.augment_schedule),
+            "augment=scheduled and augment_schedule go together: --set augment=scheduled --set "
+            "augment_schedule=0@500k,0.15@4M",
         )
-        _require(-1 <= self.augment_target <= 1, f"augment_target={self.augment_target}: choose one from -1 to 1")
-        _require(1 <= self.augment_images < 2**62, f"augment_images={self.augment_images}: choose a number of images")
-        _require(0 <= self.label_dropout <= 1, f"label_dropout={self.label_dropout}: choose a share from 0 to 1")
-        _require(0 <= self.rate_steady < 2**62, f"rate_steady={self.rate_steady}: choose 0 (off) or a number of images")
-        _require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
+
+    def _check_schedules(self) -> None:
+        for name in ("lr_decay_start", "generator_start"):
+            value = getattr(self, name)
+            require(0 <= value < 2**62, f"{name}={value}: choose 0 (off) or a number of images")
+        require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
+        halflives = self.extra_ema_halflives
+        require(
+            all(0 < halflife < 2**62 for halflife in halflives)
+            and len({self.ema_halflife, *halflives}) == len(halflives) + 1,
+            f"extra_ema_halflives={milestone_text(halflives)}: choose numbers of images, each once, other than "
+            f"ema_halflife={self.ema_halflife}",
+        )
+        require(not halflives or self.ema_halflife > 0, "extra_ema_halflives needs an ema_halflife too")
+        for name, most in (("lr_schedule", 100.0), ("penalty_schedule", 1e6), ("augment_schedule", 1.0)):
+            check_milestones(name, getattr(self, name), most)
 
     @property
     def generator_options(self) -> dict[str, Any]:
@@ -174,11 +222,14 @@ class RunConfig:
     """sha256 of the weights that the run began with, or "" if its seed made them."""
     warmup: int = 0
     """Images over which the learning rates rise from 0 to their own."""
+    start_nimg: int = 0
+    """Where the clock of a run stands that began with a model's weights and went on counting its images."""
 
     def __post_init__(self) -> None:
-        _require(2 <= self.batch <= 65536, f"--batch {self.batch}: choose a batch from 2 to 65536 images")
-        _require(0 <= self.seed < 2**63, f"--seed {self.seed}: choose a seed from 0 to 2^63 - 1")
-        _require(0 <= self.warmup < 2**62, f"--warmup {self.warmup}: choose 0 (none) or a number of images")
+        require(2 <= self.batch <= 65536, f"--batch {self.batch}: choose a batch from 2 to 65536 images")
+        require(0 <= self.seed < 2**63, f"--seed {self.seed}: choose a seed from 0 to 2^63 - 1")
+        require(0 <= self.warmup < 2**62, f"--warmup {self.warmup}: choose 0 (none) or a number of images")
+        require(0 <= self.start_nimg < 2**62, f"start_nimg={self.start_nimg}: choose 0 or a number of images")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -192,11 +243,13 @@ def from_dict(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     Raises:
         UserError: an unknown field, a missing one, or a value of another type.
     """
-    _require(isinstance(values, Mapping), f"{where}: expected a table of settings, found {type(values).__name__}")
+    require(isinstance(values, Mapping), f"{where}: expected a table of settings, found {type(values).__name__}")
+    if kind is RecipeConfig:
+        values = current_names(values)
     hints = typing.get_type_hints(kind)
     fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
-    _require(
+    require(
         not unknown, f"{where}: unknown setting {', '.join(unknown)}; was it written by another version of facegan?"
     )
     arguments: dict[str, Any] = {}
@@ -205,7 +258,7 @@ def from_dict(kind: type[T], values: Mapping[str, Any], where: str) -> T:
             arguments[name] = _convert(hints[name], values[name], f"{where}: {name}")
         else:
             required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-            _require(not required, f"{where}: the setting {name} is missing")
+            require(not required, f"{where}: the setting {name} is missing")
     return kind(**arguments)
 
 
@@ -214,110 +267,60 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return from_dict(typing.cast(type, hint), value, where)
     origin = typing.get_origin(hint)
     if origin is Literal:
-        _require(value in typing.get_args(hint), f"{where}={value!r}: choose {' or '.join(typing.get_args(hint))}")
+        require(value in typing.get_args(hint), f"{where}={value!r}: choose {' or '.join(typing.get_args(hint))}")
         return value
+    if origin is tuple:
+        return _convert_tuple(hint, value, where)
     if origin is not None and issubclass(origin, Mapping):
-        _require(isinstance(value, Mapping), f"{where}: expected a table, found {value!r}")
+        require(isinstance(value, Mapping), f"{where}: expected a table, found {value!r}")
         return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    _require(type(value) is hint, f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}")
+    require(type(value) is hint, f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}")
     return value
 
 
-FIXED = ("name", "network", "resolution")
-"""Fields of a recipe that are not to be set: another recipe, or other data, is what is wanted."""
+def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+    """Return a list of JSON as the tuple that a field wants: ``tuple[x, ...]`` or ``tuple[x, y]``."""
+    require(isinstance(value, (list, tuple)), f"{where}: expected a list, found {value!r}")
+    items = typing.get_args(hint)
+    if items[-1] is Ellipsis:
+        return tuple(_convert(items[0], item, where) for item in value)
+    require(len(value) == len(items), f"{where}: expected {len(items)} values, found {value!r}")
+    return tuple(_convert(item_hint, item, where) for item_hint, item in zip(items, value, strict=True))
 
 
-def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
-    """Return the recipe with ``field=value`` settings applied; a dot reaches into a part: ``generator.width=32``.
-
-    Raises:
-        UserError: no ``=``, an unknown field (the nearest is proposed) or a value that does not fit it.
-    """
-    values = to_dict(recipe)
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        _require(equals == "=" and path != "", f"--set {setting}: write it as field=value, such as --set flip=true")
-        place, known = values, flatten(values)
-        *parents, last = path.split(".")
-        for parent in parents:
-            place = place.get(parent, {}) if isinstance(place, dict) else {}
-        if path in FIXED:
-            raise UserError(f"--set {setting}: {path} is what the recipe is; choose another --recipe, or other data")
-        if not isinstance(place, dict) or last not in place or isinstance(place[last], dict):
-            near = difflib.get_close_matches(path, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-            raise UserError(f"--set {setting}: the recipe {recipe.name} has no field {path}; {hint}")
-        place[last] = _parse(text, place[last], f"--set {setting}")
-    return from_dict(RecipeConfig, values, "--set")
+def check_milestones(name: str, milestones: Milestones, most: float) -> None:
+    """Raise a ``UserError`` unless images rise from milestone to milestone and values are in [0, most]."""
+    images = [nimg for nimg, _ in milestones]
+    require(
+        images == sorted(set(images)) and all(0 <= nimg < 2**62 for nimg in images),
+        f"{name}={milestone_text(milestones)}: images must rise from milestone to milestone, such as 1@1M,0.1@2M",
+    )
+    require(
+        all(0 <= value <= most for _, value in milestones),
+        f"{name}={milestone_text(milestones)}: choose values from 0 to {most:g}",
+    )
 
 
-def _parse(text: str, old: Any, where: str) -> Any:
-    """Return the text as a value of the type of ``old``."""
-    if isinstance(old, bool):
-        words = {
-            "true": True,
-            "1": True,
-            "yes": True,
-            "on": True,
-            "false": False,
-            "0": False,
-            "no": False,
-            "off": False,
-        }
-        _require(text.lower() in words, f"{where}: choose true or false")
-        return words[text.lower()]
-    try:
-        if isinstance(old, int):
-            return parse_count(text)
-        return float(text) if isinstance(old, float) else text
-    except ValueError:
-        kind = "a whole number" if isinstance(old, int) else "a number"
-        raise UserError(f"{where}: expected {kind}, found {text!r}") from None
+def milestone_text(values: tuple[Any, ...]) -> str:
+    """Return milestones, or a tuple of numbers, as they are written after ``--set``."""
+    return ",".join(f"{item[1]:g}@{item[0]}" if isinstance(item, tuple) else f"{item}" for item in values)
 
 
-def parse_count(text: str) -> int:
-    """Return the whole number in ``"64"``, ``"100k"``, ``"2M"`` or ``"1.5M"``.
-
-    Raises:
-        ValueError: anything else.
-    """
-    scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
-    number = float(text[:-1] if scale > 1 else text) * scale
-    if not math.isfinite(number) or number != int(number):
-        raise ValueError(text)
-    return int(number)
+def renamed(path: str) -> str:
+    """Return today's name of a setting that version 0.1.0 called otherwise; others as they are."""
+    part, dot, option = path.partition(".")
+    if dot and part in ("generator", "discriminator"):
+        return f"{part}.{_RENAMED_OPTIONS.get(option, option)}"
+    return _RENAMED.get(path, path)
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested tables as one, with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's stored settings under today's names."""
+    return {_RENAMED.get(name, name): value for name, value in values.items()}
 
 
-def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
-    """Return (field, old value, new value) of every setting in which two configs differ."""
-    before, after = flatten(to_dict(old)), flatten(to_dict(new))
-    return [
-        (name, before.get(name), after.get(name))
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _brief(value: Any) -> str:
-    """Return a setting in words; of a hash the first digits."""
-    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", str(value))
-
-
-def table_of(changed: list[tuple[str, Any, Any]], before: str, after: str) -> str:
-    """Return the lines of a table of settings that differ, as ``differences`` gives them, under these two headings."""
-    rows = [("setting", before, after), *((name, _brief(old), _brief(new)) for name, old, new in changed)]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
+def _current_options(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    now = {_RENAMED_OPTIONS.get(name, name): value for name, value in options.items()}
+    return _ADDED_OPTIONS.get(part, {}) | now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from facegan.cores import usable_cores
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, cores, memory in GiB, accelerator, and versions."""
+    """Return processor and its vector instructions, cores, accelerator, and versions."""
     return {
-        "processor": _processor_name(),
+        "processor": _processor_line("model name") or platform.processor() or platform.machine(),
+        "instructions": sorted(_INSTRUCTIONS & set((_processor_line("flags") or "").split())),
         "cores": usable_cores(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
@@ -24,12 +26,36 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def _processor_name() -> str:
+_INSTRUCTIONS = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+"""Names in /proc/cpuinfo of what decides which precision and which algorithms are fast."""
+
+
+def _processor_line(name: str) -> str | None:
+    """Return what the system says under a name of its first core, or None."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), None)
+
+
+def other_machine(before: Mapping[str, Any], now: Mapping[str, Any], *, threads: int) -> str | None:
+    """Return in words how a machine differs from the one that a run's choices were measured on, or None.
+
+    ``before`` and ``now`` are of ``describe_machine``; ``before`` may be of version 0.1.0, which knew no instructions.
+    A machine with fewer cores than the run has ``threads`` differs too.
+    """
+    for name, text in (("accelerator", "another accelerator"), ("processor", "another processor")):
+        if name in before and before[name] != now[name]:
+            return f"{text}: {before[name] or 'none'} then, {now[name] or 'none'} now"
+    old, new = (machine.get("instructions") for machine in (before, now))
+    if old is not None and old != new:
+        return (
+            f"a processor with other instructions: {' '.join(old) or 'none'} then, {' '.join(new or ()) or 'none'} now"
+        )
+    if now["cores"] < threads:
+        return f"fewer cores: {threads} threads then, {now['cores']} cores now"
+    return None
 
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -75,9 +75,9 @@ def dcgan(resolution: int = 64) -> RecipeConfig:
 
 def style_s(resolution: int = 64) -> RecipeConfig:
     """Style-based networks for minutes on a CPU: see ``networks.style``; what each choice bought: docs/recipes.md."""
-    size = {"width": 16, "most": 128, "patch": 2}
-    made = _style("style-s", resolution, size | {"deep": 16, "style_size": 256}, size, learning_rate=3e-3)
-    return replace(made, rate_steady=100_000)
+    size = {"width": 16, "max_channels": 128, "patch": 2}
+    made = _style("style-s", resolution, size | {"second_conv_max_side": 16, "style_size": 256}, size, 3e-3)
+    return replace(made, lr_decay_start=100_000)
 
 
 def style(resolution: int = 64) -> RecipeConfig:
@@ -88,21 +88,30 @@ def style(resolution: int = 64) -> RecipeConfig:
     made = _style(
         "style",
         resolution,
-        {"width": 24, "most": 256, "patch": 1, "deep": resolution // 2, "style_size": 256},
-        {"width": 16, "most": 256, "patch": 2},
-        learning_rate=3e-3,
+        {"width": 24, "max_channels": 256, "patch": 1, "second_conv_max_side": resolution // 2, "style_size": 256},
+        {"width": 16, "max_channels": 256, "patch": 2},
+        3e-3,
     )
-    return replace(made, rate_steady=100_000, ema_halflife=30_000)
+    return replace(made, lr_decay_start=100_000, ema_halflife=30_000)
 
 
 def style_m(resolution: int = 64) -> RecipeConfig:
-    """Style-based networks for one GPU: convolutions at the full resolution too."""
-    size = {"width": 64, "most": 384, "patch": 1}
-    return _style("style-m", resolution, size | {"deep": resolution, "style_size": 384}, size, learning_rate=2e-3)
+    """Style-based networks for one GPU: convolutions at the full resolution too.
+
+    R1 and R2 fall to a tenth over ten million images, as R3GAN's do (Huang et al. 2024), and the learning rates to a
+    hundredth over the last three of them; for another length set ``penalty_schedule`` and ``lr_schedule``.
+    """
+    size = {"width": 64, "max_channels": 384, "patch": 1}
+    made = _style("style-m", resolution, size | {"second_conv_max_side": resolution, "style_size": 384}, size, 2e-3)
+    return replace(
+        made,
+        penalty_schedule=((0, 1.0), (10_000_000, 0.1)),
+        lr_schedule=((7_000_000, 1.0), (10_000_000, 0.01)),
+    )
 
 
 def _style(
-    name: str, resolution: int, generator: dict[str, int], discriminator: dict[str, int], *, learning_rate: float
+    name: str, resolution: int, generator: dict[str, int], discriminator: dict[str, int], learning_rate: float
 ) -> RecipeConfig:
     optimizer = OptimizerConfig(learning_rate=learning_rate, beta1=0.0, beta2=0.99, epsilon=1e-8)
     return RecipeConfig(
@@ -110,7 +119,7 @@ def _style(
         network="style",
         resolution=resolution,
         latent_size=128,
-        generator={**generator, "mapping_layers": 2},
+        generator={**generator, "mapping_layers": 2, "mapping_lr_multiplier": 0.01},
         discriminator=discriminator,
         discriminator_batch="separate",
         fakes="shared",

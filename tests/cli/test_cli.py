@@ -270,7 +270,9 @@ def test_an_interrupt_outside_training_says_so(tmp_path):
 
 
 def test_a_style_run_labels_faces_and_makes_what_it_is_asked_for(tmp_path, packed16):
-    small = [f"--set={side}.{name}" for side in ("generator", "discriminator") for name in ("width=4", "most=8")]
+    small = [
+        f"--set={side}.{name}" for side in ("generator", "discriminator") for name in ("width=4", "max_channels=8")
+    ]
     command = ["train", packed16, "--recipe", "style-s", "--run", tmp_path / "run", "--images", "32", "--json", *small]
     done = facegan(*command, "--precision", "float32", "--threads", "1", "--forms", "direct")
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from facegan.networks.convolution import DIRECT, PLAIN
 from facegan.networks.style import StyleDiscriminator, sizes
 from facegan.networks.style_layers import SLOPE, MinibatchDeviation, ScaledConv, ScaleShiftLeak
 
-SMALL = {"resolution": 16, "width": 8, "most": 16}
+SMALL = {"resolution": 16, "width": 8, "max_channels": 16}
 
 
 def noise(*shape, seed=0):
@@ -47,7 +47,7 @@ def test_fused_activation_has_the_gradients_of_its_definition():
 
 def test_synthesis_equals_modulated_and_demodulated_weights_of_each_sample():
     """Karras et al. 2020, equations 1 to 3, with a kernel of each sample's own."""
-    made = generator(patch=1, deep=16).train()
+    made = generator(patch=1, second_conv_max_side=16).train()
     with torch.no_grad():
         for layer in made.layers:
             layer.shift.normal_(generator=torch.Generator().manual_seed(3))
@@ -85,7 +85,7 @@ def test_features_that_are_alike_give_pixels_that_are_alike():
 
 
 def test_activations_keep_their_size():
-    made = build_generator("style", {"resolution": 64, "latent_size": 128, "width": 16, "most": 64}, seed=0)
+    made = build_generator("style", {"resolution": 64, "latent_size": 128, "width": 16, "max_channels": 64}, seed=0)
     moments = []
     for layer in made.layers:
         layer.register_forward_hook(lambda module, given, result: moments.append(result / given[2][:, :, None, None]))
@@ -97,7 +97,7 @@ def test_activations_keep_their_size():
 @pytest.mark.parametrize("patch", [1, 2])
 @pytest.mark.parametrize("resolution", [16, 24, 40, 56, 64, 96])
 def test_every_resolution_that_halves_to_4_to_7(resolution, patch):
-    options = {"resolution": resolution, "width": 4, "most": 8, "patch": patch}
+    options = {"resolution": resolution, "width": 4, "max_channels": 8, "patch": patch}
     made = build_generator("style", options | {"latent_size": 8, "style_size": 8}, seed=0).eval()
     judge = build_discriminator("style", options, seed=0).eval()
     with torch.inference_mode():

@@ -58,7 +58,7 @@ def test_labels_are_kept_for_the_runs_life(tmp_path, half_labelled):
     with pytest.raises(UserError, match=r"labels\.safetensors is damaged"):
         run_labels(file, half_labelled, recipe, labeller)
     assert run_labels(tmp_path / "none", half_labelled, small_recipe("style-s"), labeller) is None
-    own = small_recipe("style-s", attributes=True, label_unlabelled=False)
+    own = small_recipe("style-s", attributes=True, pseudo_labels=False)
     assert run_labels(tmp_path / "none", half_labelled, own, labeller) is None
     assert not (tmp_path / "none").exists()
 

@@ -45,7 +45,7 @@ def test_settings_out_of_range(changes, message):
 
 
 def test_attributes_that_nothing_could_teach(tmp_path, packed16):
-    recipe = small_recipe("style-s", attributes=True, label_unlabelled=False)
+    recipe = small_recipe("style-s", attributes=True, pseudo_labels=False)
 
     def labeller(image_NHWC):
         return image_NHWC[:, 0, 0, :1].repeat(40, 1) / 255 - 0.5
@@ -55,9 +55,12 @@ def test_attributes_that_nothing_could_teach(tmp_path, packed16):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("options", [{"style_size": 0}, {"mapping_layers": 0}, {"patch": 3}, {"deep": -1}, {"most": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [{"style_size": 0}, {"mapping_layers": 0}, {"patch": 3}, {"second_conv_max_side": -1}, {"max_channels": 0}],
+)
 def test_networks_that_cannot_be(tmp_path, packed16, options):
-    recipe = small_recipe("style-s", generator={"width": 8, "most": 16} | options)
+    recipe = small_recipe("style-s", generator={"width": 8, "max_channels": 16} | options)
     with pytest.raises(UserError, match=next(iter(options))):
         train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8))
     assert not (tmp_path / "run").exists()

@@ -24,7 +24,7 @@ from tests.conftest import small_recipe
 data, run, name, images = sys.argv[1:]
 images = int(images)
 sgd = OptimizerConfig(name="sgd", learning_rate=0.01)
-steered = {"augment_target": 0.0, "augment_images": 320} if name == "style-s" else {}
+steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
 recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
 train([Path(data)], Path(run), recipe, batch=8, schedule=Schedule(images=images, snapshot_every=8, keep=9),
       precision="float32", threads=1, forms="direct", accelerator="cpu", devices=2)
@@ -35,7 +35,7 @@ train([Path(data)], Path(run), recipe, batch=8, schedule=Schedule(images=images,
 def test_two_processes_equal_one(tmp_path, packed16, name):
     sgd = OptimizerConfig(name="sgd", learning_rate=0.01)  # Adam would make a whole step of a gradient near 0
     # A snapshot after every step: it must change nothing, not even sums that processes share.
-    steered = {"augment_target": 0.0, "augment_images": 320} if name == "style-s" else {}
+    steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
     recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
     # ADA looks every four steps. What is apart grows with the steps, in classic-dcgan many times with each.
     images = {"style-s": 48, "classic-dcgan": 8}.get(name, 24)

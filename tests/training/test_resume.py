@@ -18,7 +18,7 @@ VARIANTS = {
     "classic-tanh": {},
     "classic-dcgan": {"flip": True, "fakes": "inference"},
     "dcgan": {"flip": True, "ema_halflife": 100, "real_label": 0.9},
-    "style-s": {"ema_halflife": 100, "penalty_every": 2, "augment_target": -1.0, "augment_images": 80},
+    "style-s": {"ema_halflife": 100, "penalty_every": 2, "ada_target": -1.0, "ada_images": 80},
 }
 
 

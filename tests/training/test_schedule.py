@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import facegan
+from facegan.recipes import recipe
 from facegan.sampling.latents import draw_latents
 from facegan.training.ema import calibrate, ema_decay, update_ema
-from facegan.training.schedule import grid_name, is_due, rate_factor
+from facegan.training.schedule import grid_name, is_due, lr_factor, value_at
 
 
 def test_due_once_for_each_multiple_passed():
@@ -16,8 +19,25 @@ def test_due_once_for_each_multiple_passed():
 
 
 def test_rates_rise_stay_and_fall():
-    assert [rate_factor(nimg, 100, 400) for nimg in (0, 50, 100, 400, 1600, 40_000)] == [0, 0.5, 1, 1, 0.5, 0.1]
-    assert [rate_factor(nimg, 0, 0) for nimg in (0, 10**9)] == [1, 1]
+    falling = replace(recipe("style"), lr_decay_start=400)
+    rates = [lr_factor(falling, nimg, warmup=100) for nimg in (0, 50, 100, 400, 1600, 40_000)]
+    assert rates == [0, 0.5, 1, 1, 0.5, 0.1]
+    steady = replace(recipe("style"), lr_decay_start=0)
+    assert [lr_factor(steady, nimg) for nimg in (0, 10**9)] == [1, 1]
+
+
+def test_a_warm_up_begins_where_the_clock_began():
+    steady = replace(recipe("style"), lr_decay_start=0)
+    assert [lr_factor(steady, nimg, warmup=100, start_nimg=1000) for nimg in (1000, 1050, 1100)] == [0, 0.5, 1]
+
+
+def test_a_schedule_is_linear_between_its_milestones():
+    milestones = ((100, 1.0), (200, 0.5), (400, 0.0))
+    assert [value_at(milestones, nimg) for nimg in (0, 100, 150, 200, 300, 400, 10**9)] == [1, 1, 0.75, 0.5, 0.25, 0, 0]
+    assert value_at((), 5) == 1
+    annealed = replace(recipe("style"), lr_decay_start=100, lr_schedule=((400, 1.0), (800, 0.0)))
+    assert lr_factor(annealed, 400) == pytest.approx(0.5)  # the decay alone
+    assert lr_factor(annealed, 600) == pytest.approx(0.5 * (100 / 600) ** 0.5)
 
 
 def test_grids_are_named_by_epoch_and_batches_within_it():

@@ -11,6 +11,7 @@ import typer.core
 
 from facegan.cli import (
     audit,
+    average,
     demo,
     evaluate,
     film,
@@ -81,6 +82,7 @@ app.command("compare")(evaluate.compare)
 app.command("audit")(audit.audit)
 app.command("train-attributes")(train_attributes.train_attributes)
 app.command("report")(report.report)
+app.command("average")(average.average)
 app.command("summary")(summary.summary)
 app.command("film")(film.film)
 app.command("import-keras")(import_keras.import_keras)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from facegan.config import parse_count
 from facegan.errors import UserError
+from facegan.settings import parse_count
 
 MOST = 10**15
 

@@ -27,10 +27,11 @@ def summary(
     from facegan import recipes
     from facegan.attributes import ATTRIBUTE_COUNT
     from facegan.cli.progress import OutputConsole
-    from facegan.config import FIXED, flatten, to_dict
+    from facegan.config import to_dict
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.layers import Row
     from facegan.networks.summary import summarize, totals
+    from facegan.settings import FIXED, flatten
 
     config = recipes.recipe(recipe, resolution)
     if settings:

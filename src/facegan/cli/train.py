@@ -18,11 +18,19 @@ _SET_HELP = (
 
 
 def train(
-    data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh.")
-    ],
     run: Annotated[Path, typer.Option("--run", help="Folder of the run; the same command again goes on from there.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(help="One or several folders that facegan prepare wrote; default: those of the run."),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh; default: the recipe of the run, or of "
+            "--init.",
+        ),
+    ] = None,
     images: Annotated[
         str, typer.Option(help="Real images to show the discriminator in all; 0: only begin the run.")
     ] = "2M",
@@ -33,7 +41,7 @@ def train(
         int | None,
         typer.Option(help="Real images of one step, over all processes; default: 64; 16 of style-s and style."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything that is left to chance; default: 0.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,
     precision: Annotated[
         str, typer.Option(help="auto (the faster one, measured when the run starts), float32, bfloat16.")
@@ -78,6 +86,14 @@ def train(
         Path | None,
         typer.Option(help="Begin with the weights of this run or snapshot, fresh optimisers and a warm-up."),
     ] = None,
+    keep_nimg: Annotated[
+        bool,
+        typer.Option("--keep-nimg", help="With --init: go on counting images, so that schedules go on where it stood."),
+    ] = False,
+    fresh_discriminator: Annotated[
+        bool,
+        typer.Option("--fresh-discriminator", help="With --init: take its generator only; D may be another one."),
+    ] = False,
     warmup: Annotated[
         str | None, typer.Option(help="Images over which the learning rates rise; default: 10k with --init, else 0.")
     ] = None,
@@ -98,6 +114,12 @@ def train(
     facegan train data/celeba64 --recipe dcgan --run runs/first --fork runs/slower \\
         --set generator_optimizer.learning_rate=1e-4
     facegan train data/mine64 --recipe dcgan --run runs/mine --init runs/first
+    facegan train --run runs/first --images 4M
+    facegan train data/celeba64 --recipe style --run runs/long --set lr_schedule=1@7M,0.01@10M \\
+        --set penalty_schedule=1@0,0.1@10M --set augment=scheduled --set augment_schedule=0@500k,0.15@4M \\
+        --set ema_halflife=100k --set extra_ema_halflives=500k
+
+    What a command does not name, a run that goes on takes from its run.json, and a fork from the run that it forks.
 
     A watchdog looks at the log and at the grids. Its alarms stand in incidents.jsonl, each with its evidence and a
     small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are alike or
@@ -123,11 +145,13 @@ def train(
     }
     if on_collapse not in ("warn", "rewind", "stop"):
         raise UserError(f"--on-collapse {on_collapse}: choose warn, rewind or stop")
-    from facegan import recipes
-    from facegan.config import with_settings
+    from facegan.run import RunFolder
+    from facegan.settings import with_settings
+    from facegan.training.setup import base_recipe, run_data
 
-    batch = recipes.usual_batch(recipe) if batch is None else batch
-    settings = with_settings(recipes.recipe(recipe, PackedDataset.open(data[0]).resolution), set_ or [])
+    data = data or run_data(RunFolder(fork or run), None if fork is None else run)
+    base = base_recipe(recipe, PackedDataset.open(data[0]).resolution, run=run, fork=fork, init=init)
+    settings = with_settings(base, set_ or [])
 
     import signal
 
@@ -150,6 +174,8 @@ def train(
             devices=devices,
             fork=fork,
             init=init,
+            keep_nimg=keep_nimg,
+            fresh_discriminator=fresh_discriminator,
             labeller=_label,
             warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
             watcher=watcher,
@@ -174,7 +200,7 @@ def train(
     if not json:
         whole = result.nimg >= counts["images"]
         ended = "Done" if whole else f"Time is up ({minutes:g} minutes; the same command goes on)"
-        if result.nimg >= counts["images"] + batch:
+        if result.past:
             ended = f"Past --images {images} already: the run is"
         typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")
 

@@ -29,8 +29,6 @@ _ONE = math.log(math.e - 1)
 _EMBEDDING = 64
 _PICTURE_GAIN = 0.25
 """Of each size's part in the image at first: together they are then about as bright as a photograph."""
-_MAPPING_RATE = 0.01
-"""The mapping network's learning rate, as a share of the others' (Karras et al. 2019)."""
 
 
 def sizes(resolution: int, patch: int) -> list[int]:
@@ -49,34 +47,38 @@ def sizes(resolution: int, patch: int) -> list[int]:
     return [side >> power for power in range(doublings, -1, -1)]
 
 
-def channels_of(resolution: int, side: int, width: int, most: int) -> int:
+def channels_of(resolution: int, side: int, width: int, max_channels: int) -> int:
     """Return the channels of feature maps of ``side``: ``width`` at the full resolution, doubled at each halving."""
-    return min(most, width * resolution // side)
+    return min(max_channels, width * resolution // side)
 
 
-def _check_widths(width: int, most: int, patch: int) -> None:
-    if not 1 <= width <= 1024 or not 1 <= most <= 4096:
-        raise UserError(f"style takes a width from 1 to 1024 and a most from 1 to 4096: not {width} and {most}")
+def _check_widths(width: int, max_channels: int, patch: int) -> None:
+    if not 1 <= width <= 1024 or not 1 <= max_channels <= 4096:
+        raise UserError(
+            f"style takes a width from 1 to 1024 and max_channels from 1 to 4096: not {width} and {max_channels}"
+        )
     if patch not in (1, 2):
         raise UserError(f"style takes a patch of 1 or 2: not {patch}")
 
 
-def _check_mapping(style_size: int, mapping_layers: int) -> None:
+def _check_mapping(style_size: int, mapping_layers: int, lr_multiplier: float) -> None:
     if not 1 <= style_size <= 4096:
         raise UserError(f"style takes a style_size from 1 to 4096: not {style_size}")
     if not 1 <= mapping_layers <= 16:
         raise UserError(f"style takes from 1 to 16 mapping_layers: not {mapping_layers}")
+    if not 1e-4 <= lr_multiplier <= 1:
+        raise UserError(f"style takes a mapping_lr_multiplier from 0.0001 to 1: not {lr_multiplier}")
 
 
 class Mapping(nn.Module):
     """Latent and attributes to a style w [N, W]. Attributes that are 0 say nothing."""
 
-    def __init__(self, latent_size: int, style_size: int, layers: int) -> None:
+    def __init__(self, latent_size: int, style_size: int, layers: int, lr_multiplier: float) -> None:
         super().__init__()
         self.embedding = ScaledDense(ATTRIBUTE_COUNT, _EMBEDDING, bias=False)
         inputs = [latent_size + _EMBEDDING, *[style_size] * (layers - 1)]
         self.layers = nn.ModuleList(
-            ScaledDense(size, style_size, gain=math.sqrt(2), rate=_MAPPING_RATE) for size in inputs
+            ScaledDense(size, style_size, gain=math.sqrt(2), rate=lr_multiplier) for size in inputs
         )
 
     def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None) -> Tensor:
@@ -126,8 +128,10 @@ def _picture(channels: int, patch: int) -> ScaledConv:
 class StyleGenerator(nn.Module):
     """A learned constant, doubled by modulated convolutions; each size adds its part to the image.
 
-    ``width``: channels at the full resolution, doubled at each halving up to ``most``. ``patch``: pixels a side for
-    each of the last features; 2 saves the costliest maps. ``deep``: sides up to this have a second convolution.
+    ``width``: channels at the full resolution, doubled at each halving up to ``max_channels``. ``patch``: pixels a
+    side for each of the last features; 2 saves the costliest maps. ``second_conv_max_side``: sides up to this have a
+    second convolution. ``mapping_lr_multiplier``: the mapping network's learning rate as a share of the others' (Karras
+    et al. 2019, appendix C); its stored weights are larger by as much.
     """
 
     def __init__(
@@ -135,21 +139,22 @@ class StyleGenerator(nn.Module):
         resolution: int = 64,
         latent_size: int = 128,
         width: int = 32,
-        most: int = 256,
+        max_channels: int = 256,
         patch: int = 2,
-        deep: int = 32,
+        second_conv_max_side: int = 32,
         style_size: int = 256,
         mapping_layers: int = 2,
+        mapping_lr_multiplier: float = 0.01,
     ) -> None:
         super().__init__()
-        _check_widths(width, most, patch)
-        _check_mapping(style_size, mapping_layers)
-        if deep < 0:
-            raise UserError(f"style takes a deep of 0 or more: not {deep}")
+        _check_widths(width, max_channels, patch)
+        _check_mapping(style_size, mapping_layers, mapping_lr_multiplier)
+        if second_conv_max_side < 0:
+            raise UserError(f"style takes a second_conv_max_side of 0 or more: not {second_conv_max_side}")
         self.latent_size, self.resolution, self.style_size = latent_size, resolution, style_size
-        self.mapping = Mapping(latent_size, style_size, mapping_layers)
+        self.mapping = Mapping(latent_size, style_size, mapping_layers, mapping_lr_multiplier)
         sides = sizes(resolution, patch)
-        channels = [channels_of(resolution, side, width, most) for side in sides]
+        channels = [channels_of(resolution, side, width, max_channels) for side in sides]
         self.constant = nn.Parameter(torch.empty(channels[0], sides[0], sides[0]))
         self.initializer = 1.0
         layers, pictures, self.ends = [], [], []
@@ -157,7 +162,7 @@ class StyleGenerator(nn.Module):
         for side, count in zip(sides, channels, strict=True):
             if side > sides[0]:
                 layers.append(ModulatedLayer(before, count, "up"))
-            if side <= deep or side == sides[0]:
+            if side <= second_conv_max_side or side == sides[0]:
                 layers.append(ModulatedLayer(count, count))
             before = count
             self.ends.append(len(layers) - 1)
@@ -255,12 +260,12 @@ class StyleDiscriminator(nn.Module):
     group = 4
     """Samples whose deviation is taken together: a process's batch must be a multiple of it."""
 
-    def __init__(self, resolution: int = 64, width: int = 32, most: int = 256, patch: int = 2) -> None:
+    def __init__(self, resolution: int = 64, width: int = 32, max_channels: int = 256, patch: int = 2) -> None:
         super().__init__()
-        _check_widths(width, most, patch)
+        _check_widths(width, max_channels, patch)
         self.resolution = resolution
         sides = sizes(resolution, patch)[::-1]
-        channels = [channels_of(resolution, side, width, most) for side in sides]
+        channels = [channels_of(resolution, side, width, max_channels) for side in sides]
         self.stem = ScaledConv(3, channels[0], 4 if patch > 1 else 1, stride=patch)
         self.blocks = nn.ModuleList(ResidualBlock(before, after) for before, after in pairwise(channels))
         self.deviation = MinibatchDeviation(self.group)

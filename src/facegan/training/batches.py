@@ -66,7 +66,7 @@ def run_labels(
     Raises:
         UserError: the file is damaged, or cannot be written.
     """
-    if not (recipe.attributes and recipe.label_unlabelled):
+    if not (recipe.attributes and recipe.pseudo_labels):
         return None
     if file.exists():
         try:

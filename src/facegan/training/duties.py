@@ -21,6 +21,7 @@ from facegan.training import incidents
 from facegan.training.ema import calibrate
 from facegan.training.engine import Engine
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
+from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.own_score import Reference, own_score, variety
 from facegan.training.retention import best_of
 from facegan.training.saving import Saver, scores
@@ -73,6 +74,7 @@ class Duties:
         self._log = RunLog(folder, state.nimg) if engine.is_main else None
         self._saver = Saver(folder, watcher, newest=schedule.keep, every=schedule.keep_every)
         self._reference = _reference(folder, view) if engine.is_main else None
+        self._ranking = ranking_faces(view, view.datasets) if engine.is_main else None
         self._calibrated = -1
         self._logged = self._drawn = self._saved = state.nimg
 
@@ -210,7 +212,10 @@ class Duties:
             self._log.line(state.nimg, {broken[0]: float("nan")}, unfinished=unfinished)
             return
         learnt["score"] = own_score(state.sampler, self.config, self._reference)
-        self._log.line(state.nimg, {"score": learnt["score"]}, unfinished=unfinished)
+        values = {"score": learnt["score"]}
+        if self._ranking is not None:
+            values["D_training_rank"] = training_rank(state.discriminator.network, *self._ranking)
+        self._log.line(state.nimg, values, unfinished=unfinished)
         if not self._log.flush():
             self._saver.failed = SnapshotWriteError(f"{self.folder.log} cannot be written; make room there")
             self.watcher.event("warning", nimg=state.nimg, message=f"{self._saver.failed}; training goes on meanwhile")
@@ -218,11 +223,13 @@ class Duties:
         self._saver.save(state, self.config, learnt)
 
     def _calibrate(self, state: TrainingState) -> None:
-        """Make the averaged generator, if there is one, ready to sample from: a function of its weights alone."""
-        if state.average is not None and self._calibrated != state.nimg:
+        """Make the averaged generators, if there are any, ready to sample from: a function of its weights alone."""
+        averages = state.averages(self.config.recipe.ema_halflife)
+        if averages and self._calibrated != state.nimg:
             recipe, number_N = self.config.recipe, np.arange(CALIBRATION_COUNT)
             latent_NZ = draw_latents(self.config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
-            calibrate(state.average, torch.from_numpy(latent_NZ).to(self.engine.device).split(64))
+            for _, average in averages:
+                calibrate(average, torch.from_numpy(latent_NZ).to(self.engine.device).split(64))
         self._calibrated = state.nimg
 
     def _judge(self, state: TrainingState) -> Verdict | None:

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from facegan.networks.layers import BatchNorm
 
-_RAMP = 0.05
-"""The half-life may be at most this share of the images seen, so that the first weights are soon forgotten."""
+RAMP = 0.05
+"""The half-life may be at most this share of the images seen, so that the first weights are soon forgotten: one of
+500,000 images is reached after ten million, and at two million it is 100,000."""
 
 
 def ema_decay(nimg: int, batch: int, halflife: int) -> float:
@@ -19,7 +20,7 @@ def ema_decay(nimg: int, batch: int, halflife: int) -> float:
     0.5 ** (batch / half-life), the half-life growing with nimg until it is ``halflife`` images (the ramp of Karras
     et al. 2022, EDM).
     """
-    return 0.5 ** (batch / min(halflife, _RAMP * nimg))
+    return 0.5 ** (batch / min(halflife, RAMP * nimg))
 
 
 @torch.no_grad()

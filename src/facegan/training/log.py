@@ -42,16 +42,17 @@ class MetricWindow:
 
     def __init__(self, saved: Mapping[str, Any] | None = None, *, is_main: bool = True) -> None:
         """Begin anew, or where ``to_dict`` left off: the main process then has the sums of all."""
-        saved = saved or {"sums": {}, "steps": 0}
+        saved = saved or {"sums": {}}
         self._sums = {name: torch.tensor(value if is_main else 0.0) for name, value in saved["sums"].items()}
-        self._steps = int(saved["steps"])
+        # Of a value that not every step has (G's, where D learns alone), so many; version 0.1.0 knew no such values.
+        self._counts = saved.get("counts") or dict.fromkeys(self._sums, int(saved.get("steps", 0)))
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
         """Add one step."""
         for name, value in metrics.items():
             value = value.float()
             self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
-        self._steps += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def _summed(self, total: Any) -> dict[str, float]:
         names = sorted(self._sums)
@@ -61,15 +62,15 @@ class MetricWindow:
 
     def means(self, world_size: int, total: Any) -> dict[str, float]:
         """Return the means over steps and processes. ``total`` sums a tensor over processes."""
-        return {name: value / (self._steps * world_size) for name, value in self._summed(total).items()}
+        return {name: value / (self._counts[name] * world_size) for name, value in self._summed(total).items()}
 
     def restart(self) -> None:
         """Forget the steps so far."""
-        self._sums, self._steps = {}, 0
+        self._sums, self._counts = {}, {}
 
     def to_dict(self, total: Any) -> dict[str, Any]:
         """Return the sums over processes, for a snapshot: a resumed run's next line has them in."""
-        return {"sums": self._summed(total), "steps": self._steps}
+        return {"sums": self._summed(total), "counts": dict(self._counts)}
 
 
 class RunLog:

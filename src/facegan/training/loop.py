@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from facegan.config import RunConfig
+from facegan.config import RecipeConfig, RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.run import RunFolder
@@ -20,7 +20,7 @@ from facegan.training.duties import Duties, Verdict, slower
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.engine import Engine
 from facegan.training.log import Watcher
-from facegan.training.schedule import Schedule, rate_factor
+from facegan.training.schedule import Schedule, lr_factor, value_at
 from facegan.training.state import TrainingState
 from facegan.training.steps import StepInput, play_step
 
@@ -103,15 +103,17 @@ def train_loop(
                     break
                 continue
             index_N = np.arange(state.nimg, state.nimg + batch)[share]
-            rate = rate_factor(state.nimg, config.warmup, recipe.rate_steady) * float(state.learnt.get("rate", 1.0))
+            lr = lr_factor(recipe, state.nimg, warmup=config.warmup, start_nimg=config.start_nimg)
             step = StepInput(
                 recipe=recipe,
                 seed=config.seed,
                 index_N=index_N,
-                rate=rate,
+                rate=lr * float(state.learnt.get("rate", 1.0)),
                 attributes_NA=source.attributes(index_N),
                 penalties=state.nimg // batch % recipe.penalty_every == 0,
-                augment_p=state.adaptive.p if state.adaptive else 0.0,
+                penalty_weight=value_at(recipe.penalty_schedule, state.nimg),
+                augment_p=_augment_p(state, recipe),
+                generator_learns=state.nimg >= config.start_nimg + recipe.generator_start,
             )
             real_NCHW = source.images(index_N)
             metrics = play_step(state.generator, state.discriminator, real_NCHW, step)
@@ -119,13 +121,18 @@ def train_loop(
             mean_sign = metrics.pop("D_sign")
             if state.adaptive is not None:
                 state.adaptive.after_step(mean_sign, batch, engine.mean)
-            if state.average is not None:
-                decay = ema_decay(state.nimg, batch, recipe.ema_halflife)
-                update_ema(state.average, state.generator.network, decay)
+            for halflife, average in state.averages(recipe.ema_halflife):
+                update_ema(average, state.generator.network, ema_decay(state.nimg, batch, halflife))
             verdict = duties.after_step(state, metrics)
         duties.close()
     engine.barrier()
     return Ending(state, stop.signal, verdict)
+
+
+def _augment_p(state: TrainingState, recipe: RecipeConfig) -> float:
+    if state.adaptive is not None:
+        return state.adaptive.p
+    return value_at(recipe.augment_schedule, state.nimg) if recipe.augment == "scheduled" else 0.0
 
 
 def _go_back(

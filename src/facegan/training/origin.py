@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from facegan.config import RecipeConfig, RunConfig, differences, from_dict, table_of
+from facegan.config import RecipeConfig, RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.run import RunFolder
+from facegan.settings import differences, table_of
 from facegan.snapshot import INFO_FILE, SnapshotInfo
+
+_SCALED = ("generator.mapping_lr_multiplier",)
+"""May change: the stored weights are scaled by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +23,15 @@ class Origin:
     """A snapshot to go on from, optimisers, clock and all."""
     init: SnapshotInfo | None = None
     """A model whose weights to begin with."""
+    keep_nimg: bool = False
+    """Whether the clock goes on from ``init``'s."""
+    fresh_discriminator: bool = False
+    """Whether to take the generator of ``init`` only."""
+
+    def __post_init__(self) -> None:
+        if self.init is None and (self.keep_nimg or self.fresh_discriminator):
+            flag = "--keep-nimg" if self.keep_nimg else "--fresh-discriminator"
+            raise UserError(f"{flag} says how to begin with a model's weights: it needs --init MODEL")
 
     def sentence(self, warmup: int) -> str:
         """Return what the user is told of it."""
@@ -26,7 +39,9 @@ class Origin:
             return f"forked from {self.fork.path}"
         if self.init is None:
             return ""
-        return f"begins with the weights of {self.init.path}; the learning rates rise over {warmup:,} images"
+        network = "generator" if self.fresh_discriminator else "weights"
+        clock = f" and its clock, {self.init.nimg:,} images" if self.keep_nimg else ""
+        return f"begins with the {network} of {self.init.path}{clock}; the learning rates rise over {warmup:,} images"
 
     def check(self, recipe: RecipeConfig) -> None:
         """Refuse settings whose networks (or, for a fork, optimisers) are not the source's.
@@ -38,9 +53,10 @@ class Origin:
         if source is None:
             return
         own = from_dict(RunConfig, source.config, str(source.path / INFO_FILE)).recipe
-        kept = ["network", "resolution", "latent_size", "generator.", "discriminator."]
-        kept += ["generator_optimizer.name", "discriminator_optimizer.name"] if self.fork else []
-        changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept))]
+        kept = ["network", "resolution", "latent_size", "generator."]
+        kept += [] if self.fresh_discriminator else ["discriminator."]
+        kept += ["generator_optimizer.name", "discriminator_optimizer.name", "generator_start"] if self.fork else []
+        changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in _SCALED]
         if changed:
             raise UserError(
                 f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for:\n"
@@ -56,6 +72,7 @@ class Origin:
         before = parent.read().get("ancestry", []) if parent.exists() else []
         entry = {
             "how": "fork" if self.fork else "init",
+            "fresh_discriminator": self.fresh_discriminator,
             "snapshot": str(source.path.absolute()),
             "nimg": source.nimg,
             "sha256": source.sha256,

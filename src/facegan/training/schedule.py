@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from facegan.config import Milestones, RecipeConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -41,11 +45,22 @@ def grid_name(nimg: int, batch: int, images: int) -> str:
     return f"epoch{nimg // images}-{nimg % images // batch}.png"
 
 
-def rate_factor(nimg: int, warmup: int, steady: int) -> float:
+def value_at(milestones: Milestones, nimg: int) -> float:
+    """Return the value of a schedule after ``nimg`` images: linear between milestones, constant outside, 1 without."""
+    if not milestones:
+        return 1.0
+    images, values = zip(*milestones, strict=True)
+    return float(np.interp(nimg, images, values))
+
+
+def lr_factor(recipe: RecipeConfig, nimg: int, *, warmup: int = 0, start_nimg: int = 0) -> float:
     """Return the factor of the learning rates after ``nimg`` images.
 
-    It rises from 0 to 1 over the first ``warmup``, and after ``steady`` images, unless those are 0, it falls as
-    1 / sqrt(nimg): what a batch says by chance then stirs the weights less the longer they have learnt.
+    It rises from 0 to 1 over the ``warmup`` images after ``start_nimg``; after ``lr_decay_start`` images, unless those
+    are 0, it falls as 1 / sqrt(nimg), so that what a batch says by chance stirs the weights less the longer they have
+    learnt; and ``lr_schedule`` multiplies it.
     """
-    rising = 1.0 if nimg >= warmup else nimg / warmup
-    return rising * (math.sqrt(steady / nimg) if 0 < steady < nimg else 1.0)
+    since, steady = nimg - start_nimg, recipe.lr_decay_start
+    rising = 1.0 if since >= warmup else since / warmup
+    decay = math.sqrt(steady / nimg) if 0 < steady < nimg else 1.0
+    return rising * decay * value_at(recipe.lr_schedule, nimg)

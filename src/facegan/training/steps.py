@@ -41,8 +41,12 @@ class StepInput:
     """Of the real images, and those that fakes are asked for; None: the recipe knows none."""
     penalties: bool = True
     """Whether D's gradient is looked at in this step."""
+    penalty_weight: float = 1.0
+    """What the penalties on D's gradient are multiplied by."""
     augment_p: float = 0.0
-    """ADA's probability."""
+    """Probability of ADA's changes."""
+    generator_learns: bool = True
+    """Whether G has a step too."""
 
     def condition(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
@@ -142,7 +146,7 @@ def _mean_sign(recipe: RecipeConfig, real_logit_N: Tensor, fake_logit_N: Tensor)
 def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput) -> Tensor | None:
     """Return the sum of the recipe's penalties on D's gradient, or None where none is due."""
     recipe = step.recipe
-    if not step.penalties or not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
+    if not step.penalties or not step.penalty_weight or not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
         return None
 
     def logits(image_NCHW: Tensor) -> Tensor:
@@ -164,7 +168,7 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
             share_N = torch.from_numpy(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0])
             between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N.to(real_NCHW.device))
             total = total + recipe.gradient_penalty * between_N.mean()
-    return total
+    return total * step.penalty_weight
 
 
 def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None, device: torch.device) -> dict[str, Tensor]:
@@ -205,7 +209,11 @@ def generator_step(
 
 
 def play_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
-    """Take one step of each player, D first; return the log's tensors."""
+    """Take one step of each player, D first (of D alone, where G does not learn yet); return the log's tensors."""
+    if not step.generator_learns:
+        with torch.no_grad():
+            fake_NCHW = make_fakes(generator, step)
+        return discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
     fake_NCHW = make_fakes(generator, step)
     d_metrics = discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
     return d_metrics | generator_step(generator, discriminator, real_NCHW, fake_NCHW, step)

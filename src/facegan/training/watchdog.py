@@ -220,7 +220,7 @@ def _window(history: History) -> History:
     """Return the last lines with losses, enough to judge by, or none; only if the newest line is one of them."""
     lines: list[Mapping[str, Any]] = []
     for line in reversed(history):
-        if line.get("D_loss") is not None:
+        if line.get("D_loss") is not None and line.get("G_loss") is not None:  # D alone has nobody to win against
             lines.append(line)
             if len(lines) > _WINDOW_LINES and lines[0]["nimg"] - line["nimg"] >= _WINDOW_IMAGES:
                 return lines[::-1]

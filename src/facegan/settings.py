@@ -1,0 +1,130 @@
+"""Settings as text: ``field=value``, counts such as ``2M``, and what differs between two configs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from facegan.config import RecipeConfig, from_dict, milestone_text, renamed, require, to_dict
+from facegan.errors import UserError
+
+FIXED = ("name", "network", "resolution")
+"""Fields of a recipe that are not to be set: another recipe, or other data, is what is wanted."""
+
+
+def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
+    """Return the recipe with ``field=value`` settings applied; a dot reaches into a part: ``generator.width=32``.
+
+    Raises:
+        UserError: no ``=``, an unknown field (the nearest is proposed) or a value that does not fit it.
+    """
+    values = to_dict(recipe)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        require(equals == "=" and path != "", f"--set {setting}: write it as field=value, such as --set flip=true")
+        path = renamed(path)
+        place, known = values, flatten(values)
+        *parents, last = path.split(".")
+        for parent in parents:
+            place = place.get(parent, {}) if isinstance(place, dict) else {}
+        if path in FIXED:
+            raise UserError(f"--set {setting}: {path} is what the recipe is; choose another --recipe, or other data")
+        if not isinstance(place, dict) or last not in place or isinstance(place[last], dict):
+            near = difflib.get_close_matches(path, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise UserError(f"--set {setting}: the recipe {recipe.name} has no field {path}; {hint}")
+        place[last] = _parse(text, place[last], f"--set {setting}")
+    return from_dict(RecipeConfig, values, "--set")
+
+
+def _parse(text: str, old: Any, where: str) -> Any:
+    """Return the text as a value of the type of ``old``."""
+    if isinstance(old, bool):
+        words = {
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
+        require(text.lower() in words, f"{where}: choose true or false")
+        return words[text.lower()]
+    if isinstance(old, tuple):
+        return _parse_list(text, where)
+    try:
+        if isinstance(old, int):
+            return parse_count(text)
+        return float(text) if isinstance(old, float) else text
+    except ValueError:
+        kind = "a whole number" if isinstance(old, int) else "a number"
+        raise UserError(f"{where}: expected {kind}, found {text!r}") from None
+
+
+def _parse_list(text: str, where: str) -> tuple[Any, ...]:
+    """Return ``1@0,0.1@4M`` as ((0, 1.0), (4000000, 0.1)), ``100k,500k`` as (100000, 500000), ``none`` as ()."""
+    if text in ("", "none"):
+        return ()
+    values: list[Any] = []
+    try:
+        for item in text.split(","):
+            value, at, nimg = item.partition("@")
+            values.append((parse_count(nimg), float(value)) if at else parse_count(value))
+    except (ValueError, OverflowError):
+        raise UserError(
+            f"{where}: expected VALUE@IMAGES,VALUE@IMAGES such as 1@0,0.1@4M, or numbers such as 100k,500k; or none"
+        ) from None
+    return tuple(values)
+
+
+def parse_count(text: str) -> int:
+    """Return the whole number in ``"64"``, ``"100k"``, ``"2M"`` or ``"1.5M"``.
+
+    Raises:
+        ValueError: anything else.
+    """
+    scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    number = float(text[:-1] if scale > 1 else text) * scale
+    if not math.isfinite(number) or number != int(number):
+        raise ValueError(text)
+    return int(number)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested tables as one, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
+    """Return (field, old value, new value) of every setting in which two configs differ."""
+    before, after = flatten(to_dict(old)), flatten(to_dict(new))
+    return [
+        (name, before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _brief(value: Any) -> str:
+    """Return a setting in words; of a hash the first digits."""
+    if isinstance(value, tuple):
+        return milestone_text(value) or "none"
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1...", str(value))
+
+
+def table_of(changed: list[tuple[str, Any, Any]], before: str, after: str) -> str:
+    """Return the lines of a table of settings that differ, as ``differences`` gives them, under these two headings."""
+    rows = [("setting", before, after), *((name, _brief(old), _brief(new)) for name, old, new in changed)]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)
