@@ -11,6 +11,7 @@ import typer.core
 
 from facegan.cli import (
     audit,
+    blind,
     demo,
     evaluate,
     film,
@@ -79,6 +80,7 @@ app.command("sample")(sample.sample)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("audit")(audit.audit)
+app.command("blind")(blind.blind)
 app.command("train-attributes")(train_attributes.train_attributes)
 app.command("report")(report.report)
 app.command("summary")(summary.summary)
