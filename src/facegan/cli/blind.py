@@ -116,16 +116,18 @@ def _draw_up(
 
     keep_freed_memory()
     view = DataView([PackedDataset.open(path) for path in real_faces(model, data)], held_out=True)
-    most, first = blind.most_of_a_kind(sheets, faces), blind.first_sample(seed)
-    batches, described, _ = faces_of(model, most, seed, first=first, truncation=truncation)
+    most = blind.most_of_a_kind(sheets, faces)
+    batches, described, _ = faces_of(model, most, seed)
+    if described["kind"] == "model":
+        of = f"{described['sha256']}/{truncation}"
+        first = blind.first_sample(seed, of)
+        batches, described, _ = faces_of(model, most, seed, first=first, truncation=truncation)
+    elif truncation != 1:
+        raise UserError(f"--truncation {truncation:g}: {model} holds faces, and no model that could make others")
     made_MHWC = np.concatenate(list(batches))
     if described["kind"] != "model":
         first = 0
-        if truncation != 1:
-            raise UserError(f"--truncation {truncation:g}: {model} holds faces, and no model that could make others")
-    if described["kind"] == "array":
-        described["faces_sha256"] = hashlib.sha256(made_MHWC.tobytes()).hexdigest()
-    of = f"{described.get('sha256') or described['faces_sha256']}/{truncation}"
+        of = described["faces_sha256"] = hashlib.sha256(made_MHWC.tobytes()).hexdigest()
     test = blind.draw_up(made_MHWC, view, first=first, sheets=sheets, faces=faces, seed=seed, of=of)
     about = {"paths": [str(dataset.path) for dataset in view.datasets], "sha256": view.content_hash}
     drawn = {"seed": seed, "truncation": truncation, "sheets": sheets, "faces": faces, "first": first}
@@ -153,19 +155,18 @@ def _score(files: list[Path], key_file: Path, as_json: bool) -> None:
 
 
 def _table(rows: list[Result]) -> None:
-    from rich.table import Table
-
-    from facegan.cli.progress import OutputConsole
+    """Print plain lines: a table of rich would be cut to 80 columns where nobody looks at a terminal."""
 
     def passed(kind: Kind) -> str:
         return f"{kind.passed} of {kind.shown}, {kind.share:.1%} ({kind.low:.1%} to {kind.high:.1%})"
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("viewer", "made, passed (95%)", "photographs, passed (95%)", "unsure", "right", "p"):
-        table.add_column(heading, justify="left" if heading == "viewer" else "right", no_wrap=heading != "viewer")
+    lines = [("viewer", "made, passed (95%)", "photographs, passed (95%)", "unsure", "right", "p")]
     for row in rows:
         unsure = f"{row.made.unsure} + {row.photographs.unsure}"
-        right = f"{row.accuracy:.1%}"
-        table.add_row(row.viewer, passed(row.made), passed(row.photographs), unsure, right, f"{row.p_value:.2g}")
-    OutputConsole().print(table, highlight=False, markup=False)
+        known = f"{row.accuracy:.1%}"
+        lines.append((row.viewer, passed(row.made), passed(row.photographs), unsure, known, f"{row.p_value:.2g}"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for viewer, *cells in lines:
+        shown = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        typer.echo("  ".join([viewer.ljust(widths[0]), *shown]))
     typer.echo("unsure: of made faces + of photographs; right: mean over both kinds, unsure as half; guessing has 50%")

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import os
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -92,9 +93,10 @@ class Key:
         return [found[sheet] for sheet in sorted(found)]
 
 
-def first_sample(seed: int) -> int:
-    """Return the sample number of the first made face: anywhere, so that nobody has seen these faces before."""
-    return int(Stream(seed, "blind-first").below(np.zeros(1, np.int64), _FIRST_BELOW)[0])
+def first_sample(seed: int, of: str) -> int:
+    """Return the sample number of a test's first made face: anywhere in the seed, so that nobody has seen these faces
+    before, in another test neither. ``of``: as for ``draw_up``."""
+    return int(Stream(seed, f"blind-first/{of}").below(np.zeros(1, np.int64), _FIRST_BELOW)[0])
 
 
 def most_of_a_kind(sheets: int, faces: int) -> int:
@@ -209,12 +211,12 @@ def write_test(test: BlindTest, folder: Path, key: Path, described: Mapping[str,
 def _for_viewers(sheets: int, test: BlindTest, singles: bool) -> str:
     names = "sheet-1.png" if sheets == 1 else f"sheet-1.png to sheet-{sheets}.png"
     return (
-        f"Some of the faces on {names} are photographs of people, the others were made by a program. How many, and\n"
-        "which, was drawn at random. Say for each number which it is.\n\n"
+        f"Some of the faces on {names} are photographs of people, the others were made\n"
+        "by a program. How many, and which, was drawn at random. Say for each number which it is.\n\n"
         f"Write into answers.csv, behind each number: {ACCEPTED}.\n"
         "A sheet that is begun must be answered to its end; a sheet may be left out.\n"
         + ("faces/ holds the same faces one by one, under the same numbers.\n" if singles else "")
-        + f"\n{NOTE}\n\ntest {test.name}\n"
+        + f"\n{textwrap.fill(NOTE, 100)}\n\ntest {test.name}\n"
     )
 
 
