@@ -31,16 +31,21 @@ def to_uint8(image_NCHW: torch.Tensor) -> np.ndarray:
 
 
 def grid(
-    image_NHWC: np.ndarray, *, columns: int | None = None, padding: int = 2, captions: Sequence[str] | None = None
+    image_NHWC: np.ndarray,
+    *,
+    columns: int | None = None,
+    padding: int = 2,
+    captions: Sequence[str] | None = None,
+    caption_size: int = 10,
 ) -> np.ndarray:
     """Return one uint8 [H, W, 3] picture of the images row by row, near square unless ``columns`` is given.
 
-    ``captions`` puts one short line of text under each image.
+    ``captions`` puts one short line of text, ``caption_size`` pixels high, under each image.
     """
     count, height, width, _ = image_NHWC.shape
     columns = min(count, columns or math.ceil(math.sqrt(count)))
     rows = math.ceil(count / columns)
-    caption_height = 14 if captions is not None else 0
+    caption_height = caption_size + 4 if captions is not None else 0
     cell_height, cell_width = height + caption_height + padding, width + padding
     canvas = np.full((rows * cell_height + padding, columns * cell_width + padding, 3), 255, np.uint8)
     for place, image_HWC in enumerate(image_NHWC):
@@ -50,7 +55,7 @@ def grid(
         return canvas
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=10)
+    font = ImageFont.load_default(size=caption_size)
     for place, caption in enumerate(captions):
         top, left = padding + place // columns * cell_height, padding + place % columns * cell_width
         draw.text((left + width / 2, top + height + 1), caption, fill=(0, 0, 0), font=font, anchor="ma")
@@ -64,11 +69,21 @@ def ungrid(picture_HWC: np.ndarray, side: int, *, padding: int = 2) -> np.ndarra
     return np.stack([picture_HWC[top : top + side, left : left + side] for top in tops for left in lefts])
 
 
-def save_png(path: Path, image_HWC: np.ndarray) -> None:
-    """Write a PNG beside its final name and rename it into place, so that a reader never sees half a file."""
+def enlarge(image_NHWC: np.ndarray, factor: int) -> np.ndarray:
+    """Return uint8 [N, factor * H, factor * W, 3]: each image by itself, bicubic."""
+    _, height, width, _ = image_NHWC.shape
+    size = (factor * width, factor * height)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in image_NHWC])
+
+
+def save_png(path: Path, image_HWC: np.ndarray, *, compressed: bool = True) -> None:
+    """Write a PNG beside its final name and rename it into place, so that a reader never sees half a file.
+
+    Where it is not ``compressed``, files of images of one size have one size too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    Image.fromarray(image_HWC).save(partial, format="PNG")
+    Image.fromarray(image_HWC).save(partial, format="PNG", compress_level=6 if compressed else 0)
     partial.replace(path)
 
 

@@ -215,7 +215,7 @@ def test_help_names_every_command_and_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    for command in ("prepare", "train", "sample", "summary", "film", "demo", "synth-dataset"):
+    for command in ("prepare", "train", "sample", "blind", "summary", "film", "demo", "synth-dataset"):
         assert command in done.stdout
         shown = facegan(command, "--help")
         assert shown.returncode == 0

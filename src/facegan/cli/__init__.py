@@ -12,6 +12,7 @@ import typer.core
 from facegan.cli import (
     audit,
     average,
+    blind,
     demo,
     evaluate,
     film,
@@ -80,6 +81,7 @@ app.command("sample")(sample.sample)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("audit")(audit.audit)
+app.command("blind")(blind.blind)
 app.command("train-attributes")(train_attributes.train_attributes)
 app.command("report")(report.report)
 app.command("average")(average.average)

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
-    """Return batches of faces, what made them, and how many there are."""
+def faces_of(
+    model: Path, count: int, seed: int, *, first: int = 0, truncation: float = 1.0
+) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
+    """Return batches of faces, what made them, and how many there are.
+
+    ``first``: number of a model's first face of the seed; of an array or a dataset the first faces are always taken.
+    """
     import numpy as np
 
     from facegan.data.packed import DataView, PackedDataset, map_array
@@ -43,9 +48,11 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
     loaded = api.load(model)
     named = {
         "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
-        "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0, "data": loaded.config.data,
+        "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": truncation,
+        "data": loaded.config.data,
     }  # fmt: skip
-    return (faces for faces, _ in loaded.batches(count, seed=seed)), named, count
+    batches = loaded.batches(count, seed=seed, first=first, truncation=truncation)
+    return (faces for faces, _ in batches), named, count
 
 
 def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
