@@ -117,7 +117,14 @@ def test_names_of_version_0_1_0_are_read():
     old = {"lr_decay_start": "rate_steady", "ada_target": "augment_target", "ada_images": "augment_images",
            "pseudo_labels": "label_unlabelled"}  # fmt: skip
     stored = {old.get(name, name): value for name, value in values.items()}
-    for later in ("lr_schedule", "penalty_schedule", "augment_schedule", "extra_ema_halflives", "generator_start"):
+    for later in (
+        "lr_schedule",
+        "penalty_schedule",
+        "augment_schedule",
+        "extra_ema_halflives",
+        "generator_start",
+        "instance_noise",
+    ):
         del stored[later]
     for part in ("generator", "discriminator"):
         names = {"max_channels": "most", "second_conv_max_side": "deep"}

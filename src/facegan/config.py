@@ -13,7 +13,7 @@ from facegan.errors import UserError
 Loss = Literal["non-saturating", "relativistic", "hinge", "least-squares", "wasserstein"]
 Augmentation = Literal["none", "diffaugment", "ada", "scheduled"]
 Milestones = tuple[tuple[int, float], ...]
-"""A function of images seen: (images, value) pairs, linear between them and constant outside; empty: 1 everywhere."""
+"""A function of images seen: (images, value) pairs, linear between them and constant outside; empty: none."""
 
 T = TypeVar("T")
 
@@ -117,6 +117,9 @@ class RecipeConfig:
     """ADA: images in which its probability may go from 0 to 1."""
     augment_schedule: Milestones = ()
     """augment=scheduled: the probability of ADA's changes, over images: ``0@500k,0.15@4M``."""
+    instance_noise: Milestones = ()
+    """Standard deviation, over images, of white noise on all images that D sees: ``0.1@0,0@100k`` (Sonderby et al.
+    2017, section 3.2); empty: none."""
     flip: bool = False
     """Mirror half of the real images."""
     lr_decay_start: int = 0
@@ -194,7 +197,12 @@ class RecipeConfig:
             f"ema_halflife={self.ema_halflife}",
         )
         require(not halflives or self.ema_halflife > 0, "extra_ema_halflives needs an ema_halflife too")
-        for name, most in (("lr_schedule", 100.0), ("penalty_schedule", 1e6), ("augment_schedule", 1.0)):
+        for name, most in (
+            ("lr_schedule", 100.0),
+            ("penalty_schedule", 1e6),
+            ("augment_schedule", 1.0),
+            ("instance_noise", 10.0),
+        ):
             check_milestones(name, getattr(self, name), most)
 
     @property

@@ -18,6 +18,7 @@ from facegan.training import choices, setup
 from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.schedule import Schedule
 from facegan.training.setup import base_recipe, run_data
+from facegan.training.steps import StepInput
 from facegan.training.train import train
 from tests.conftest import small_recipe, write_packed
 
@@ -113,7 +114,14 @@ def test_options_that_an_older_config_lacks_mean_their_defaults(tmp_path, packed
     for file in (tmp_path / "run" / "run.json", *(tmp_path / "run").glob("snapshots/*/snapshot.json")):
         contents = json.loads(file.read_text())
         stored = contents["config"]["recipe"]
-        for later in ("lr_schedule", "penalty_schedule", "augment_schedule", "extra_ema_halflives", "generator_start"):
+        for later in (
+            "lr_schedule",
+            "penalty_schedule",
+            "augment_schedule",
+            "extra_ema_halflives",
+            "generator_start",
+            "instance_noise",
+        ):
             del stored[later]
         stored["rate_steady"] = stored.pop("lr_decay_start")
         stored["generator"]["most"] = stored["generator"].pop("max_channels")
@@ -251,3 +259,16 @@ def test_a_discriminator_that_knows_its_training_faces_ranks_them_higher(tmp_pat
                          training_NHWC, training_NHWC) == 0.5  # fmt: skip
     run(data, tmp_path / "run", 8)
     assert [line["nimg"] for line in lines_of(tmp_path / "run") if "D_training_rank" in line] == [0, 8]
+
+
+def test_instance_noise_is_as_strong_as_its_schedule_says():
+    image_NCHW = torch.zeros(8, 3, 16, 16)
+    steps = [
+        StepInput(recipe=small_recipe("dcgan"), seed=0, index_N=np.arange(8), noise_std=noise) for noise in (0.0, 0.3)
+    ]
+    assert torch.equal(steps[0].changed(image_NCHW, "real"), image_NCHW)
+    noisy = {which: steps[1].changed(image_NCHW, which) for which in ("real", "fake")}
+    assert noisy["real"].std() == pytest.approx(0.3, rel=0.05) and abs(noisy["real"].mean()) < 0.02
+    assert not torch.equal(noisy["real"], noisy["fake"])
+    last = StepInput(recipe=small_recipe("dcgan"), seed=0, index_N=np.arange(7, 8), noise_std=0.3)
+    assert torch.equal(last.changed(image_NCHW[7:], "real")[0], noisy["real"][7])  # a function of the position alone

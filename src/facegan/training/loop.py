@@ -113,6 +113,7 @@ def train_loop(
                 penalties=state.nimg // batch % recipe.penalty_every == 0,
                 penalty_weight=value_at(recipe.penalty_schedule, state.nimg),
                 augment_p=_augment_p(state, recipe),
+                noise_std=value_at(recipe.instance_noise, state.nimg, 0.0),
                 generator_learns=state.nimg >= config.start_nimg + recipe.generator_start,
             )
             real_NCHW = source.images(index_N)

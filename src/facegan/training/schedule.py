@@ -45,10 +45,13 @@ def grid_name(nimg: int, batch: int, images: int) -> str:
     return f"epoch{nimg // images}-{nimg % images // batch}.png"
 
 
-def value_at(milestones: Milestones, nimg: int) -> float:
-    """Return the value of a schedule after ``nimg`` images: linear between milestones, constant outside, 1 without."""
+def value_at(milestones: Milestones, nimg: int, default: float = 1.0) -> float:
+    """Return the value of a schedule after ``nimg`` images: linear between milestones, constant outside.
+
+    An empty one is ``default`` everywhere.
+    """
     if not milestones:
-        return 1.0
+        return default
     images, values = zip(*milestones, strict=True)
     return float(np.interp(nimg, images, values))
 

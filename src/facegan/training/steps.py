@@ -45,6 +45,8 @@ class StepInput:
     """What the penalties on D's gradient are multiplied by."""
     augment_p: float = 0.0
     """Probability of ADA's changes."""
+    noise_std: float = 0.0
+    """Standard deviation of the noise on all images that D sees."""
     generator_learns: bool = True
     """Whether G has a step too."""
 
@@ -55,9 +57,14 @@ class StepInput:
     def changed(self, image_NCHW: Tensor, which: str) -> Tensor:
         """Return images as D is to see them; ``which`` names their part in the step."""
         recipe = self.recipe
-        if recipe.augment == "none":
-            return image_NCHW
-        return augment(recipe.augment, self.augment_p, image_NCHW, self.seed, f"train/augment-{which}", self.index_N)
+        if recipe.augment != "none":
+            stream = f"train/augment-{which}"
+            image_NCHW = augment(recipe.augment, self.augment_p, image_NCHW, self.seed, stream, self.index_N)
+        if self.noise_std:
+            values = Stream(self.seed, f"train/noise-{which}").normal(self.index_N, image_NCHW[0].numel())
+            noise_NCHW = torch.from_numpy(values * np.float32(self.noise_std)).view(image_NCHW.shape)
+            image_NCHW = image_NCHW + noise_NCHW.to(image_NCHW)
+        return image_NCHW
 
     def latents(self, player: str, device: torch.device) -> Tensor:
         """Return latents [N, Z] for the step of "D" or "G"."""
