@@ -32,7 +32,7 @@ def write_synthetic_dataset(
 ) -> dict[str, Any]:
     """Write ``count`` faces of a model to ``out`` and return what ``about.json`` says of them.
 
-    The faces are ``first`` to ``count`` of the seed, asked for no attribute; attributes-net says what each shows
+    The faces are the first ``count`` of the seed, asked for no attribute; attributes-net says what each shows
     (-1 or 1). Every face is a person of its own; partitions are 8:1:1.
 
     Raises:

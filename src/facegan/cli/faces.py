@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
-    """Return batches of faces, what made them, and how many there are."""
+def faces_of(
+    model: Path, count: int, seed: int, labels: str = "prior"
+) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
+    """Return batches of faces, what made them, and how many there are. ``labels``: as ``Model.batches``'s."""
     import numpy as np
 
     from facegan.data.packed import DataView, PackedDataset, map_array
@@ -44,8 +46,9 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
     named = {
         "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
         "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0, "data": loaded.config.data,
+        "attributes": loaded.recipe.attributes, "labels": labels if loaded.label_prior is not None else "none",
     }  # fmt: skip
-    return (faces for faces, _ in loaded.batches(count, seed=seed)), named, count
+    return (faces for faces, _ in loaded.batches(count, seed=seed, labels=labels)), named, count
 
 
 def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
