@@ -3,8 +3,8 @@
     python benchmarks/label_prior.py celeba64 data/part-a data/part-b
     python benchmarks/label_prior.py runs/style data/celeba64 --count 10000
 
-"none": nothing is said of any face (facegan 0.1.0); "prior": labels drawn from the model's label prior; "rows": labels of
-faces of the training, drawn at random, those of attributes-net where a face has none. Of the last two as much is
+"none": nothing is said of any face (facegan 0.1.0); "prior": labels drawn from the model's label prior; "rows": labels
+of faces of the training, drawn at random, those of attributes-net where a face has none. Of the last two as much is
 withheld as in training. 95% intervals; judge-net and random-net; all real people are the reference. A Markdown table.
 """
 
@@ -69,11 +69,13 @@ def main() -> None:
     spaces = [open_space(name) for name in DEFAULT]
     count, seed = arguments.count, arguments.seed
     labels_MA = label_faces(DataView(datasets), shipped().logits)
-    print(f"{arguments.model}, {count:,} faces of seed {seed} a row; {describe_machine()}, {torch.get_num_threads()} threads")
+    print(f"{arguments.model}, {count:,} faces of seed {seed} a row")
+    print(describe_machine(), torch.get_num_threads(), "threads")
     print("| labels | " + " | ".join(f"{space} {score}" for space in DEFAULT for score in SHOWN) + " |")
     print("|---" * (1 + len(DEFAULT) * len(SHOWN)) + "|")
     sources = {
-        **{labels: (part for part, _ in model.batches(count, seed=seed, labels=labels)) for labels in ("none", "prior")},
+        "none": (faces for faces, _ in model.batches(count, seed=seed, labels="none")),
+        "prior": (faces for faces, _ in model.batches(count, seed=seed)),
         "rows": faces_of_rows(model, labels_MA, count, seed),
     }
     for name, batches in sources.items():

@@ -87,9 +87,9 @@ class Model:
         A million faces need no more memory than a few. The score is sigmoid(logit): how real D thinks a face with these
         attributes is.
 
-        ``attributes``: {name: value from -1, absent, to 1, present}; 0: nothing is said of it. ``labels``: "prior" draws
-        the other attributes, given those, and withholds some, as in training; "none" says nothing of them, as do
-        models without a label prior.
+        ``attributes``: {name: value from -1, absent, to 1, present}; 0: nothing is said of it. ``labels``: "prior"
+        draws the other attributes, given those, and withholds some, as in training; "none" says nothing of them, and
+        neither does a model without a label prior.
 
         Raises:
             UserError: ``count``, ``seed``, ``first``, ``truncation`` or ``labels`` out of range, an unknown attribute,

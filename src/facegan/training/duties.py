@@ -239,7 +239,9 @@ class Duties:
         rollbacks = int(state.learnt.get("rollbacks", 0))
         for alarm in alarms(self._log.history):
             action = self._action(alarm, rollbacks)
-            incidents.record(self.folder, alarm, action, rollbacks, sample_grid(state.sampler, self.config, self._prior))
+            incidents.record(
+                self.folder, alarm, action, rollbacks, sample_grid(state.sampler, self.config, self._prior)
+            )
             verdict = self._verdict(alarm, action)
             self.watcher.event(
                 "alarm",

@@ -46,7 +46,9 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
     return prior
 
 
-def make_faces(generator: nn.Module, config: RunConfig, prior: LabelPrior | None, stream: str, count: int) -> np.ndarray:
+def make_faces(
+    generator: nn.Module, config: RunConfig, prior: LabelPrior | None, stream: str, count: int
+) -> np.ndarray:
     """Return uint8 [count, R, R, 3]: faces of a run's fixed latents ``stream``, labelled as the run's faces are.
 
     The generator must be in inference mode. Values that are not finite come out grey.

@@ -121,9 +121,7 @@ def score_count(resolution: int) -> int:
     return 512 if resolution <= 64 else 256
 
 
-def own_score(
-    generator: nn.Module, config: RunConfig, reference: Reference, prior: LabelPrior | None = None
-) -> float:
+def own_score(generator: nn.Module, config: RunConfig, reference: Reference, prior: LabelPrior | None = None) -> float:
     """Return the score of a run's generator, on faces of latents and labels that are always the same."""
     count = score_count(config.recipe.resolution)
     return score_images(make_faces(prepare(generator), config, prior, "score", count), reference)
