@@ -93,6 +93,7 @@ def near_copies(audit: dict[str, Any]) -> dict[str, Any]:
         "space": worst["space"],
         "p_value": audit["p_value"],
         "copies": audit["copies"],
+        "labels": "prior" if f"{LABEL_PRIOR}.safetensors" in find_snapshot(Path("celeba64")).sha256 else "none",
     }
 
 
@@ -176,6 +177,7 @@ def main() -> None:
         parameters=f"{sum(parameter.numel() for parameter in model.generator.parameters()):,}",
         people=f"{len(view):,}",
         nimg=f"{model.nimg:,}",
+        components=0 if model.label_prior is None else len(model.label_prior.weights_K),
         sha=model.sha256[:16],
         real=f"{read_receipt(folder / 'receipt.json').protocol['reference']['count']:,}",
         scores=scores_table(folder / "receipt.json"),
