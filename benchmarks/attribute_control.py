@@ -2,12 +2,14 @@
 
     python benchmarks/attribute_control.py celeba64 data/celeba64
     python benchmarks/attribute_control.py runs/style data/celeba64 --count 500 --pictures control.png
+    python benchmarks/attribute_control.py celeba64 data/celeba64 --only Bald --only Mustache --labels none
 
 For each attribute, in per cent of faces in which attributes-net sees it: held-out real faces that are labelled with it
 (what the network can see at best), those labelled without it; and faces of the model asked for it, for its absence,
 and for nothing. Then the same latents with this attribute alone turned from -1 to 1: how much the mean probability of
 it changes, and the mean absolute change of the 39 others, beside the difference of the others between real faces with
-it and without it. --pictures: rows of the same faces asked for each.
+it and without it. --pictures: rows of the same faces asked for each. --labels: the other attributes are drawn
+from the label prior, or not said.
 """
 
 from __future__ import annotations
@@ -31,15 +33,20 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a labelled packed dataset with held-out people")
     parser.add_argument("--count", type=int, default=500, help="faces of each question")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--labels", choices=facegan.api.LABELS, default="prior")
+    parser.add_argument(
+        "--only", choices=ATTRIBUTE_NAMES, action="append", help="an attribute (repeatable); default: all"
+    )
     parser.add_argument("--pictures", type=Path, help="write a picture of the same faces asked for some attributes")
     arguments = parser.parse_args()
     keep_freed_memory()
+    asked_for: tuple[str, ...] = tuple(arguments.only or ATTRIBUTE_NAMES)
     model, labeller = facegan.load(arguments.model), shipped()
     view = DataView([PackedDataset.open(arguments.data)], held_out=True)
     label_MA = view.attributes(np.arange(len(view)))
     real_logit_MA = labeller.logits(view.images(np.arange(len(view))))
     real_MA, real_probability_MA = real_logit_MA > 0, sigmoid(real_logit_MA)
-    plain_NA = labeller.logits(model.sample(arguments.count, seed=arguments.seed))
+    plain_NA = labeller.logits(model.sample(arguments.count, seed=arguments.seed, labels=arguments.labels))
 
     print(f"{arguments.count} faces of seed {arguments.seed} a question; {len(view):,} held-out real faces")
     print(
@@ -47,9 +54,11 @@ def main() -> None:
     )
     print(f"{'its change':>12}{'others':>8}{'really':>8}")
     rows = []
-    for place, name in enumerate(ATTRIBUTE_NAMES):
+    for place, name in ((ATTRIBUTE_NAMES.index(name), name) for name in asked_for):
         asked_NA, not_NA = (
-            labeller.logits(model.sample(arguments.count, seed=arguments.seed, attributes={name: sign}))
+            labeller.logits(
+                model.sample(arguments.count, seed=arguments.seed, attributes={name: sign}, labels=arguments.labels)
+            )
             for sign in (1, -1)
         )
         change_A = (sigmoid(asked_NA) - sigmoid(not_NA)).mean(0)
@@ -62,9 +71,11 @@ def main() -> None:
         ]  # fmt: skip
         rows.append(row)
         show(name, row)
-    show("mean of the 40", np.nanmean(np.array(rows), axis=0).tolist())
+    show(f"mean of the {len(rows)}", np.nanmean(np.array(rows), axis=0).tolist())
     nearer = sum(row[2] > (row[0] + row[1]) / 2 for row in rows)
-    print(f"asked faces show it nearer to the rate of real faces with it than of those without, for {nearer} of 40")
+    print(
+        f"asked faces are nearer to the rate of real faces with it than of those without, for {nearer} of {len(rows)}"
+    )
     if arguments.pictures:
         pixels.save_png(arguments.pictures, picture(model, arguments.seed))
         print(arguments.pictures)

@@ -1,18 +1,23 @@
 """Make the model that comes with the package out of a run, measure it, and write its card.
 
     python benchmarks/ship_model.py runs/flagship data/part-a data/part-b --wrong wrong.txt
+    python benchmarks/ship_model.py celeba64 data/part-a data/part-b --only-prior
 
 Takes a run's newest snapshot, or the one that is named: its averaged generator and its discriminator go into
-src/facegan/models/celeba64 as float16. Then 10,000 of its faces, made with those very weights, no truncation and no
-attributes asked for, are scored (receipt.json) and audited for copies and for who is left out (audit.json). The share
+src/facegan/models/celeba64 as float16, and its label prior; of a run of 0.1.0, which has none, one is fitted to the
+labels of the data, and those of attributes-net where it has none. Then 10,000 of its faces, made with those very
+weights, no truncation and no attributes asked for, are scored (receipt.json) and audited for copies and for who is left
+out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
 what was found wrong with the first 64 faces, and by whom. The run's settings, log and curves go to
-docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training.
+docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training. --only-prior: fit a
+label prior anew and put it into the model that is there; everything else stays.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import subprocess
@@ -21,14 +26,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import four_digits, read_receipt
+from facegan.labelling import shipped
 from facegan.report.curves import score_curves, training_curves
 from facegan.run import SHIPPED, RunFolder, find_snapshot
-from facegan.snapshot import INFO_FILE, read_tensors, write_snapshot
+from facegan.sampling.label_prior import fit
+from facegan.snapshot import INFO_FILE, LABEL_PRIOR, read_tensors, write_snapshot
+from facegan.training.batches import label_faces
 from facegan.training.incidents import read_lines
 
 COUNT = "10000"
@@ -42,6 +51,23 @@ DOCUMENTS = Path(__file__).parent.parent / "docs" / "celeba64"
 def half(tensor: torch.Tensor) -> torch.Tensor:
     """Return float16 of a float32 tensor."""
     return tensor.half() if tensor.dtype == torch.float32 else tensor
+
+
+def fitted_prior(view: DataView) -> dict[str, torch.Tensor]:
+    """Return the label prior of what a training on these faces learns with."""
+    prior = fit(label_faces(view, shipped().logits))
+    assert prior is not None, "fewer than 50 faces"
+    return prior.to_tensors()
+
+
+def put_prior(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write a label prior into a snapshot, over the one that is there."""
+    file = folder / f"{LABEL_PRIOR}.safetensors"
+    save_file(tensors, file)
+    description = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+    description["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / INFO_FILE).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    print(f"{file}: {len(tensors['weights'])} components")
 
 
 def measure(folder: Path, data: list[Path]) -> dict[str, Any]:
@@ -67,6 +93,7 @@ def near_copies(audit: dict[str, Any]) -> dict[str, Any]:
         "space": worst["space"],
         "p_value": audit["p_value"],
         "copies": audit["copies"],
+        "labels": "prior" if f"{LABEL_PRIOR}.safetensors" in find_snapshot(Path("celeba64")).sha256 else "none",
     }
 
 
@@ -123,11 +150,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path, nargs="+")
-    parser.add_argument("--wrong", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--wrong", type=Path)
+    what.add_argument("--only-prior", action="store_true")
     arguments = parser.parse_args()
     info, folder = find_snapshot(arguments.model), SHIPPED["celeba64"]
     view = DataView([PackedDataset.open(path) for path in arguments.data])
     tensors = {stem: {name: half(tensor) for name, tensor in read_tensors(info, stem).items()} for stem in STEMS}
+    if arguments.only_prior:
+        put_prior(info.path, fitted_prior(view))
+        return
+    if info.config["recipe"]["attributes"]:
+        kept = f"{LABEL_PRIOR}.safetensors" in info.sha256
+        tensors[LABEL_PRIOR] = read_tensors(info, LABEL_PRIOR) if kept else fitted_prior(view)
     shutil.rmtree(folder, ignore_errors=True)
     write_snapshot(folder, nimg=info.nimg, config=info.config, state={}, tensors=tensors)
     audit = measure(folder, arguments.data)
@@ -142,6 +177,7 @@ def main() -> None:
         parameters=f"{sum(parameter.numel() for parameter in model.generator.parameters()):,}",
         people=f"{len(view):,}",
         nimg=f"{model.nimg:,}",
+        components=0 if model.label_prior is None else len(model.label_prior.weights_K),
         sha=model.sha256[:16],
         real=f"{read_receipt(folder / 'receipt.json').protocol['reference']['count']:,}",
         scores=scores_table(folder / "receipt.json"),

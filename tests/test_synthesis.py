@@ -1,11 +1,14 @@
 """Datasets made by a model, and the model that comes with the package."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import facegan
+from facegan.attributes import ATTRIBUTE_NAMES, asked_vector
+from facegan.cli.faces import faces_of
 from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
@@ -49,3 +52,18 @@ def test_the_shipped_model_knows_attributes_and_has_a_discriminator():
     assert plain.shape == (8, 64, 64, 3) and np.abs(plain.astype(int) - glasses).mean() > 1
     (_, scores), *_ = model.batches(8, scores=True)
     assert (scores > 0).all() and (scores < 1).all()
+
+
+def test_the_shipped_models_labels_are_drawn_and_receipts_say_so():
+    model = facegan.load("celeba64")
+    assert len(model.label_prior.weights_K) > 20 and (model.label_prior.known_A == 1).all()
+    share_A = model.label_prior.weights_K @ model.label_prior.probabilities_KA
+    shares = dict(zip(ATTRIBUTE_NAMES, share_A, strict=True))
+    assert 0.35 < shares["Male"] < 0.5 and shares["Bald"] < 0.06 < 0.7 < shares["No_Beard"]
+    asked_A = asked_vector({"Mustache": 1})
+    drawn_NA = model.label_prior.draw(0, np.arange(500), asked_A)
+    assert (drawn_NA[:, ATTRIBUTE_NAMES.index("Male")] > 0).mean() > 0.9
+    for labels in ("prior", "none"):
+        batches, described, _ = faces_of(Path("celeba64"), 2, 5, labels)
+        assert described["labels"] == labels
+        np.testing.assert_array_equal(next(batches), model.sample(2, seed=5, labels=labels))

@@ -11,16 +11,20 @@ import torch
 from torch import nn
 
 from facegan import recipes
-from facegan.attributes import attribute_vector
+from facegan.attributes import asked_vector
 from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.networks import Pair, build_discriminator, build_generator
 from facegan.pixels import to_uint8
 from facegan.run import find_snapshot
+from facegan.sampling.conditioning import Labels, truncated
+from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import sample_batches
-from facegan.sampling.steered import steered
-from facegan.snapshot import INFO_FILE, SnapshotInfo, load_network
+from facegan.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, load_network, read_tensors
+
+LABELS = ("prior", "none")
+"""Where a face's attributes come from, if they are not asked for: drawn as in training, or not said."""
 
 
 class Model:
@@ -46,6 +50,13 @@ class Model:
         self.generator = generator.to(self._device).eval().requires_grad_(False)
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
+        self.label_prior: LabelPrior | None = None
+        """How the attributes of its training's faces go together; None of a model without attributes, or of 0.1.0."""
+        if recipe.attributes and f"{LABEL_PRIOR}.safetensors" in info.sha256:
+            self.label_prior = LabelPrior.from_tensors(
+                read_tensors(info, LABEL_PRIOR, most=MOST_BYTES),
+                str(info.path / f"{LABEL_PRIOR}.safetensors"),
+            )
 
     @property
     def discriminator(self) -> nn.Module:
@@ -68,22 +79,30 @@ class Model:
         first: int = 0,
         attributes: Mapping[str, float] | None = None,
         truncation: float = 1.0,
+        labels: str = "prior",
         scores: bool = False,
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield (faces uint8 [n, R, R, 3], scores float [n] or None) until ``count`` faces are made.
 
-        A million faces need no more memory than a few. The score is sigmoid(logit): how real D thinks a face is.
+        A million faces need no more memory than a few. The score is sigmoid(logit): how real D thinks a face with these
+        attributes is.
+
+        ``attributes``: {name: value from -1, absent, to 1, present}; 0: nothing is said of it. ``labels``: "prior"
+        draws the other attributes, given those, and withholds some, as in training; "none" says nothing of them, and
+        neither does a model without a label prior.
 
         Raises:
-            UserError: ``count``, ``seed``, ``first`` or ``truncation`` out of range, an unknown attribute, or
-                attributes asked of a model that was trained without them.
+            UserError: ``count``, ``seed``, ``first``, ``truncation`` or ``labels`` out of range, an unknown attribute,
+                or attributes asked of a model that was trained without them.
         """
         _check_range("count", count, 1, 10**9)
         _check_range("seed", seed, 0, 2**63 - 1)
         _check_range("first", first, 0, 2**62)
         if not isinstance(truncation, numbers.Real) or not 0 <= truncation <= 1:
             raise UserError(f"truncation={truncation}: choose from 0 (all faces alike) to 1 (as trained)")
-        attributes_A = attribute_vector(attributes) if attributes else None
+        if labels not in LABELS:
+            raise UserError(f"labels={labels!r}: choose {' or '.join(LABELS)}")
+        asked_A = asked_vector(attributes) if attributes else None
         if attributes and not self.recipe.attributes:
             raise UserError(
                 f"the recipe {self.recipe.name} makes faces without regard to attributes, so "
@@ -91,15 +110,17 @@ class Model:
             )
         if self._prepared is None:
             self._prepared = prepare(self.generator)
-        for _, image_NCHW in sample_batches(
-            steered(self._prepared, attributes_A, truncation, self.recipe.latent),
+        said = Labels(self.label_prior if labels == "prior" else None, asked_A, self.recipe.label_dropout)
+        for labels_NA, image_NCHW in sample_batches(
+            truncated(self._prepared, said, truncation, self.recipe.latent),
             self.recipe.latent_size,
             count=count,
             seed=seed,
             distribution=self.recipe.latent,
             first=first,
+            labels=said,
         ):
-            yield to_uint8(image_NCHW), self._scores(image_NCHW, attributes_A) if scores else None
+            yield to_uint8(image_NCHW), self._scores(image_NCHW, labels_NA) if scores else None
 
     def sample(
         self,
@@ -109,23 +130,26 @@ class Model:
         first: int = 0,
         attributes: Mapping[str, float] | None = None,
         truncation: float = 1.0,
+        labels: str = "prior",
     ) -> np.ndarray:
         """Return uint8 [count, R, R, 3]: faces ``first`` onwards of a seed.
 
         Face i of a seed is the same face in any count: within a grey level or two, and byte for byte in the same call
-        on the same machine.
+        on the same machine. Arguments are those of ``batches``.
 
         Raises:
             UserError: as ``batches``.
         """
-        batches = self.batches(count, seed=seed, first=first, attributes=attributes, truncation=truncation)
+        batches = self.batches(
+            count, seed=seed, first=first, attributes=attributes, truncation=truncation, labels=labels
+        )
         return np.concatenate([faces for faces, _ in batches])
 
     @torch.inference_mode()
-    def _scores(self, image_NCHW: torch.Tensor, attributes_A: np.ndarray | None) -> np.ndarray:
+    def _scores(self, image_NCHW: torch.Tensor, labels_NA: np.ndarray | None) -> np.ndarray:
         condition = {}
-        if attributes_A is not None:
-            condition["attributes_NA"] = torch.from_numpy(attributes_A).to(self._device).expand(len(image_NCHW), -1)
+        if labels_NA is not None:
+            condition["attributes_NA"] = torch.from_numpy(labels_NA).to(self._device)
         return self.discriminator(image_NCHW, **condition).sigmoid().cpu().numpy()
 
 

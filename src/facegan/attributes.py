@@ -36,15 +36,15 @@ def attribute_index(name: str) -> int:
     raise UserError(f"{name!r} is not one of CelebA's 40 attributes; {hint}")
 
 
-def attribute_vector(values: Mapping[str, float]) -> np.ndarray:
-    """Return float32 [40] in [-1, 1]: the named values, and 0 (unknown) for every attribute left out.
+def asked_vector(values: Mapping[str, float]) -> np.ndarray:
+    """Return float32 [40] in [-1, 1]: the named values, and NaN for every attribute left out.
 
     Raises:
         UserError: no mapping, an unknown name, a value that is no number in [-1, 1], or a name twice.
     """
     if not isinstance(values, Mapping):
         raise UserError(f'attributes={values!r}: give names and values, such as {{"Smiling": 1}}')
-    vector = np.zeros(ATTRIBUTE_COUNT, np.float32)
+    vector = np.full(ATTRIBUTE_COUNT, np.nan, np.float32)
     named: set[int] = set()
     for name, value in values.items():
         index = attribute_index(str(name))
@@ -55,3 +55,12 @@ def attribute_vector(values: Mapping[str, float]) -> np.ndarray:
             raise UserError(f"attribute {ATTRIBUTE_NAMES[index]}={value}: give a value from -1 (absent) to 1 (present)")
         vector[index] = value
     return vector
+
+
+def attribute_vector(values: Mapping[str, float]) -> np.ndarray:
+    """Return float32 [40] in [-1, 1]: the named values, and 0 (unknown) for every attribute left out.
+
+    Raises:
+        UserError: as ``asked_vector``.
+    """
+    return np.nan_to_num(asked_vector(values))

@@ -5,6 +5,7 @@ log.jsonl       one line every few steps        tensorboard/   the same, as even
 samples/        grids of fixed latents          snapshots/     nimg-000064000/ ...
 incidents.jsonl alarms, with their evidence     incidents/     a small grid of each
 score-reference.safetensors     the data in a few numbers      status.json    what it is asked to do
+labels.safetensors, label-prior.safetensors     attributes to learn with, and how they go together
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ class RunFolder:
     def labels(self) -> Path:
         """Attributes that the run learns with, where the data has none."""
         return self.path / "labels.safetensors"
+
+    @property
+    def label_prior(self) -> Path:
+        """How the attributes that the run learns with go together."""
+        return self.path / "label-prior.safetensors"
 
     @property
     def score_reference(self) -> Path:

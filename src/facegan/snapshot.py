@@ -28,6 +28,8 @@ from facegan.untrusted import check_regular, read_json
 
 FORMAT_VERSION = 2
 INFO_FILE = "snapshot.json"
+LABEL_PRIOR = "label_prior"
+"""Stem of the file that says how the attributes of the training's faces go together, where they have any."""
 _ADVICE = "get it again from where it came from, or use another snapshot"
 _LONGEST_HEADER = 1 << 20
 """Bytes of a safetensors header; ours have some thousand, and the library would read a hundred million."""
@@ -161,17 +163,20 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _opened(info: SnapshotInfo, stem: str) -> Any:
+def _opened(info: SnapshotInfo, stem: str, most: int | None = None) -> Any:
     """Return one file of a snapshot opened by safetensors, which has read its header only.
 
     Raises:
-        SnapshotDamagedError: it is missing, no ordinary file, has a long header, or is no safetensors.
+        SnapshotDamagedError: it is missing, no ordinary file, larger than ``most`` bytes, has a long header, or is no
+            safetensors.
     """
     file = info.path / f"{stem}.safetensors"
     if file.name not in info.sha256:
         raise SnapshotDamagedError(f"{info.path} has no {file.name}; {_ADVICE}")
     try:
         size = check_regular(file).st_size
+        if most is not None and size > most:
+            raise ValueError(f"it has {size:,} bytes, where at most {most:,} are expected")
         with file.open("rb") as start:
             header = int.from_bytes(start.read(8), "little")
         if header > min(size, _LONGEST_HEADER):
@@ -183,15 +188,15 @@ def _opened(info: SnapshotInfo, stem: str) -> Any:
         raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
 
 
-def read_tensors(info: SnapshotInfo, stem: str) -> dict[str, Tensor]:
+def read_tensors(info: SnapshotInfo, stem: str, *, most: int | None = None) -> dict[str, Tensor]:
     """Return the named tensors of one file of a snapshot, on the CPU, after checking its digest.
 
     Raises:
-        SnapshotDamagedError: the file is missing, is not the one that was written, or holds a value that is not
-            finite.
+        SnapshotDamagedError: the file is missing, larger than ``most`` bytes, is not the one that was written, or holds
+            a value that is not finite.
     """
     file = info.path / f"{stem}.safetensors"
-    with _opened(info, stem) as opened:
+    with _opened(info, stem, most) as opened:
         if _sha256(file) != info.sha256[file.name]:
             raise SnapshotDamagedError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
         try:

@@ -32,7 +32,7 @@ def write_synthetic_dataset(
 ) -> dict[str, Any]:
     """Write ``count`` faces of a model to ``out`` and return what ``about.json`` says of them.
 
-    The faces are ``first`` to ``count`` of the seed, asked for no attribute; attributes-net says what each shows
+    The faces are the first ``count`` of the seed, asked for no attribute; attributes-net says what each shows
     (-1 or 1). Every face is a person of its own; partitions are 8:1:1.
 
     Raises:
@@ -76,7 +76,8 @@ def copies_sentence(about: dict[str, Any]) -> str:
     near = about.get("near_copies")
     if not isinstance(near, dict) or not {"generated", "share", "held_out_share"} <= near.keys():
         return "whether this model copies its training faces was not measured: facegan audit"
+    how = ", of which nothing was said" if near.get("labels") == "none" else ""
     return (
         f"{near['share']:.2%} of this model's faces are as near to a training face as the nearest "
-        f"{near['held_out_share']:.2%} of unseen people are (measured on {near['generated']:,})"
+        f"{near['held_out_share']:.2%} of unseen people are (measured on {near['generated']:,}{how})"
     )

@@ -285,6 +285,12 @@ def test_a_style_run_labels_faces_and_makes_what_it_is_asked_for(tmp_path, packe
         assert facegan("sample", tmp_path / "run", "--count", "4", *attributes, "--out", out).returncode == 0
         faces.append(np.load(out))
     assert not np.array_equal(faces[0], faces[1]) and not np.array_equal(faces[1], faces[2])
+    silent = tmp_path / "silent.npy"
+    done = facegan("sample", tmp_path / "run", "--count", "4", "--labels", "none", "--out", silent)
+    assert done.returncode == 0 and not np.array_equal(np.load(silent), faces[0])
+    assert "choose prior or none" in mistake(
+        "sample", tmp_path / "run", "--labels", "some", "--out", tmp_path / "a.png"
+    )
 
 
 def test_settings_that_cannot_work_together(tmp_path, packed16):

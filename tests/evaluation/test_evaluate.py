@@ -1,6 +1,7 @@
 """Receipts: whole, stored, held together, and refused where they mean different things."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,16 @@ def test_unlike_protocols_are_refused_and_the_field_is_named(data, space, tmp_pa
     (tmp_path / "other.json").write_text(json.dumps(document))
     with pytest.raises(UserError, match=r"spaces\.random-net\.resize: clean and tensorflow1"):
         compare(receipt, read_receipt(tmp_path / "other.json"))
+
+
+def test_labels_are_part_of_the_protocol_of_models_that_take_them(data, space):
+    receipt = receipt_of(data, space)
+    assert receipt.protocol["labels"] == "none"
+    drawn = replace(receipt, protocol=receipt.protocol | {"labels": "prior"})
+    with pytest.raises(UserError, match="labels: none and prior"):
+        compare(receipt, drawn)
+    without = replace(receipt, model=receipt.model | {"attributes": False})
+    assert {row.verdict for row in compare(without, drawn)} == {"not distinguishable"}
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"format_version": 2}', b'{"format_version": 1, "scores": [{}]}'])

@@ -53,6 +53,21 @@ def test_every_snapshot_is_scored_once_and_a_new_one_at_the_same_place_again(fol
     assert headline(read_scores(folder)[200]) == {"random-net": 3.0}
 
 
+def test_a_snapshot_is_scored_with_the_labels_that_it_can_have(folder):
+    write_snapshot(
+        folder.snapshot(300), nimg=300, config={}, state={}, tensors={"label_prior": {"weights": torch.ones(1)}}
+    )
+    for labels in ("none", "prior"):  # the others have no prior: what is scored once is not scored again
+        wanted, scored = WANTED | {"labels": labels}, []
+        for info in unscored(folder, wanted):
+            found = receipt(1.0)
+            found.protocol["labels"] = labels if info.nimg == 300 else "none"
+            append(folder, info, found)
+            scored.append(info.nimg)
+        assert scored == ([100, 200, 300] if labels == "none" else [300])
+        assert not list(unscored(folder, wanted))
+
+
 def test_half_a_line_costs_that_line_only(folder):
     infos = list(unscored(folder, WANTED))
     append(folder, infos[0], receipt(9.0))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegan.cli.options import count_option
+from facegan.cli.options import LABELS_HELP, count_option, labels_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def audit(
     ] = None,
     count: Annotated[str, typer.Option(help="Faces to make.")] = "5k",
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    labels: Annotated[str, typer.Option(metavar="prior|none", help=LABELS_HELP)] = "prior",
     gallery: Annotated[
         Path | None,
         typer.Option(help="Write the closest pairs as a picture: it shows real people, keep it to yourself."),
@@ -49,7 +50,7 @@ def audit(
     facegan audit runs/first data/celeba64
     facegan audit runs/first data/celeba64 --count 10k --gallery closest.png
     """
-    number = count_option(count, "--count")
+    number, labels = count_option(count, "--count"), labels_option(labels)
     if gallery is not None and gallery.suffix.lower() != ".png":
         raise UserError(f"--gallery {gallery}: give a name that ends in .png")
     from facegan.cli.faces import faces_of, real_faces, stages
@@ -63,7 +64,7 @@ def audit(
     keep_freed_memory()
     labeller = Labeller(attributes_net)
     datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
-    batches, described, number = faces_of(model, number, seed)
+    batches, described, number = faces_of(model, number, seed, labels=labels)
     with stages() as stage:
         found = look(batches, described, number, datasets, [open_space(n) for n in SPACES], labeller, stage=stage)
     if gallery is not None:

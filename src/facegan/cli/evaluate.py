@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from facegan.cli.options import count_option
+from facegan.cli.options import LABELS_HELP, count_option, labels_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def evaluate(
         typer.Option(help="Space (repeatable): judge-net, random-net, attributes-net, inception, inception-clean."),
     ] = None,
     inception: Annotated[Path | None, typer.Option(metavar="FILE", help="Inception's weights.")] = None,
+    labels: Annotated[str, typer.Option(metavar="prior|none", help=LABELS_HELP)] = "prior",
     people: Annotated[str, typer.Option(help="Real people to compare with: all, training, held-out.")] = "all",
     out: Annotated[Path | None, typer.Option(help="Write the receipt to this JSON file.")] = None,
     follow: Annotated[
@@ -53,7 +54,7 @@ def evaluate(
     facegan compare first.json second.json
     facegan evaluate runs/first --follow
     """
-    number = count_option(count, "--count")
+    number, labels = count_option(count, "--count"), labels_option(labels)
     if out is not None and out.exists() and (out.is_dir() or not force):
         raise UserError(
             f"--out {out} exists already: choose another name" + ("" if out.is_dir() else ", or add --force")
@@ -70,7 +71,7 @@ def evaluate(
     spaces = [open_space(name, inception_file=inception) for name in dict.fromkeys(space or DEFAULT)]
 
     def measured(source: Path) -> Receipt:
-        batches, described, found = faces_of(source, number, seed)
+        batches, described, found = faces_of(source, number, seed, labels=labels)
         with stages() as stage:
             return measure(batches, described, view, spaces, count=found, people=people, stage=stage)
 
@@ -80,6 +81,7 @@ def evaluate(
             "spaces": [space.name for space in spaces],
             "sha256": view.content_hash,
             "people": people,
+            "labels": labels,
         }
         _follow(model, out, wanted, measured, json)
         return

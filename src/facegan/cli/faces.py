@@ -16,11 +16,12 @@ _BATCH = 256
 
 
 def faces_of(
-    model: Path, count: int, seed: int, *, first: int = 0, truncation: float = 1.0
+    model: Path, count: int, seed: int, *, first: int = 0, truncation: float = 1.0, labels: str = "prior"
 ) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
     """Return batches of faces, what made them, and how many there are.
 
     ``first``: number of a model's first face of the seed; of an array or a dataset the first faces are always taken.
+    ``labels``: as ``Model.batches``'s.
     """
     import numpy as np
 
@@ -49,9 +50,10 @@ def faces_of(
     named = {
         "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
         "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": truncation,
-        "data": loaded.config.data,
+        "data": loaded.config.data, "attributes": loaded.recipe.attributes,
+        "labels": labels if loaded.label_prior is not None else "none",
     }  # fmt: skip
-    batches = loaded.batches(count, seed=seed, first=first, truncation=truncation)
+    batches = loaded.batches(count, seed=seed, first=first, truncation=truncation, labels=labels)
     return (faces for faces, _ in batches), named, count
 
 

@@ -6,6 +6,10 @@ from facegan.errors import UserError
 from facegan.settings import parse_count
 
 MOST = 10**15
+LABELS_HELP = (
+    "Attributes that are not asked for: drawn as in training (prior), or nothing is said of them, as facegan 0.1.0 did "
+    "(none)."
+)
 
 
 def count_option(text: str, flag: str, *, least: int = 1) -> int:
@@ -23,3 +27,14 @@ def count_option(text: str, flag: str, *, least: int = 1) -> int:
     if number > MOST:
         raise UserError(f"{flag} {text}: give at most {MOST:,}")
     return number
+
+
+def labels_option(text: str) -> str:
+    """Return where attributes come from that are not asked for.
+
+    Raises:
+        UserError: it is neither prior nor none.
+    """
+    if text not in ("prior", "none"):
+        raise UserError(f"--labels {text}: choose prior or none")
+    return text

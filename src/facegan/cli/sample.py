@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegan.cli.options import count_option
+from facegan.cli.options import LABELS_HELP, count_option, labels_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ def sample(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="One of CelebA's 40 attributes, from -1 (absent) to 1 (present): Smiling=1 (repeatable).",
+            help="One of CelebA's 40 attributes, from -1 (absent) to 1 (present): Smiling=1; 0: say nothing of it "
+            "(repeatable).",
         ),
     ] = None,
+    labels: Annotated[str, typer.Option(metavar="prior|none", help=LABELS_HELP)] = "prior",
     truncation: Annotated[
         float, typer.Option(help="From 0 to 1; below 1, faces nearer the mean: likelier and less varied.")
     ] = 1.0,
@@ -56,6 +58,8 @@ def sample(
 ) -> None:
     """Make faces from noise. Where no model is named, the shipped one makes them.
 
+    Attributes that are not named are drawn for each face, as in training, to go with those that are.
+
     \b
     facegan sample
     facegan sample --attr Smiling=1 --attr Eyeglasses=1 --truncation 0.7 --out smiling.png
@@ -64,7 +68,7 @@ def sample(
     facegan sample runs/first --count 50k --out faces/
     facegan sample runs/first/snapshots/nimg-000020000 --count 10k --out faces.npy
     """
-    number = count_option(count, "--count")
+    number, labels = count_option(count, "--count"), labels_option(labels)
     attributes = _parse_attributes(attr or [])
     grid = out.suffix.lower() == ".png"
     if out.suffix and not grid and out.suffix.lower() != ".npy" and not out.is_dir():
@@ -80,7 +84,9 @@ def sample(
 
     keep_freed_memory()
     loaded = api.load(model)
-    batches = loaded.batches(number, seed=seed, first=first, attributes=attributes, truncation=truncation, scores=score)
+    batches = loaded.batches(
+        number, seed=seed, first=first, attributes=attributes, truncation=truncation, labels=labels, scores=score
+    )
     try:
         if grid:
             _write_grid(batches, out)

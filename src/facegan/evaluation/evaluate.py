@@ -54,7 +54,8 @@ def evaluate(
 ) -> Receipt:
     """Return the receipt of ``count`` generated faces, uint8 [n, R, R, 3] a batch, which are never held all at once.
 
-    ``model``: what made them, for the receipt; its "resolution" must be the view's.
+    ``model``: what made them, for the receipt; its "resolution" must be the view's; "labels" ("prior" or "none", the
+    default) goes into the protocol: where the attributes came from that it was told.
 
     Raises:
         UserError: too few faces for a space, or faces of another size than the data.
@@ -89,7 +90,7 @@ def evaluate(
     protocol = {
         "spaces": {space.name: space.describe() for space in spaces},
         "count": count,
-        "labels": "none",
+        "labels": model.get("labels", "none"),
         "resolution": view.resolution,
         "reference": {"sha256": view.content_hash, "people": people, "count": len(view)},
         "neighbours": NEAREST,

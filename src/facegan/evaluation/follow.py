@@ -17,7 +17,7 @@ from typing import Any
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, receipt_of
 from facegan.run import RunFolder
-from facegan.snapshot import SnapshotInfo, read_info
+from facegan.snapshot import LABEL_PRIOR, SnapshotInfo, read_info
 from facegan.training.incidents import read_lines
 
 _PATIENCE = 10.0
@@ -46,8 +46,8 @@ def digest_of(info: SnapshotInfo) -> str:
 def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotInfo]:
     """Yield the snapshots that have no line of the wanted protocol yet, oldest first.
 
-    ``wanted``: "count", "spaces" (names), and the reference's "sha256" and "people". What is damaged or just being
-    deleted is passed over.
+    ``wanted``: "count", "spaces" (names), the reference's "sha256" and "people", and "labels" ("prior": of snapshots
+    that have one). What is damaged or just being deleted is passed over.
     """
     done = set()
     for line in read_lines(folder.scores):
@@ -56,14 +56,15 @@ def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotI
             reference = protocol["reference"]
             found = {"count": protocol["count"], "spaces": list(protocol["spaces"]),
                      "sha256": reference["sha256"], "people": reference["people"]}  # fmt: skip
-            if found == dict(wanted):
-                done.add(line.get("snapshot"))
+            if found == {name: value for name, value in wanted.items() if name != "labels"}:
+                done.add((line.get("snapshot"), protocol.get("labels", "none")))
     for path in folder.list_snapshots():
         try:
             info = read_info(path)
         except UserError:
             continue
-        if info.nimg and digest_of(info) not in done:
+        labels = wanted.get("labels", "none") if f"{LABEL_PRIOR}.safetensors" in info.sha256 else "none"
+        if info.nimg and (digest_of(info), labels) not in done:
             yield info
 
 

@@ -123,12 +123,15 @@ class Comparison:
 def compare(one: Receipt, other: Receipt) -> list[Comparison]:
     """Compare the scores that two receipts have in common: they differ if 0 is outside the difference's interval.
 
+    Where labels came from is no difference to a model that takes none ("attributes" of ``model`` is False).
+
     Raises:
         UserError: the protocols differ; every field that does is named.
     """
     differing = [
         f"{name}: {before} and {after}"
         for name, before, after in _differences(one.protocol, other.protocol)
+        if name != "labels" or all(receipt.model.get("attributes", True) for receipt in (one, other))
     ]  # fmt: skip
     if differing:
         raise UserError(f"the two scores are of unlike protocols and mean different things: {'; '.join(differing)}")

@@ -200,11 +200,9 @@ class StyleGenerator(nn.Module):
         return image if self.training else image.clamp(-1, 1)
 
     @torch.no_grad()
-    def mean_style(self, latent_MZ: Tensor, attributes_1A: Tensor | None) -> Tensor:
-        """Return [1, W]: the mean style of these latents, all with one row of attributes."""
-        if attributes_1A is not None:
-            attributes_1A = attributes_1A.expand(len(latent_MZ), -1)
-        return self.mapping(latent_MZ, attributes_1A).mean(0, keepdim=True)
+    def mean_style(self, latent_MZ: Tensor, attributes_MA: Tensor | None) -> Tensor:
+        """Return [1, W]: the mean style of these latents with these attributes."""
+        return self.mapping(latent_MZ, attributes_MA).mean(0, keepdim=True)
 
     def rows(self) -> list[Row]:
         """Return the lines of a summary."""

@@ -18,6 +18,7 @@ from facegan.data.order import DataOrder
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.randomness import Stream
+from facegan.sampling.withholding import kept_mask
 from facegan.training.engine import Engine
 from facegan.untrusted import read_bytes
 
@@ -30,15 +31,8 @@ _LARGEST = 1 << 32
 
 
 def kept_attributes(attributes_NA: np.ndarray, seed: int, index_N: np.ndarray, dropout: float) -> np.ndarray:
-    """Return float32 [N, 40]: attributes with some withheld (0), so that a model learns to be asked for any of them.
-
-    A share ``dropout`` of the samples loses all; each other one keeps every attribute with a probability that is drawn
-    for it, evenly between 0 and 1.
-    """
-    draws_NK = Stream(seed, "train/labels").uniform(index_N, 2 + ATTRIBUTE_COUNT)
-    keeps_any = draws_NK[:, :1] >= dropout
-    keeps = draws_NK[:, 2:] < draws_NK[:, 1:2]
-    return (attributes_NA * (keeps_any & keeps)).astype(np.float32)
+    """Return float32 [N, 40]: attributes with some withheld (0), so that a model learns to be asked for any of them."""
+    return (attributes_NA * kept_mask(Stream(seed, "train/labels"), index_N, dropout)).astype(np.float32)
 
 
 def label_faces(view: DataView, labeller: Labeller) -> np.ndarray:

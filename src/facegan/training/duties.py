@@ -14,12 +14,13 @@ from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.run import RunFolder
+from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
-from facegan.sampling.sample import generate
-from facegan.snapshot import SnapshotWriteError, first_not_finite
+from facegan.snapshot import LABEL_PRIOR, SnapshotWriteError, first_not_finite
 from facegan.training import incidents
 from facegan.training.ema import calibrate
 from facegan.training.engine import Engine
+from facegan.training.faces import make_faces, run_prior
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
 from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.own_score import Reference, own_score, variety
@@ -44,14 +45,12 @@ class Verdict:
     """Path of the best snapshot, by the run's own score."""
 
 
-def sample_grid(generator: nn.Module, config: RunConfig) -> np.ndarray:
-    """Return the uint8 faces [64, R, R, 3] of the run's fixed latents."""
-    recipe, number_N = config.recipe, np.arange(GRID_COUNT)
-    latent_NZ = draw_latents(config.seed, "grid", number_N, recipe.latent_size, recipe.latent)
+def sample_grid(generator: nn.Module, config: RunConfig, prior: LabelPrior | None = None) -> np.ndarray:
+    """Return the uint8 faces [64, R, R, 3] of the run's fixed latents and labels."""
     was_training = generator.training
-    image_NCHW = generate(generator.eval(), latent_NZ)
+    faces_NHWC = make_faces(generator.eval(), config, prior, "grid", GRID_COUNT)
     generator.train(was_training)
-    return pixels.to_uint8(image_NCHW.nan_to_num(0.0))
+    return faces_NHWC
 
 
 class Duties:
@@ -66,13 +65,16 @@ class Duties:
         engine: Engine,
         folder: RunFolder,
         watcher: Watcher,
+        labels_MA: np.ndarray | None = None,
     ) -> None:
         self.config, self.view, self.schedule = config, view, schedule
         self.engine, self.folder, self.watcher = engine, folder, watcher
         self.clock = Clock()
         self.window = MetricWindow(state.learnt.get("window"), is_main=engine.is_main)
         self._log = RunLog(folder, state.nimg) if engine.is_main else None
-        self._saver = Saver(folder, watcher, newest=schedule.keep, every=schedule.keep_every)
+        self._prior = run_prior(folder.label_prior, view, config, labels_MA) if engine.is_main else None
+        beside = {} if self._prior is None else {LABEL_PRIOR: self._prior.to_tensors()}
+        self._saver = Saver(folder, watcher, newest=schedule.keep, every=schedule.keep_every, beside=beside)
         self._reference = _reference(folder, view) if engine.is_main else None
         self._ranking = ranking_faces(view, view.datasets) if engine.is_main else None
         self._calibrated = -1
@@ -179,7 +181,7 @@ class Duties:
         self._drawn = state.nimg
         if self._log is None or self._reference is None:
             return
-        faces_NHWC = sample_grid(state.sampler, self.config)
+        faces_NHWC = sample_grid(state.sampler, self.config, self._prior)
         statistics = variety(faces_NHWC, self._reference)
         if state.nimg == 0:
             statistics["data_distance"] = float(self._reference.distance)
@@ -211,7 +213,7 @@ class Duties:
         if broken:  # never written; the watchdog sees the line
             self._log.line(state.nimg, {broken[0]: float("nan")}, unfinished=unfinished)
             return
-        learnt["score"] = own_score(state.sampler, self.config, self._reference)
+        learnt["score"] = own_score(state.sampler, self.config, self._reference, self._prior)
         values = {"score": learnt["score"]}
         if self._ranking is not None:
             values["D_training_rank"] = training_rank(state.discriminator.network, *self._ranking)
@@ -244,7 +246,9 @@ class Duties:
         rollbacks = int(state.learnt.get("rollbacks", 0))
         for alarm in alarms(self._log.history):
             action = self._action(alarm, rollbacks)
-            incidents.record(self.folder, alarm, action, rollbacks, sample_grid(state.sampler, self.config))
+            incidents.record(
+                self.folder, alarm, action, rollbacks, sample_grid(state.sampler, self.config, self._prior)
+            )
             verdict = self._verdict(alarm, action)
             self.watcher.event(
                 "alarm",

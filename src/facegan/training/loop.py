@@ -87,7 +87,7 @@ def train_loop(
     share = slice(engine.rank * batch // engine.world_size, (engine.rank + 1) * batch // engine.world_size)
     source = BatchSource(view, config, engine, state.discriminator.dtype, labels_MA)
     stop = StopRequest()
-    duties = Duties(state, config, view, schedule, engine, folder, watcher)
+    duties = Duties(state, config, view, schedule, engine, folder, watcher, labels_MA)
     with stop.listening():
         verdict = duties.begin(state)
         while True:

@@ -23,10 +23,9 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.frechet import Gaussian, frechet_distance
-from facegan.pixels import to_uint8
-from facegan.sampling.latents import draw_latents
+from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.prepared import prepare
-from facegan.sampling.sample import generate
+from facegan.training.faces import make_faces
 from facegan.untrusted import read_bytes
 
 SIDE = 16
@@ -122,11 +121,10 @@ def score_count(resolution: int) -> int:
     return 512 if resolution <= 64 else 256
 
 
-def own_score(generator: nn.Module, config: RunConfig, reference: Reference) -> float:
-    """Return the score of a run's generator, on faces of latents that are always the same."""
-    recipe, number_N = config.recipe, np.arange(score_count(config.recipe.resolution))
-    latent_NZ = draw_latents(config.seed, "score", number_N, recipe.latent_size, recipe.latent)
-    return score_images(to_uint8(generate(prepare(generator), latent_NZ)), reference)
+def own_score(generator: nn.Module, config: RunConfig, reference: Reference, prior: LabelPrior | None = None) -> float:
+    """Return the score of a run's generator, on faces of latents and labels that are always the same."""
+    count = score_count(config.recipe.resolution)
+    return score_images(make_faces(prepare(generator), config, prior, "score", count), reference)
 
 
 def variety(image_NHWC: np.ndarray, reference: Reference) -> dict[str, float]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.run import RunFolder
-from facegan.snapshot import INFO_FILE, SnapshotInfo, read_info, read_tensors, write_snapshot
+from facegan.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
 from facegan.training.ema import RAMP
 from facegan.training.state import ema_stem
 
@@ -123,6 +123,7 @@ def write_average(out: Path, newest: SnapshotInfo, tensors: Mapping[str, Tensor]
     """
     if out.exists():
         raise UserError(f"{out} exists and is left as it is; choose another --out")
+    beside = [stem for stem in ("discriminator", LABEL_PRIOR) if f"{stem}.safetensors" in newest.sha256]
     config = {**newest.config, "recipe": {**newest.config["recipe"], "ema_halflife": halflife}}
     config["recipe"]["extra_ema_halflives"] = []
     write_snapshot(
@@ -130,5 +131,5 @@ def write_average(out: Path, newest: SnapshotInfo, tensors: Mapping[str, Tensor]
         nimg=newest.nimg,
         config=config,
         state=newest.state,
-        tensors={"ema": tensors, "discriminator": read_tensors(newest, "discriminator")},
+        tensors={"ema": tensors} | {stem: read_tensors(newest, stem) for stem in beside},
     )

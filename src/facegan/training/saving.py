@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from torch import Tensor
 
 from facegan.config import RunConfig, to_dict
 from facegan.errors import UserError
@@ -32,8 +35,18 @@ class _Writing:
 class Saver:
     """Writes a run's snapshots in a thread of its own, and keeps those that are to be kept."""
 
-    def __init__(self, folder: RunFolder, watcher: Watcher, *, newest: int, every: int) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        watcher: Watcher,
+        *,
+        newest: int,
+        every: int,
+        beside: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
+        """``beside``: further tensors of every snapshot, by stem and name, which never change."""
         self._folder, self._watcher = folder, watcher
+        self._beside = dict(beside or {})
         self._newest, self._every = newest, every
         self._writing: _Writing | None = None
         self.failed: SnapshotWriteError | None = None
@@ -46,7 +59,7 @@ class Saver:
         started = time.perf_counter()
         tensors = {
             stem: {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
-            for stem, named in state_tensors(state).items()
+            for stem, named in (state_tensors(state) | self._beside).items()
         }
         path, nimg, settings = self._folder.snapshot(state.nimg), state.nimg, to_dict(config)
         writing = _Writing(nimg, snapshot_bytes(tensors), time.perf_counter() - started)

@@ -1,0 +1,117 @@
+"""What a generator is told beside its latents: the attributes of each face, and how far from the mean face to go.
+
+Legend: N samples, M latents of a mean, Z latent, A the 40 attributes, W style.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facegan.randomness import Stream
+from facegan.sampling.label_prior import LabelPrior
+from facegan.sampling.latents import Distribution, draw_latents
+from facegan.sampling.withholding import kept_mask
+
+_MEAN_COUNT = 1024
+"""Latents whose mean style truncation goes towards."""
+_LOUDEST = 3.0
+"""At most so many times as loud as in training is an attribute asked for, where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The attributes that faces are made with. ``Labels()``: nothing is said."""
+
+    prior: LabelPrior | None = None
+    """What the attributes that are not asked for are drawn from; None: they are 0."""
+    asked_A: np.ndarray | None = None
+    """float32 [40] in [-1, 1], NaN where nothing is asked; an attribute asked to be 0 is withheld."""
+    dropout: float = 0.0
+    """Share of the faces of which, beside what is asked for, nothing is said; of the others any part is said."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is ever said."""
+        return self.prior is None and (self.asked_A is None or not np.nan_to_num(self.asked_A).any())
+
+    def of(self, seed: int, index_N: np.ndarray, *, stream: str = "labels") -> np.ndarray | None:
+        """Return float32 [N, 40], or None if nothing is said; a row is a function of (seed, stream, index) alone.
+
+        With a prior, whole labels are drawn from it, given what is asked, and withheld as in training; what is asked is
+        never withheld.
+        """
+        if self.silent:
+            return None
+        if self.prior is None:
+            assert self.asked_A is not None
+            return np.repeat(np.nan_to_num(self.asked_A)[None], len(index_N), axis=0)
+        kept_NA = kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
+        if self.asked_A is not None:
+            kept_NA |= ~np.isnan(self.asked_A)
+        labels_NA = self.prior.draw(seed, index_N, self.asked_A, stream=stream)
+        return np.where(kept_NA, labels_NA, np.float32(0))
+
+    def told(self, labels_NA: np.ndarray) -> np.ndarray:
+        """Return float32 [N, 40]: labels as the generator is told them; ``aloud`` where they stand among zeros."""
+        return labels_NA if self.prior is not None else aloud(labels_NA)
+
+
+def aloud(labels_NA: np.ndarray) -> np.ndarray:
+    """Return attributes as loud together as a face's 40 labels are, each at most three times.
+
+    In training nearly all that is said to the generator is said by many labels at once, and what one of them says is
+    little. Asked for alone and no louder, an attribute comes seldom: benchmarks/attribute_control.py.
+    """
+    norm_N1 = np.sqrt(np.square(labels_NA).sum(1, keepdims=True))
+    return labels_NA * np.minimum(_LOUDEST, labels_NA.shape[1] ** 0.5 / np.maximum(norm_N1, 1e-6)).astype(np.float32)
+
+
+class Truncated(nn.Module):
+    """Latents [N, Z] and attributes [N, 40] (or None) -> images, of a generator that maps both to styles.
+
+    ``truncation`` moves styles towards the mean style of such faces: w' = m + t (w - m) (Karras et al. 2019, appendix
+    B), m over latents and over labels as they are drawn, given what is asked for.
+    """
+
+    def __init__(self, generator: nn.Module, labels: Labels, truncation: float, latent: Distribution) -> None:
+        super().__init__()
+        self.generator, self.truncation = generator, truncation
+        device, index_M = next(generator.parameters()).device, np.arange(_MEAN_COUNT)
+        latent_MZ = draw_latents(0, "mean-style", index_M, int(generator.latent_size), latent)  # type: ignore[arg-type]
+        labels_MA = labels.of(0, index_M, stream="mean-style/labels")
+        told_MA = None if labels_MA is None else torch.from_numpy(labels.told(labels_MA)).to(device)
+        self.mean_1W = nn.Buffer(generator.mean_style(torch.from_numpy(latent_MZ).to(device), told_MA))  # type: ignore[operator]
+
+    def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None = None) -> Tensor:
+        """Return images, float [N, 3, R, R] in [-1, 1]."""
+        style_NW = self.generator.mapping(latent_NZ, attributes_NA)  # type: ignore[operator]
+        return self.generator.synthesize(torch.lerp(self.mean_1W, style_NW, self.truncation))  # type: ignore[operator]
+
+
+class Narrowed(nn.Module):
+    """Latents [N, Z] -> images, of a generator without styles: ``truncation`` scales the latents."""
+
+    def __init__(self, generator: nn.Module, truncation: float) -> None:
+        super().__init__()
+        self.generator, self.truncation = generator, truncation
+
+    def forward(self, latent_NZ: Tensor) -> Tensor:
+        """Return images, float [N, 3, R, R] in [-1, 1]."""
+        return self.generator(latent_NZ * self.truncation)
+
+
+def truncated(generator: nn.Module, labels: Labels, truncation: float, latent: Distribution = "normal") -> nn.Module:
+    """Return a generator, latents (and attributes) -> images, of faces so far from the mean face; at 1 as it is.
+
+    ``latent``: how the generator's latents are distributed.
+    """
+    if truncation == 1:
+        return generator
+    if hasattr(generator, "mapping"):
+        return Truncated(generator, labels, truncation, latent).eval()
+    assert labels.silent
+    return Narrowed(generator, truncation)

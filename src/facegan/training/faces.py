@@ -1,0 +1,59 @@
+"""The faces that a training makes to look at itself, and what their attributes are drawn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from facegan.config import RunConfig
+from facegan.data.packed import DataView
+from facegan.errors import UserError
+from facegan.pixels import to_uint8
+from facegan.sampling.conditioning import Labels
+from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
+from facegan.sampling.latents import draw_latents
+from facegan.sampling.sample import generate
+from facegan.untrusted import read_bytes
+
+
+def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarray | None) -> LabelPrior | None:
+    """Return the label prior of a run, or None if it learns without attributes or hardly any face has one.
+
+    It is a function of the labels that the run learns with (``labels_MA``, or the view's own), fitted once and kept in
+    ``file`` for the run's life: another machine's rounding must not change it. A damaged file is made anew.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    if not config.recipe.attributes:
+        return None
+    try:
+        return LabelPrior.from_tensors(load(read_bytes(file, MOST_BYTES)), str(file))
+    except (OSError, ValueError, SafetensorError, UserError):
+        pass
+    prior = fit(view.attributes(np.arange(len(view))) if labels_MA is None else labels_MA)
+    if prior is not None:
+        partial = file.with_name(f".{file.name}.partial")
+        try:
+            partial.write_bytes(save(prior.to_tensors()))
+            partial.replace(file)
+        except OSError as error:
+            raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+    return prior
+
+
+def make_faces(
+    generator: nn.Module, config: RunConfig, prior: LabelPrior | None, stream: str, count: int
+) -> np.ndarray:
+    """Return uint8 [count, R, R, 3]: faces of a run's fixed latents ``stream``, labelled as the run's faces are.
+
+    The generator must be in inference mode. Values that are not finite come out grey.
+    """
+    recipe, number_N = config.recipe, np.arange(count)
+    latent_NZ = draw_latents(config.seed, stream, number_N, recipe.latent_size, recipe.latent)
+    labels_NA = Labels(prior, dropout=recipe.label_dropout).of(config.seed, number_N, stream=f"{stream}/labels")
+    return to_uint8(generate(generator, latent_NZ, labels_NA).nan_to_num(0.0))

@@ -1,0 +1,208 @@
+"""Attributes and truncation of a style generator."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import facegan
+from facegan.errors import UserError
+from facegan.randomness import Stream
+from facegan.sampling.conditioning import Labels, aloud, truncated
+from facegan.sampling.label_prior import LabelPrior
+from facegan.sampling.latents import draw_latents
+from facegan.sampling.withholding import kept_mask
+from facegan.training.schedule import Schedule
+from facegan.training.train import train
+from tests.conftest import small_recipe
+
+SMILING, YOUNG = 31, 39
+
+
+def labeller(image_NHWC):
+    """Return logits that go with the image's brightness, some of them against it."""
+    bright_N1 = image_NHWC.mean((1, 2, 3))[:, None] - 127
+    return np.where(np.arange(40) % 2 == 0, 0.4, -0.4) * bright_N1 + 0.3
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, packed16):
+    path = tmp_path_factory.mktemp("run") / "run"
+    train(
+        [packed16], path, small_recipe("style-s", attributes=True), batch=8, schedule=Schedule(images=16),
+        precision="float32", threads=1, forms="direct", labeller=labeller,
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return facegan.load(run)
+
+
+@pytest.fixture
+def old(tmp_path, run):
+    """A snapshot as 0.1.0 wrote it."""
+    path = tmp_path / "old"
+    shutil.copytree(facegan.load(run)._info.path, path)
+    (path / "label_prior.safetensors").unlink()
+    description = json.loads((path / "snapshot.json").read_text())
+    del description["sha256"]["label_prior.safetensors"]
+    (path / "snapshot.json").write_text(json.dumps(description))
+    return path
+
+
+def asking(**values):
+    asked_A = np.full(40, np.nan, np.float32)
+    for name, value in values.items():
+        asked_A[{"smiling": SMILING, "young": YOUNG}[name]] = value
+    return asked_A
+
+
+def flat_prior():
+    theta_KA = np.full((1, 40), 0.5, np.float32)
+    return LabelPrior(np.ones(1, np.float32), theta_KA, np.ones(40, np.float32))
+
+
+# Labels of faces.
+
+
+def test_labels_are_withheld_as_in_training_and_what_is_asked_never_is():
+    number_N, labels = np.arange(4000), Labels(flat_prior(), asking(smiling=1, young=0), dropout=0.2)
+    said_NA = labels.of(7, number_N)
+    assert (said_NA[:, SMILING] == 1).all() and (said_NA[:, YOUNG] == 0).all()
+    others_NA = np.delete(said_NA, [SMILING, YOUNG], axis=1)
+    share_N = (others_NA != 0).mean(1)
+    assert (share_N == 0).mean() == pytest.approx(0.2 + 0.8 / 39, abs=0.02)
+    assert share_N.mean() == pytest.approx(0.8 / 2, abs=0.02)
+    assert np.histogram(share_N[share_N > 0], bins=4, range=(0, 1.0001))[0].min() > 0.15 * 4000
+    assert set(np.unique(others_NA)) == {-1, 0, 1}
+    np.testing.assert_array_equal(labels.of(7, np.arange(90, 95)), said_NA[90:95])
+    np.testing.assert_array_equal(said_NA[:, 0] != 0, kept_mask(Stream(7, "labels/withheld"), number_N, 0.2)[:, 0])
+
+
+def test_without_a_prior_the_rest_is_zero_and_what_is_asked_is_told_aloud():
+    labels = Labels(None, asking(smiling=0.5))
+    said_NA = labels.of(0, np.arange(3))
+    assert (np.delete(said_NA, SMILING, axis=1) == 0).all() and (said_NA[:, SMILING] == 0.5).all()
+    np.testing.assert_allclose(labels.told(said_NA)[:, SMILING], 1.5)
+    assert Labels().of(0, np.arange(3)) is None
+    assert Labels(None, asking(smiling=0)).of(0, np.arange(3)) is None
+    drawn = Labels(flat_prior(), asking(smiling=0.5))
+    said_NA = drawn.of(0, np.arange(3))
+    np.testing.assert_array_equal(drawn.told(said_NA), said_NA)
+
+
+def test_what_is_asked_for_is_as_loud_as_all_labels_of_a_face():
+    labels_NA = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)[None]
+    np.testing.assert_allclose(aloud(labels_NA), labels_NA)
+    few_NA = labels_NA * (np.arange(40) < 10)
+    np.testing.assert_allclose(aloud(few_NA), 2 * few_NA)
+    np.testing.assert_allclose(aloud(few_NA * (np.arange(40) == 3) / 2), 1.5 * few_NA * (np.arange(40) == 3))
+
+
+# Faces.
+
+
+def test_a_run_draws_its_faces_labels_and_they_change_the_faces(run, model):
+    assert (run / "label-prior.safetensors").is_file()
+    assert model.label_prior is not None
+    faces, silent = model.sample(70), model.sample(70, labels="none")
+    same = (faces == silent).all((1, 2, 3))
+    assert 0.1 < same.mean() < 0.4  # of a fifth and some nothing is said
+    np.testing.assert_array_equal(facegan.load(run / "snapshots" / "nimg-000000016").sample(70), faces)
+    part = model.sample(3, first=66)
+    assert np.abs(part.astype(int) - faces[66:69].astype(int)).max() <= 2
+    labels_NA = Labels(model.label_prior, None, model.recipe.label_dropout).of(0, np.arange(70))
+    latent_NZ = draw_latents(0, "latents", np.arange(70), 16, "normal")
+    with torch.inference_mode():
+        expected = model.generator(torch.from_numpy(latent_NZ), torch.from_numpy(labels_NA))
+    assert np.abs((expected.numpy().transpose(0, 2, 3, 1) + 1) * 127.5 - faces).max() <= 1.01
+
+
+def test_attributes_change_faces_and_zero_withholds(model):
+    plain = model.sample(4, labels="none")
+    np.testing.assert_array_equal(model.sample(4, attributes={"Smiling": 0}, labels="none"), plain)
+    for labels in ("prior", "none"):
+        plain = model.sample(4, labels=labels)
+        assert not np.array_equal(model.sample(4, attributes={"Smiling": 1}, labels=labels), plain)
+    every = dict.fromkeys(facegan.attributes.ATTRIBUTE_NAMES, 0.0)
+    np.testing.assert_array_equal(model.sample(4, attributes=every), model.sample(4, labels="none"))
+    one, other = (next(model.batches(4, attributes={"Smiling": sign}, scores=True))[1] for sign in (-1, 1))
+    assert not np.array_equal(one, other)
+    with pytest.raises(UserError, match="prior or none"):
+        model.sample(1, labels="some")
+
+
+def test_scores_are_of_a_face_with_its_labels(model):
+    ((faces, scores),) = model.batches(8, scores=True)
+    labels_NA = Labels(model.label_prior, None, model.recipe.label_dropout).of(0, np.arange(8))
+    image_NCHW = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.inference_mode():
+        expected = model.discriminator(image_NCHW, attributes_NA=torch.from_numpy(labels_NA)).sigmoid()
+        silent = model.discriminator(image_NCHW).sigmoid()
+    np.testing.assert_allclose(scores, expected, atol=0.01)
+    assert np.abs(scores - silent.numpy()).max() > 0.02
+
+
+def test_a_snapshot_without_a_prior_samples_as_before(old, model):
+    before = facegan.load(old)
+    assert before.label_prior is None
+    np.testing.assert_array_equal(before.sample(6), model.sample(6, labels="none"))
+    latent_NZ = torch.from_numpy(draw_latents(0, "latents", np.arange(6), 16, "normal"))
+    with torch.inference_mode():
+        expected = before.generator(latent_NZ).numpy().transpose(0, 2, 3, 1)
+    assert np.abs((expected + 1) * 127.5 - before.sample(6)).max() <= 1.01
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove", "swap", "large"])
+def test_a_damaged_prior_is_refused(tmp_path, run, damage):
+    path = tmp_path / "snapshot"
+    shutil.copytree(run / "snapshots" / "nimg-000000016", path)
+    file = path / "label_prior.safetensors"
+    content = bytearray(file.read_bytes())
+    match damage:
+        case "flip":
+            content[-1] ^= 1
+            file.write_bytes(content)
+        case "cut":
+            file.write_bytes(content[:-8])
+        case "remove":
+            file.unlink()
+        case "swap":  # whole, and something else
+            shutil.copy(path / "ema.safetensors", file)
+            description = json.loads((path / "snapshot.json").read_text())
+            description["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            (path / "snapshot.json").write_text(json.dumps(description))
+        case "large":
+            file.write_bytes(bytes(1 << 20))
+    with pytest.raises(UserError, match=r"label_prior\.safetensors"):
+        facegan.load(path)
+
+
+# Truncation.
+
+
+def test_truncation_moves_styles_towards_the_mean_of_such_faces(model):
+    generator = model.generator
+    latent_NZ = torch.from_numpy(draw_latents(5, "latents", np.arange(3), 16, "normal"))
+    many_MZ = torch.from_numpy(draw_latents(0, "mean-style", np.arange(1024), 16, "normal"))
+    for labels in (Labels(model.label_prior, asking(smiling=1), 0.2), Labels(model.label_prior, None, 0.2),
+                   Labels(None, asking(smiling=1)), Labels()):  # fmt: skip
+        told = {
+            stream: None if (said := labels.of(seed, np.arange(count), stream=stream)) is None
+            else torch.from_numpy(labels.told(said))
+            for stream, seed, count in (("labels", 5, 3), ("mean-style/labels", 0, 1024))
+        }  # fmt: skip
+        with torch.inference_mode():
+            mean = generator.mapping(many_MZ, told["mean-style/labels"]).mean(0, keepdim=True)
+            style = generator.mapping(latent_NZ, told["labels"])
+            expected = generator.synthesize(mean + 0.3 * (style - mean))
+            found = truncated(generator, labels, 0.3)(latent_NZ, told["labels"])
+        torch.testing.assert_close(found, expected)
+        assert truncated(generator, labels, 1.0) is generator
+    faces = model.sample(3, truncation=0.0)
+    np.testing.assert_array_equal(faces[0], faces[2])
