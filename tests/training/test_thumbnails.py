@@ -10,7 +10,7 @@ from tests.conftest import write_packed
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory):
-    return DataView([PackedDataset.open(write_packed(tmp_path_factory.mktemp("thumbnails") / "data", 700, 32))])
+    return DataView([PackedDataset.open(write_packed(tmp_path_factory.mktemp("thumbnails") / "data", 150, 32))])
 
 
 def test_thumbnails_are_means_of_fields():
