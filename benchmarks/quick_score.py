@@ -83,12 +83,12 @@ def worse(table: Table, name: str, image_NHWC: np.ndarray) -> None:
     plain_ND = features(image_NHWC)
     table.row(name, plain_ND)
     for kind in ("blur", "noise"):
-        for strength in (0.1, 0.25, 1.0):
+        for strength in (0.15, 0.25, 1.0):
             table.row(f"{name}, {kind} {strength}", features(corrupted(image_NHWC, kind, strength)))
     men_N = shipped().logits(image_NHWC)[:, attribute_index("Male")] > 0
     table.row(f"{name}, without men", plain_ND[np.resize(np.flatnonzero(~men_N), len(men_N))])
     for share in (2, 8):
-        table.row(f"{name}, each {share} times", plain_ND[np.arange(len(plain_ND)) % (len(plain_ND) // share)])
+        table.row(f"{name}, each {share} times", plain_ND[np.arange(len(plain_ND)) // share * share])
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ always the same and the run's own training data, on the data's first 64 principa
 selects; judge-net, which judges, has no part in it. The number stands for its own count of faces and for its data: it
 orders the snapshots of one run.
 
-Why 64 components: they hold 95% of the variance, and what 2,000 faces add to the distance by being few is then a
-third less than on all 256, while models and changes of faces come in the same order (docs/measuring.md).
+Why 64 components: they hold 95% of the variance, and tell one model from another as surely as all 256 do, while what
+faces add to the distance by being few is two fifths less (docs/measuring.md; benchmarks/quick_score.py).
 
 Legend: N faces, D features (256), K components.
 """
