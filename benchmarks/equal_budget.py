@@ -69,6 +69,7 @@ def train(side: str, arguments: argparse.Namespace) -> str:
         source = out / side
         recipe = side if side in SIDES else "style-s"
         command = [sys.executable, "-m", "facegan", "train", str(data), "--recipe", recipe, "--run", str(source)]
+        command += ["--score-faces=0"]  # the others look at no faces either
         command += [f"--set={setting}" for setting in VARIANTS.get(side, [])]
         command += [f"--batch={side.removeprefix('batch-')}"] if side.startswith("batch-") else []
         command += [f"--threads={arguments.threads}"] if arguments.threads else []

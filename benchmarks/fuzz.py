@@ -50,7 +50,7 @@ from facegan.run import RunFolder
 from facegan.settings import with_settings
 from facegan.training.log import RunLog
 from facegan.training.overview import overview, reclaimable
-from facegan.training.own_score import Reference
+from facegan.training.quick_score import Reference
 from facegan.training.schedule import Schedule
 from facegan.training.state import Choices
 from facegan.training.train import train
@@ -204,8 +204,9 @@ SMALLEST = {
 
 def write_run(folder: Path, name: str = "dcgan") -> Path:
     recipe = with_settings(recipes.recipe(name, 16), [*SMALLEST[name], "attributes=false"])
-    train([write_data(folder)], folder / "run", recipe, batch=8, schedule=Schedule(images=16, log_every=8), threads=1,
-          precision="float32", forms="direct")  # fmt: skip
+    schedule = Schedule(images=16, log_every=8, score_count=4)
+    train([write_data(folder)], folder / "run", recipe, batch=8, schedule=schedule, threads=1, precision="float32",
+          forms="direct")  # fmt: skip
     return folder / "run"
 
 
@@ -227,6 +228,7 @@ def snapshots(folder: Path, recipe: str = "dcgan"):
 
 def runs(folder: Path):
     run = RunFolder(write_run(folder))
+    data = PackedDataset.open(folder / "data").content_hash
     run.incidents.write_text('{"time": "2026", "kind": "variety", "nimg": 8, "action": "warn", "rollbacks": 0}\n')
 
     def check(drawn) -> None:
@@ -234,13 +236,13 @@ def runs(folder: Path):
         with put(run.path, name, content):
             overview(run)
             reclaimable(run)
-            Reference.load(run.score_reference)
+            Reference.load(run.quick_reference, data)
             if name == "log.jsonl":
                 RunLog(run, 16).close()
             facegan.config.from_dict(RunConfig, run.read().get("config"), "run.json")
             Choices.from_dict(run.read().get("choices"), "run.json")
 
-    names = ["run.json", "log.jsonl", "incidents.jsonl", "status.json", "score-reference.safetensors"]
+    names = ["run.json", "log.jsonl", "incidents.jsonl", "status.json", "quick-reference.safetensors"]
     return one_file_changed(run.path, names), check
 
 

@@ -76,7 +76,7 @@ def ranks(number: int) -> float:
 def one(name: str, steps: int) -> None:
     for method in ("_write_losses", "_judge", "_grid", "_snapshot"):
         setattr(duties.Duties, method, timed(method, getattr(duties.Duties, method)))
-    duties.own_score = timed("own score", duties.own_score)
+    duties.quick_score = timed("quick score", duties.quick_score)
     duties.first_not_finite = timed("finite", duties.first_not_finite)
     Saver.save = timed("copy", Saver.save)  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory(dir=".") as folder:
@@ -106,9 +106,9 @@ def one(name: str, steps: int) -> None:
     print(f"    {line * 1000:.1f} ms a line, {judge * 1000:.1f} ms to judge it")
     print(f"    {long_judge * 1000:.1f} ms to judge it after 2 M images")
     print(f"    {each * 1000:.2f} ms a step")
-    grid, score = statistics.median(spent["_grid"]), statistics.median(spent["own score"])
+    grid, score = statistics.median(spent["_grid"]), statistics.median(spent["quick score"])
     print(f"  grid: {grid:.2f} s, {grid / (5000 / BATCH * step):.2%}")
-    print(f"  own score: {score:.2f} s, {score / (20_000 / BATCH * step):.2%}")
+    print(f"  quick score: {score:.2f} s, {score / (20_000 / BATCH * step):.2%}")
     event = events.snapshots[len(events.snapshots) // 2]
     pause = statistics.median(spent["copy"]) + sum(spent["finite"][-4:])
     rate = event["megabytes"] / event["written_s"]

@@ -30,7 +30,13 @@ from facegan.snapshot import read_info, read_tensors
 from facegan.training.verification import compare_runs
 
 BATCH, INTERVAL = 16, 160
-SETTINGS = ["--set=generator.width=16", "--set=discriminator.width=16", "--precision=float32", "--threads=1"]
+SETTINGS = [
+    "--set=generator.width=16",
+    "--set=discriminator.width=16",
+    "--precision=float32",
+    "--threads=1",
+    "--score-faces=16",
+]
 EVENTS = ("killed at random", "killed while writing a snapshot", "disk filled up", "folder made read-only")
 
 

@@ -129,9 +129,9 @@ def replay(run: Path) -> list[str]:
     lines = [json.loads(line) for line in RunFolder(run).log.read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if not line.pop("unfinished", False)]
     found = [f"{alarm.kind} at {alarm.nimg:,}" for end in range(len(lines)) for alarm in alarms(lines[: end + 1])]
-    kinds = {kind: sum(kind in line for line in lines) for kind in ("D_loss", "variety", "score")}
+    kinds = {kind: sum(kind in line for line in lines) for kind in ("D_loss", "variety", "quick_score")}
     print(f"| {run.name} | {lines[-1]['nimg']:,} images | {kinds['D_loss']} lines, {kinds['variety']} grids, "
-          f"{kinds['score']} scores | {', '.join(found) or 'none'} |")  # fmt: skip
+          f"{kinds['quick_score']} scores | {', '.join(found) or 'none'} |")  # fmt: skip
     return found
 
 

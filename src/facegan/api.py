@@ -38,7 +38,7 @@ class Model:
         self.nimg = info.nimg
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self.state = info.state
-        """What else its snapshot says: the run's own score, or what was measured of a shipped model."""
+        """What else its snapshot says: its quick score, or what was measured of a shipped model."""
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         self._prepared: nn.Module | None = None

@@ -4,8 +4,10 @@ run.json        the config, versions, and what was measured at the start; frozen
 log.jsonl       one line every few steps        tensorboard/   the same, as events
 samples/        grids of fixed latents          snapshots/     nimg-000064000/ ...
 incidents.jsonl alarms, with their evidence     incidents/     a small grid of each
-score-reference.safetensors     the data in a few numbers      status.json    what it is asked to do
+quick-reference.safetensors     the data as the quick score sees it     status.json    what it is asked to do
 labels.safetensors, label-prior.safetensors     attributes to learn with, and how they go together
+
+Of version 0.1.0 a folder may hold score-reference.safetensors, which nothing reads any more.
 """
 
 from __future__ import annotations
@@ -72,8 +74,9 @@ class RunFolder:
         return self.path / "label-prior.safetensors"
 
     @property
-    def score_reference(self) -> Path:
-        return self.path / "score-reference.safetensors"
+    def quick_reference(self) -> Path:
+        """What the quick score knows of the data."""
+        return self.path / "quick-reference.safetensors"
 
     @property
     def status(self) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 SMALL = ["--set", "generator.width=8", "--set", "discriminator.width=8", "--precision", "float32", "--threads", "1"]
-SMALL += ["--forms", "direct"]
+SMALL += ["--forms", "direct", "--score-faces", "0"]
 
 
 def facegan(*arguments, cwd=None, **options):
@@ -103,6 +103,7 @@ def test_a_folder_that_is_no_run(tmp_path):
     (["--images", "1e30"], "at most"),
     (["--minutes", "inf"], "--minutes inf"),
     (["--keep", "0"], "--keep"),
+    (["--score-faces", "1"], "--score-faces"),
     (["--devices", "1" + "0" * 30], "--devices"),
     (["--devices", "1000"], "cores"),
     (["--set", "width=3"], "did you mean"),
@@ -274,10 +275,12 @@ def test_a_style_run_labels_faces_and_makes_what_it_is_asked_for(tmp_path, packe
         f"--set={side}.{name}" for side in ("generator", "discriminator") for name in ("width=4", "max_channels=8")
     ]
     command = ["train", packed16, "--recipe", "style-s", "--run", tmp_path / "run", "--images", "32", "--json", *small]
-    done = facegan(*command, "--precision", "float32", "--threads", "1", "--forms", "direct")
+    done = facegan(*command, "--precision", "float32", "--threads", "1", "--forms", "direct", "--score-faces", "16")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {"event": "labels", "faces": 50} in events
+    assert {"event": "labels", "faces": 50} in events and {"event": "reference", "faces": 50} in events
+    (shown,) = facegan("runs", tmp_path, "--json").stdout.splitlines()
+    assert json.loads(shown)["quick_score"] > 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["batch"] == 16
     faces = []
     for number, attributes in enumerate(([], ["--attr", "Smiling=1"], ["--attr", "smiling=1", "--truncation", "0.5"])):

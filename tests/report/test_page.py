@@ -69,6 +69,21 @@ def test_the_page_needs_nothing_else_and_says_everything(findings, run):
     assert len(identifiers) == len(set(identifiers))
 
 
+def test_scores_of_version_0_1_0_keep_their_curve_and_their_name(findings, run):
+    old = "own score (of this run only, lower is better)"
+    assert old not in render(MODEL, run, findings, real_faces=True)
+    lines = [{"nimg": 100, "score": 9.5}, {"nimg": 200, "score": 8.5}]
+    run.log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = render(MODEL, run, findings, real_faces=True)
+    assert old in page and "quick score" not in page
+    lines += [{"nimg": 300, "quick_score": 3.5, "quick_score_faces": 2000}]
+    run.log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = render(MODEL, run, findings, real_faces=True)
+    assert old in page and "quick score (of this run only, lower is better)" in page
+    identifiers = re.findall(r' id="([^"]*)"', page)
+    assert len(identifiers) == len(set(identifiers))
+
+
 def test_without_real_faces_there_is_no_photograph(findings, run):
     page = render(MODEL, run, findings, real_faces=False)
     assert "<em>made</em>" not in render(MODEL, run, findings, real_faces=False, note="<em>made</em>")

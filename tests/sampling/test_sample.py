@@ -15,7 +15,7 @@ from tests.conftest import small_recipe
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, packed16):
     path = tmp_path_factory.mktemp("run") / "run"
-    schedule = Schedule(images=32, snapshot_every=16)
+    schedule = Schedule(images=32, snapshot_every=16, score_count=0)
     train([packed16], path, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32", threads=1)
     return path
 

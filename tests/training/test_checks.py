@@ -51,7 +51,8 @@ def test_attributes_that_nothing_could_teach(tmp_path, packed16):
         return image_NHWC[:, 0, 0, :1].repeat(40, 1) / 255 - 0.5
 
     with pytest.raises(UserError, match="the data has none"):
-        train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8), labeller=labeller)
+        schedule = Schedule(images=8, score_count=0)
+        train([packed16], tmp_path / "run", recipe, batch=8, schedule=schedule, labeller=labeller)
     assert not (tmp_path / "run").exists()
 
 
@@ -62,15 +63,15 @@ def test_attributes_that_nothing_could_teach(tmp_path, packed16):
 def test_networks_that_cannot_be(tmp_path, packed16, options):
     recipe = small_recipe("style-s", generator={"width": 8, "max_channels": 16} | options)
     with pytest.raises(UserError, match=next(iter(options))):
-        train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8))
+        train([packed16], tmp_path / "run", recipe, batch=8, schedule=Schedule(images=8, score_count=0))
     assert not (tmp_path / "run").exists()
 
 
 def test_an_existing_run_is_no_reason_to_try_what_cannot_work(tmp_path, packed16):
     run, recipe = tmp_path / "run", small_recipe("dcgan")
-    train([packed16], run, recipe, batch=8, schedule=Schedule(images=8), threads=1, forms="direct")
+    train([packed16], run, recipe, batch=8, schedule=Schedule(images=8, score_count=0), threads=1, forms="direct")
     with pytest.raises(UserError, match="has batch normalisation"):
-        train([packed16], run, small_recipe("dcgan", r1=1.0), batch=8, schedule=Schedule(images=8))
+        train([packed16], run, small_recipe("dcgan", r1=1.0), batch=8, schedule=Schedule(images=8, score_count=0))
 
 
 @pytest.mark.parametrize(("name", "changes"), [
@@ -85,7 +86,7 @@ def test_an_existing_run_is_no_reason_to_try_what_cannot_work(tmp_path, packed16
 def test_losses_train_every_recipe_they_make_sense_for(tmp_path, packed16, name, changes):
     result = train(
         [packed16], tmp_path / "run", small_recipe(name, **changes), batch=8,
-        schedule=Schedule(images=32, log_every=8), precision="float32", threads=1, forms="direct",
+        schedule=Schedule(images=32, log_every=8, score_count=0), precision="float32", threads=1, forms="direct",
     )  # fmt: skip
     import json
 

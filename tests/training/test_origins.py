@@ -14,7 +14,7 @@ from tests.conftest import small_recipe
 
 
 def run(data, folder, images, *, recipe=None, **options):
-    schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24)
+    schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24, score_count=0)
     recipe = recipe or small_recipe("dcgan")
     options = {"precision": "float32", "threads": 1, "forms": "direct", "batch": 8} | options
     return train([data], folder, recipe, schedule=schedule, **options)

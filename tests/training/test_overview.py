@@ -18,7 +18,7 @@ from tests.conftest import small_recipe
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, packed16):
     folder = tmp_path_factory.mktemp("runs")
-    schedule = Schedule(images=64, log_every=8, sample_every=32, snapshot_every=16, keep=9)
+    schedule = Schedule(images=64, log_every=8, sample_every=32, snapshot_every=16, keep=9, score_count=4)
     for name in ("one", "inner/two"):
         train([packed16], folder / name, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32",
               threads=1, forms="direct")  # fmt: skip
@@ -42,7 +42,7 @@ def test_runs_are_found_and_described(runs):
         one = overview(RunFolder(runs / "one"))
     assert (one.recipe, one.resolution, one.nimg, one.target, one.health) == ("dcgan", 16, 64, 64, "well")
     assert one.training and not overview(RunFolder(runs / "inner" / "two")).training
-    assert one.images_per_s > 0 and one.score > 0 and one.bytes > 100_000
+    assert one.images_per_s > 0 and one.quick_score > 0 and one.bytes > 100_000
     assert (runs / "one" / "snapshots" / one.best).is_dir()
     with pytest.raises(UserError, match="is no folder"):
         find_runs(runs / "nowhere")

@@ -26,7 +26,8 @@ images = int(images)
 sgd = OptimizerConfig(name="sgd", learning_rate=0.01)
 steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
 recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
-train([Path(data)], Path(run), recipe, batch=8, schedule=Schedule(images=images, snapshot_every=8, keep=9),
+schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=4)
+train([Path(data)], Path(run), recipe, batch=8, schedule=schedule,
       precision="float32", threads=1, forms="direct", accelerator="cpu", devices=2)
 """
 
@@ -39,8 +40,9 @@ def test_two_processes_equal_one(tmp_path, packed16, name):
     recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
     # ADA looks every four steps. What is apart grows with the steps, in classic-dcgan many times with each.
     images = {"style-s": 48, "classic-dcgan": 8}.get(name, 24)
+    schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=0)
     one = train(
-        [packed16], tmp_path / "one", recipe, batch=8, schedule=Schedule(images=images, snapshot_every=8, keep=9),
+        [packed16], tmp_path / "one", recipe, batch=8, schedule=schedule,
         precision="float32", threads=1, forms="direct",
     )  # fmt: skip
     script = tmp_path / "train_in_two.py"

@@ -26,9 +26,9 @@ def digests(snapshot):
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in snapshot.glob("*.safetensors")}
 
 
-def run(data, folder, recipe, images, **options):
+def run(data, folder, recipe, images, score_count=0, **options):
     options = {"precision": "float32", "threads": 1, "forms": "direct"} | options
-    schedule = Schedule(images=images, log_every=BATCH, sample_every=24, snapshot_every=24)
+    schedule = Schedule(images=images, log_every=BATCH, sample_every=24, snapshot_every=24, score_count=score_count)
     return train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)
 
 
@@ -50,9 +50,9 @@ def loss_lines(run_folder):
 ])  # fmt: skip
 def test_stopped_and_resumed_is_byte_for_byte_the_same(tmp_path, packed16, name, precision):
     recipe = small_recipe(name, **VARIANTS[name])
-    straight = run(packed16, tmp_path / "straight", recipe, 72, precision=precision)
+    straight = run(packed16, tmp_path / "straight", recipe, 72, 4, precision=precision)
     for images in (16, 40, 72):  # in the first epoch, across its end, and after it
-        stopped = run(packed16, tmp_path / "stopped", recipe, images, precision=precision)
+        stopped = run(packed16, tmp_path / "stopped", recipe, images, 4, precision=precision)
     assert straight.nimg == stopped.nimg == 72
     assert digests(straight.snapshot) == digests(stopped.snapshot)
     assert len(digests(straight.snapshot)) == (4 if recipe.ema_halflife else 3)
@@ -62,7 +62,7 @@ def test_stopped_and_resumed_is_byte_for_byte_the_same(tmp_path, packed16, name,
         assert max(line.get("augment_p", 0) for line in lines[0]) > 0.4
     assert [line["nimg"] for line in lines[0] if "D_loss" in line] == list(range(BATCH, 73, BATCH))
     assert [line["nimg"] for line in lines[0] if "variety" in line] == [0, 24, 48, 72]
-    assert [line["nimg"] for line in lines[0] if "score" in line] == [0, 24, 48, 72]
+    assert [line["nimg"] for line in lines[0] if "quick_score" in line] == [0, 24, 48, 72]
     grids = sorted(path.name for path in (tmp_path / "straight" / "samples").iterdir())
     assert grids == ["epoch0-0.png", "epoch0-3.png", "epoch0-6.png", "epoch1-2.png"]  # 50 images: 72 = 50 + 2 * 8 + 6
 
@@ -133,8 +133,8 @@ def test_a_strange_folder_is_not_written_into(tmp_path, packed16):
 
 
 def test_the_newest_snapshots_and_the_best_are_kept(tmp_path, packed16):
-    run(packed16, tmp_path / "run", small_recipe("dcgan"), 144)
-    scores = {line["nimg"]: line["score"] for line in lines_of(tmp_path / "run") if "score" in line}
+    run(packed16, tmp_path / "run", small_recipe("dcgan"), 144, 4)
+    scores = {line["nimg"]: line["quick_score"] for line in lines_of(tmp_path / "run") if "quick_score" in line}
     best = min(scores, key=lambda nimg: (scores[nimg], -nimg))
     names = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
     assert names == sorted({f"nimg-{nimg:09d}" for nimg in (96, 120, 144, best)})
@@ -142,7 +142,8 @@ def test_the_newest_snapshots_and_the_best_are_kept(tmp_path, packed16):
 
 def test_a_window_of_the_log_goes_on_after_a_stop(tmp_path, packed16):
     recipe = small_recipe("dcgan")
-    schedules = [Schedule(images=images, log_every=24, sample_every=48, snapshot_every=48) for images in (48, 8, 40)]
+    every = {"log_every": 24, "sample_every": 48, "snapshot_every": 48, "score_count": 0}
+    schedules = [Schedule(images=images, **every) for images in (48, 8, 40)]
     for folder, schedule in zip(("straight", "stopped", "stopped"), schedules, strict=True):
         train([packed16], tmp_path / folder, recipe, batch=BATCH, schedule=schedule, precision="float32", threads=1)
     assert [(line["nimg"], "unfinished" in line) for line in lines_of(tmp_path / "stopped") if "D_loss" in line] == [

@@ -31,7 +31,7 @@ class Events:
 
 
 def run(data, folder, images=96, watcher=None):
-    schedule = Schedule(images=images, log_every=8, sample_every=48, snapshot_every=24)
+    schedule = Schedule(images=images, log_every=8, sample_every=48, snapshot_every=24, score_count=0)
     return train([data], folder, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32", threads=1,
                  forms="direct", watcher=watcher)  # fmt: skip
 

@@ -28,6 +28,10 @@ def grid(nimg, variety=0.7, repeats=0.02):
     return {"nimg": nimg, "variety": variety, "repeats": repeats}
 
 
+def quick(nimg, score, faces=2000):
+    return {"nimg": nimg, "quick_score": score, "quick_score_faces": faces}
+
+
 def kinds(history):
     """Return (kind, nimg) of every alarm as the history grows line by line."""
     return [(alarm.kind, alarm.nimg) for end in range(len(history)) for alarm in alarms(history[: end + 1])]
@@ -50,7 +54,7 @@ def test_a_healthy_run_raises_nothing():
     ("loss", [line for nimg in (60_000, 61_000, 62_000) for line in (losses(nimg, D_loss=5.0), grid(nimg))]),
     ("variety", [grid(60_000, variety=0.1), grid(65_000, variety=0.1)]),
     ("repeats", [grid(60_000, repeats=0.6), grid(65_000, repeats=0.6)]),
-    ("score", [{"nimg": nimg, "score": score} for nimg, score in
+    ("score", [quick(nimg, score) for nimg, score in
                [(60_000, 20.0), (65_000, 61.0), (70_000, 61.0), (75_000, 61.0)]]),
     ("data", [grid(0) | {"data_distance": 0.0}]),
 ])  # fmt: skip
@@ -66,7 +70,11 @@ def test_each_detector_raises_its_alarm_once(name, lines):
     [grid(60_000, variety=0.1), grid(65_000, variety=0.5)],  # one bad grid
     [losses(60_000, D_loss=1.9)],
     [losses(60_000 + 8 * step, D_loss=9.0 if step == 50 else 0.7) for step in range(100)],  # one bad step
-    [{"nimg": 60_000, "score": 10.0}, {"nimg": 65_000, "score": 99.0}, {"nimg": 70_000, "score": 15.0}],
+    [quick(60_000, 10.0), quick(65_000, 99.0), quick(70_000, 15.0)],
+    # Scores of another kind: those of version 0.1.0, and of fewer faces.
+    [{"nimg": 59_000, "score": 1.0}, *(quick(nimg, 61.0) for nimg in (60_000, 65_000, 70_000, 75_000))],
+    [quick(60_000, 61.0), *({"nimg": nimg, "score": 900.0} for nimg in (61_000, 65_000, 70_000, 75_000))],
+    [quick(59_000, 1.0), *(quick(nimg, 61.0, faces=50) for nimg in (60_000, 65_000, 70_000, 75_000))],
 ])  # fmt: skip
 def test_a_passing_weakness_is_no_alarm(lines):
     assert kinds(HEALTHY + lines) == []
@@ -81,7 +89,14 @@ def test_samples_of_a_young_run_may_be_alike():
 
 
 def test_every_detector_survives_every_line():
-    for line in ({"nimg": 0}, losses(1), grid(2), {"nimg": 3, "score": 1.0}, losses(4, G_gradient_norm=None)):
+    for line in (
+        {"nimg": 0},
+        losses(1),
+        grid(2),
+        {"nimg": 3, "score": 1.0},
+        quick(3, 1.0),
+        losses(4, G_gradient_norm=None),
+    ):
         for detector in DETECTORS.values():
             detector([line])
             detector([])
@@ -90,9 +105,15 @@ def test_every_detector_survives_every_line():
 # What a training does.
 
 
-def run(data, folder, images=200, *, on_collapse="warn", **changes):
+def run(data, folder, images=200, *, on_collapse="warn", score_count=0, **changes):
     schedule = Schedule(
-        images=images, log_every=BATCH, sample_every=40, snapshot_every=40, keep=20, on_collapse=on_collapse
+        images=images,
+        log_every=BATCH,
+        sample_every=40,
+        snapshot_every=40,
+        keep=20,
+        on_collapse=on_collapse,
+        score_count=score_count,
     )
     return train(
         [data], folder, small_recipe("dcgan", **changes), batch=BATCH, schedule=schedule, precision="float32",
@@ -162,11 +183,11 @@ def test_a_run_that_goes_back_ends_the_same_if_it_is_killed(tmp_path, packed16, 
 
 def test_the_third_time_it_stops_and_names_the_best_snapshot(tmp_path, packed16, monkeypatch):
     poison(monkeypatch, at=96, most=99)
-    result = run(packed16, tmp_path / "run")
+    result = run(packed16, tmp_path / "run", score_count=4)
     assert result.alarm.kind == "not-finite" and result.nimg == 104
     assert [entry["action"] for entry in incidents(tmp_path / "run")] == ["rewind", "rewind", "stop"]
     scores = {nimg: json.loads((tmp_path / "run" / "snapshots" / f"nimg-{nimg:09d}" / "snapshot.json").read_text())
-              ["state"]["score"] for nimg in (0, 40, 80)}  # fmt: skip
+              ["state"]["quick_score"] for nimg in (0, 40, 80)}  # fmt: skip
     assert result.best.endswith(f"{min(scores, key=scores.get):09d}")
 
 

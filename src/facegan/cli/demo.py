@@ -88,7 +88,7 @@ def demo(
                 write_synthetic_dataset(made, model, labeller, number, seed=1, progress=progress_reporter(watcher))
             prepare(made, packed, resolution=64, progress=progress_reporter(watcher))
         say(f"3/4  A new model learns from these for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")
-        schedule = Schedule(minutes=minutes, log_every=1024, sample_every=1000, snapshot_every=16000)
+        schedule = Schedule(minutes=minutes, log_every=1024, sample_every=1000, snapshot_every=16000, score_count=0)
         result = train(
             [packed], run, recipes.recipe("style-s"), schedule=schedule, threads=threads, watcher=watcher, devices=1
         )

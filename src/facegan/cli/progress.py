@@ -92,6 +92,11 @@ class TerminalWatcher:
                     f"attributes-net labels the {fields['faces']:,} faces without attributes (once, before the run "
                     "begins) ..."
                 )
+            case "reference":
+                self._say(
+                    f"attributes-net looks at {fields['faces']:,} faces of the data, for the quick score (once, before "
+                    "the run begins) ..."
+                )
             case "log":
                 self._say(
                     f"{fields['nimg']:>10,} images  D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}  "

@@ -21,7 +21,7 @@ def runs(
     yes: Annotated[bool, typer.Option("--yes", help="clean: delete without asking.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each run.")] = False,
 ) -> None:
-    """Show the runs in a folder: recipe, progress, rate, own score, health, size; or free the space they waste.
+    """Show the runs in a folder: recipe, progress, rate, quick score, health, size; or free the space they waste.
 
     clean deletes what a killed process left half-written, snapshots that a rewind set aside, and all snapshots but the
     newest and the best of each run that nobody is training. It shows them and asks first.
@@ -59,7 +59,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
     from facegan.training.overview import overview
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "recipe", "images", "rate", "own score", "Frechet", "health", "size", "now"):
+    for heading in ("run", "recipe", "images", "rate", "quick score", "Frechet", "health", "size", "now"):
         table.add_column(heading, overflow="fold", justify="right" if heading in ("images", "rate", "size") else "left")
     for folder in found:
         try:
@@ -80,7 +80,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
             f"{run.recipe} {run.resolution}",
             f"{run.nimg:,}{share}",
             "" if run.images_per_s is None else f"{run.images_per_s:.0f}/s",
-            "" if run.score is None else f"{run.score:.2f} {run.best}",
+            "" if run.quick_score is None else f"{run.quick_score:.2f} {run.best}",
             _newest_score(folder),
             run.health,
             f"{run.bytes / 1e6:,.0f} MB",

@@ -66,11 +66,15 @@ def train(
     snapshot_every: Annotated[str, typer.Option(help="Images between two snapshots.")] = "20k",
     log_every: Annotated[str, typer.Option(help="Images between two lines of the log.")] = "1280",
     keep: Annotated[
-        int, typer.Option(help="Snapshots to keep: so many of the newest; the one with the best own score stays too.")
+        int, typer.Option(help="Snapshots to keep: so many of the newest; the one with the best quick score stays too.")
     ] = 3,
     keep_every: Annotated[
         str, typer.Option(help="Keep the first snapshot of each so many images as well; 0: none.")
     ] = "0",
+    score_faces: Annotated[
+        str,
+        typer.Option(help="Faces of each snapshot's quick score; 0: no score, and the best snapshot is the newest."),
+    ] = "2000",
     on_collapse: Annotated[
         str,
         typer.Option(
@@ -123,7 +127,7 @@ def train(
 
     A watchdog looks at the log and at the grids. Its alarms stand in incidents.jsonl, each with its evidence and a
     small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are alike or
-    repeat one face; an own score far above its best.
+    repeat one face; a quick score far above its best.
     """
     from facegan.data.packed import PackedDataset
     from facegan.errors import UserError
@@ -142,6 +146,7 @@ def train(
         "snapshot_every": count_option(snapshot_every, "--snapshot-every"),
         "log_every": count_option(log_every, "--log-every"),
         "keep_every": count_option(keep_every, "--keep-every", least=0),
+        "score_count": count_option(score_faces, "--score-faces", least=0),
     }
     if on_collapse not in ("warn", "rewind", "stop"):
         raise UserError(f"--on-collapse {on_collapse}: choose warn, rewind or stop")
@@ -183,7 +188,7 @@ def train(
     if not result.is_main:
         return
     if result.alarm is not None:
-        best = f"the best snapshot by the run's own score is {result.best}" if result.best else "there is no snapshot"
+        best = f"the best snapshot by the quick score is {result.best}" if result.best else "there is no snapshot"
         typer.echo(
             f"Stopped at {result.nimg:,} images: {result.alarm.message}; {best}. Look at {result.run}/incidents.jsonl; "
             "go on from a snapshot under other settings with --fork NEWRUN.",

@@ -25,3 +25,8 @@ class DataOrder:
             chosen = epoch_B == epoch
             image_B[chosen] = self._permutation(int(epoch))[place_B[chosen]]
         return image_B
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """Return int64 positions, at most ``most``, evenly spaced over 0 to ``count - 1``, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))

@@ -57,13 +57,15 @@ def _svg(figure: Any, name: str) -> str:
 
 
 def training_curves(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return drawings of a run's log: losses, what D gets right, gradient norms, the run's own score, speed."""
+    """Return drawings of a run's log: losses, what D gets right, gradient norms, scores, speed."""
     drawings = []
     for number, (title, columns, logarithmic) in enumerate((
         ("losses", {"D_loss": "discriminator", "G_loss": "generator"}, False),
         ("share that the discriminator gets right",
          {"D_accuracy_real": "real faces", "D_accuracy_fake": "made faces"}, False),
         ("gradient norms", {"D_gradient_norm": "discriminator", "G_gradient_norm": "generator"}, True),
+        ("quick score (of this run only, lower is better)", {"quick_score": "quick score"}, True),
+        # Logs of version 0.1.0: thumbnails, another scale.
         ("the run's own score (of this run only, lower is better)", {"score": "score"}, True),
         ("images a second", {"images_per_s": "rate"}, False),
     )):  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a training does beside learning: log, grids, snapshots, the run's own score, and a look at its health."""
+"""What a training does beside learning: log, grids, snapshots, their quick score, and a look at its health."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import nn
 from facegan import pixels
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
-from facegan.errors import UserError
 from facegan.run import RunFolder
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
@@ -23,11 +22,12 @@ from facegan.training.engine import Engine
 from facegan.training.faces import make_faces, run_prior
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
 from facegan.training.overfitting import ranking_faces, training_rank
-from facegan.training.own_score import Reference, own_score, variety
+from facegan.training.quick_score import quick_score, reference_of
 from facegan.training.retention import best_of
-from facegan.training.saving import Saver, scores
+from facegan.training.saving import Saver, ScoreKind, score_state, scores, without_score
 from facegan.training.schedule import Schedule, grid_name, is_due
 from facegan.training.state import TrainingState, state_tensors
+from facegan.training.thumbnails import data_distance, variety
 from facegan.training.watchdog import MOST_ROLLBACKS, RATE_FACTOR, Alarm, alarms
 
 GRID_COUNT = 64
@@ -42,13 +42,13 @@ class Verdict:
     rewind_to: int | None
     """Images of the snapshot to go back to, or None: stop."""
     best: str | None
-    """Path of the best snapshot, by the run's own score."""
+    """Path of the best snapshot, by the quick score."""
 
 
 def sample_grid(generator: nn.Module, config: RunConfig, prior: LabelPrior | None = None) -> np.ndarray:
     """Return the uint8 faces [64, R, R, 3] of the run's fixed latents and labels."""
     was_training = generator.training
-    faces_NHWC = make_faces(generator.eval(), config, prior, "grid", GRID_COUNT)
+    faces_NHWC = make_faces(generator.eval(), config, prior, "grid", np.arange(GRID_COUNT))
     generator.train(was_training)
     return faces_NHWC
 
@@ -69,13 +69,18 @@ class Duties:
     ) -> None:
         self.config, self.view, self.schedule = config, view, schedule
         self.engine, self.folder, self.watcher = engine, folder, watcher
+        self._distance = data_distance(view) if engine.is_main else None
+        self._reference = None
+        if engine.is_main and schedule.score_count:
+            self._reference = reference_of(
+                folder.quick_reference, view, lambda count: watcher.event("reference", faces=count)
+            )
         self.clock = Clock()
         self.window = MetricWindow(state.learnt.get("window"), is_main=engine.is_main)
         self._log = RunLog(folder, state.nimg) if engine.is_main else None
         self._prior = run_prior(folder.label_prior, view, config, labels_MA) if engine.is_main else None
         beside = {} if self._prior is None else {LABEL_PRIOR: self._prior.to_tensors()}
         self._saver = Saver(folder, watcher, newest=schedule.keep, every=schedule.keep_every, beside=beside)
-        self._reference = _reference(folder, view) if engine.is_main else None
         self._ranking = ranking_faces(view, view.datasets) if engine.is_main else None
         self._calibrated = -1
         self._logged = self._drawn = self._saved = state.nimg
@@ -179,12 +184,12 @@ class Duties:
     def _grid(self, state: TrainingState, *, unfinished: bool = False) -> None:
         self._calibrate(state)
         self._drawn = state.nimg
-        if self._log is None or self._reference is None:
+        if self._log is None or self._distance is None:
             return
         faces_NHWC = sample_grid(state.sampler, self.config, self._prior)
-        statistics = variety(faces_NHWC, self._reference)
+        statistics = variety(faces_NHWC, self._distance)
         if state.nimg == 0:
-            statistics["data_distance"] = float(self._reference.distance)
+            statistics["data_distance"] = self._distance
         self._log.line(state.nimg, statistics, unfinished=unfinished)
         picture = pixels.grid(faces_NHWC)
         path = self.folder.samples / grid_name(state.nimg, self.config.batch, len(self.view))
@@ -199,11 +204,11 @@ class Duties:
 
     def _snapshot(self, state: TrainingState, *, unfinished: bool = False) -> None:
         self._calibrate(state)
-        learnt = {**state.learnt, "window": self.window.to_dict(self.engine.sum)}
+        learnt = {**without_score(state.learnt), "window": self.window.to_dict(self.engine.sum)}
         if state.adaptive is not None:
             learnt["ada"] = state.adaptive.to_dict(self.engine.mean)
         self._saved = state.nimg
-        if self._log is None or self._reference is None:
+        if self._log is None:
             return
         broken = [
             f"{stem}.{name}"
@@ -213,11 +218,16 @@ class Duties:
         if broken:  # never written; the watchdog sees the line
             self._log.line(state.nimg, {broken[0]: float("nan")}, unfinished=unfinished)
             return
-        learnt["score"] = own_score(state.sampler, self.config, self._reference, self._prior)
-        values = {"score": learnt["score"]}
+        values: dict[str, float] = {}
         if self._ranking is not None:
             values["D_training_rank"] = training_rank(state.discriminator.network, *self._ranking)
-        self._log.line(state.nimg, values, unfinished=unfinished)
+        if self._reference is not None:
+            count = self.schedule.score_count
+            score = quick_score(state.sampler, self.config, self._reference, count, self._prior)
+            learnt |= score_state(score, ScoreKind(count, self._reference.network))
+            values |= {"quick_score": score, "quick_score_faces": count}
+        if values:
+            self._log.line(state.nimg, values, unfinished=unfinished)
         if not self._log.flush():
             self._saver.failed = SnapshotWriteError(f"{self.folder.log} cannot be written; make room there")
             self.watcher.event("warning", nimg=state.nimg, message=f"{self._saver.failed}; training goes on meanwhile")
@@ -280,8 +290,7 @@ class Duties:
         if not alarm.is_collapse:
             return Verdict(alarm, existing[-1], path)
         before = [nimg for nimg in existing if nimg <= alarm.since] or existing[:1]
-        chosen = best_of(before, known)
-        return Verdict(alarm, before[-1] if chosen is None else chosen, path)
+        return Verdict(alarm, best_of(before, known), path)
 
 
 def slower(learnt: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
@@ -291,14 +300,3 @@ def slower(learnt: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
         "rollbacks": int(learnt.get("rollbacks", 0)) + 1,
         "rate": float(learnt.get("rate", 1.0)) * RATE_FACTOR,
     }
-
-
-def _reference(folder: RunFolder, view: DataView) -> Reference:
-    found = Reference.load(folder.score_reference)
-    if found is None:
-        found = Reference.of(view)
-        try:
-            found.save(folder.score_reference)
-        except OSError as error:
-            raise UserError(f"{folder.score_reference} cannot be written ({error.strerror or error})") from None
-    return found

@@ -47,13 +47,13 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
 
 
 def make_faces(
-    generator: nn.Module, config: RunConfig, prior: LabelPrior | None, stream: str, count: int
+    generator: nn.Module, config: RunConfig, prior: LabelPrior | None, stream: str, number_N: np.ndarray
 ) -> np.ndarray:
-    """Return uint8 [count, R, R, 3]: faces of a run's fixed latents ``stream``, labelled as the run's faces are.
+    """Return uint8 [N, R, R, 3]: faces of a run's fixed latents ``stream``, labelled as the run's faces are.
 
     The generator must be in inference mode. Values that are not finite come out grey.
     """
-    recipe, number_N = config.recipe, np.arange(count)
+    recipe = config.recipe
     latent_NZ = draw_latents(config.seed, stream, number_N, recipe.latent_size, recipe.latent)
     labels_NA = Labels(prior, dropout=recipe.label_dropout).of(config.seed, number_N, stream=f"{stream}/labels")
     return to_uint8(generate(generator, latent_NZ, labels_NA).nan_to_num(0.0))

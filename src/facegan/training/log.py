@@ -23,7 +23,8 @@ class Watcher(Protocol):
     """Someone who follows a training: the command line, a notebook, or nobody."""
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Take note of something that happened: "start", "log", "grid", "snapshot", "alarm", "warning", "stop"."""
+        """Take note of something that happened: "labels", "start", "reference", "log", "grid", "snapshot", "alarm",
+        "warning", "stop"."""
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
         """Take note of one more step; ``rate`` in images/s, ``target`` in images."""

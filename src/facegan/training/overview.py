@@ -27,10 +27,10 @@ class RunOverview:
     target: int | None
     """Images that the last command asked for, or None."""
     images_per_s: float | None
-    score: float | None
-    """The best own score of its snapshots; of this run only."""
+    quick_score: float | None
+    """The best quick score of its snapshots; of this run only."""
     best: str | None
-    """Name of the snapshot that has it."""
+    """Name of the snapshot that has it; of the newest one, where none has a score."""
     health: str
     """"well", or the kind of its newest alarm and what was done."""
     bytes: int
@@ -88,7 +88,7 @@ def overview(folder: RunFolder) -> RunOverview:
         nimg=max([*snapshots, *(line["nimg"] for line in lines[-1:])], default=0),
         target=_target(folder),
         images_per_s=rates[-1] if rates else None,
-        score=None if best is None else known[best],
+        quick_score=None if best is None else known.get(best),
         best=None if best is None else folder.snapshot(best).name,
         health=health,
         bytes=size_of(folder.path),

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -113,14 +113,34 @@ class Saver:
             self._folder.delete_snapshot(paths[nimg])
 
 
+class ScoreKind(NamedTuple):
+    """What makes quick scores comparable, within one run."""
+
+    faces: int
+    network: str
+    """sha256 of attributes-net's weights."""
+
+
+def score_state(value: float, kind: ScoreKind) -> dict[str, Any]:
+    """Return what a snapshot's state says of its quick score."""
+    return {"quick_score": value, **{f"quick_score_{name}": told for name, told in kind._asdict().items()}}
+
+
+def without_score(learnt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a snapshot's state without its score, which is not the next one's (``score``: of version 0.1.0)."""
+    return {name: value for name, value in learnt.items() if name != "score" and not name.startswith("quick_score")}
+
+
 def scores(folder: RunFolder) -> dict[int, float]:
-    """Return {nimg: own score} of a run's snapshots, as far as they have one that can be read."""
-    found = {}
+    """Return {nimg: quick score} of a run's snapshots: those that can be read and have one of the newest one's kind."""
+    found, kinds = {}, {}
     for path in folder.list_snapshots():
         try:
-            score = read_info(path).state.get("score")
+            state = read_info(path).state
         except UserError:
             continue
-        if isinstance(score, float):
-            found[int(path.name.removeprefix("nimg-"))] = score
-    return found
+        if isinstance(score := state.get("quick_score"), float):
+            nimg = int(path.name.removeprefix("nimg-"))
+            found[nimg] = score
+            kinds[nimg] = tuple(state.get(f"quick_score_{name}") for name in ScoreKind._fields)
+    return {nimg: score for nimg, score in found.items() if kinds[nimg] == kinds[max(kinds)]}

@@ -23,9 +23,11 @@ class Schedule:
     sample_every: int = 5000
     snapshot_every: int = 20000
     keep: int = 3
-    """Snapshots kept: so many of the newest, and the one with the best own score."""
+    """Snapshots kept: so many of the newest, and the one with the best quick score."""
     keep_every: int = 0
     """Keep the first snapshot of each so many images as well; 0: none."""
+    score_count: int = 2000
+    """Faces of each snapshot's quick score, 2 or more; 0: no score, and the best snapshot is the newest."""
     on_collapse: Literal["warn", "rewind", "stop"] = "warn"
     """What to do about a suspected collapse."""
 

@@ -52,7 +52,7 @@ class TrainResult:
     alarm: Alarm | None = None
     """The alarm that ended it, or None."""
     best: str | None = None
-    """With an alarm: the best snapshot, by the run's own score."""
+    """With an alarm: the best snapshot, by the quick score."""
     past: bool = False
     """Whether the run had gone further already than it was asked to."""
 
@@ -103,6 +103,8 @@ def train(
     schedule = schedule or Schedule(images=2_000_000)
     if schedule.on_collapse not in ON_COLLAPSE:
         raise UserError(f"--on-collapse {schedule.on_collapse}: choose {', '.join(ON_COLLAPSE)}")
+    if schedule.score_count < 0 or schedule.score_count == 1:
+        raise UserError(f"--score-faces {schedule.score_count}: give 2 or more, or 0 for no score")
     datasets = [PackedDataset.open(path) for path in data]
     for dataset in datasets:
         dataset.verify()

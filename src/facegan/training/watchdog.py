@@ -1,8 +1,8 @@
 """Whether a run is well: pure functions over its log, and what is done about an alarm.
 
 The history is the log's lines, oldest first, as ``log.jsonl`` has them: lines with losses (``D_loss`` ...), lines of
-grids (``variety``, ``repeats``) and lines of snapshots (``score``); ``nimg`` in each. A value that was not finite is
-None. An alarm belongs to the line with which its condition began to hold.
+grids (``variety``, ``repeats``) and lines of snapshots (``quick_score``); ``nimg`` in each. A value that was not
+finite is None. An alarm belongs to the line with which its condition began to hold.
 """
 
 from __future__ import annotations
@@ -167,15 +167,20 @@ def _alike(
 
 
 def score_rose(history: History) -> Alarm | None:
-    """The run's own score has been above three times its best for three snapshots (the untrained one not counted)."""
-    scored = [line for line in history if line.get("score") is not None and line["nimg"] > 0]
+    """The quick score has been above three times its best for three snapshots (the untrained one not counted).
+
+    Scores of other counts of faces than the newest one's are others, as are those of version 0.1.0 (``score``).
+    """
+    name, faces = "quick_score", "quick_score_faces"
+    scored = [line for line in history if line.get(name) is not None and line["nimg"] > 0]
+    scored = [line for line in scored if line.get(faces) == scored[-1].get(faces)]
     if len(scored) < 4:
         return None
-    best = min(scored[:-3], key=lambda line: line["score"])
-    if any(line["score"] <= _WORSE * best["score"] for line in scored[-3:]):
+    best = min(scored[:-3], key=lambda line: line[name])
+    if any(line[name] <= _WORSE * best[name] for line in scored[-3:]):
         return None
-    evidence = {"score": [line["score"] for line in scored[-3:]], "best": best["score"], "best at": best["nimg"]}
-    message = f"the run's own score is {scored[-1]['score'] / best['score']:.1f} times its best"
+    evidence = {name: [line[name] for line in scored[-3:]], "best": best[name], "best at": best["nimg"]}
+    message = f"the quick score is {scored[-1][name] / best[name]:.1f} times its best"
     return Alarm("score", scored[-1]["nimg"], message, evidence, best["nimg"])
 
 

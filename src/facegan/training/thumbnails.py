@@ -1,0 +1,53 @@
+"""How far apart samples are: what the grids and the watchdog know of variety, on thumbnails of 16x16 pixels.
+
+Legend: N images, T values of a thumbnail (768).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from facegan.data.order import evenly
+from facegan.data.packed import DataView
+
+SIDE = 16
+_DATA_COUNT = 20_000
+"""Images of the data among which those are chosen, evenly spaced, whose ``data_distance`` is taken ..."""
+_DISTANCE_COUNT = 1_000
+"""... and so many of them."""
+_TWINS = 0.2
+"""Samples are twins below this share of the data's mean distance; of CelebA's pairs hardly any are."""
+
+
+def thumbnails(image_NHWC: np.ndarray) -> torch.Tensor:
+    """Return float [N, 768] in [-1, 1]: the means of uint8 images over a grid of 16x16 fields."""
+    image_NCHW = torch.from_numpy(np.ascontiguousarray(image_NHWC)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return F.adaptive_avg_pool2d(image_NCHW, SIDE).flatten(1)
+
+
+def data_distance(view: DataView) -> float:
+    """Return the mean Euclidean distance between two thumbnails of a dataset, 0 or more."""
+    index_N = evenly(len(view), _DATA_COUNT)
+    few_N = index_N[evenly(len(index_N), _DISTANCE_COUNT)]
+    thumb_NT = thumbnails(view.images(few_N)).double()
+    return float(torch.cdist(thumb_NT, thumb_NT).sum()) / max(1, len(few_N) * (len(few_N) - 1))
+
+
+def variety(image_NHWC: np.ndarray, distance: float) -> dict[str, float]:
+    """Return two statistics of uint8 samples of fixed latents, to be held against the ``data_distance``.
+
+    "variety": mean distance between two samples, as a share of the data's own; "repeats": the largest share of the
+    others that are twins of one sample. Of data that are all alike, variety is 0 by definition.
+    """
+    thumb_NT = thumbnails(image_NHWC).double()
+    count = len(thumb_NT)
+    apart_NN = torch.cdist(thumb_NT, thumb_NT)
+    if distance < 1e-3:
+        return {"variety": 0.0, "repeats": 1.0}
+    twins_N = (apart_NN < _TWINS * distance).sum(1) - 1
+    return {
+        "variety": float(apart_NN.sum() / (count * (count - 1)) / distance),
+        "repeats": float(twins_N.max() / (count - 1)),
+    }
