@@ -11,7 +11,7 @@ import torch
 import facegan
 from facegan.errors import UserError
 from facegan.randomness import Stream
-from facegan.sampling.conditioning import Labels, aloud, truncated
+from facegan.sampling.conditioning import Labels, loudness, truncated
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.withholding import kept_mask
@@ -84,24 +84,29 @@ def test_labels_are_withheld_as_in_training_and_what_is_asked_never_is():
     np.testing.assert_array_equal(said_NA[:, 0] != 0, kept_mask(Stream(7, "labels/withheld"), number_N, 0.2)[:, 0])
 
 
-def test_without_a_prior_the_rest_is_zero_and_what_is_asked_is_told_aloud():
+def test_without_a_prior_the_rest_is_zero():
     labels = Labels(None, asking(smiling=0.5))
     said_NA = labels.of(0, np.arange(3))
     assert (np.delete(said_NA, SMILING, axis=1) == 0).all() and (said_NA[:, SMILING] == 0.5).all()
-    np.testing.assert_allclose(labels.told(said_NA)[:, SMILING], 1.5)
+    np.testing.assert_array_equal(labels.told(said_NA), 3 * said_NA)
     assert Labels().of(0, np.arange(3)) is None
     assert Labels(None, asking(smiling=0)).of(0, np.arange(3)) is None
-    drawn = Labels(flat_prior(), asking(smiling=0.5))
-    said_NA = drawn.of(0, np.arange(3))
-    np.testing.assert_array_equal(drawn.told(said_NA), said_NA)
 
 
-def test_what_is_asked_for_is_as_loud_as_all_labels_of_a_face():
-    labels_NA = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)[None]
-    np.testing.assert_allclose(aloud(labels_NA), labels_NA)
-    few_NA = labels_NA * (np.arange(40) < 10)
-    np.testing.assert_allclose(aloud(few_NA), 2 * few_NA)
-    np.testing.assert_allclose(aloud(few_NA * (np.arange(40) == 3) / 2), 1.5 * few_NA * (np.arange(40) == 3))
+def test_what_is_asked_for_is_told_aloud_and_nothing_else():
+    drawn = Labels(flat_prior(), asking(smiling=0.5, young=0))
+    said_NA = drawn.of(0, np.arange(30))
+    told_NA = drawn.told(said_NA)
+    np.testing.assert_array_equal(told_NA[:, SMILING], 1.5)
+    np.testing.assert_array_equal(told_NA[:, YOUNG], 0)
+    np.testing.assert_array_equal(np.delete(told_NA, SMILING, axis=1), np.delete(said_NA, SMILING, axis=1))
+    unasked = Labels(flat_prior())
+    np.testing.assert_array_equal(unasked.told(said_NA), said_NA)
+    # Together as loud as a face's 40 labels, each at most three times.
+    asked_A = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)
+    assert loudness(asked_A) == pytest.approx(1)
+    assert loudness(np.where(np.arange(40) < 10, asked_A, np.nan)) == pytest.approx(2)
+    assert loudness(asking(smiling=1)) == loudness(asking(smiling=0)) == 3
 
 
 # Faces.
