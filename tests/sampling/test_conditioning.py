@@ -70,18 +70,24 @@ def flat_prior():
 # Labels of faces.
 
 
-def test_labels_are_withheld_as_in_training_and_what_is_asked_never_is():
-    number_N, labels = np.arange(4000), Labels(flat_prior(), asking(smiling=1, young=0), dropout=0.2)
+def test_labels_are_withheld_as_in_training_where_nothing_is_asked():
+    number_N, labels = np.arange(4000), Labels(flat_prior(), asking(young=0), dropout=0.2)
     said_NA = labels.of(7, number_N)
-    assert (said_NA[:, SMILING] == 1).all() and (said_NA[:, YOUNG] == 0).all()
-    others_NA = np.delete(said_NA, [SMILING, YOUNG], axis=1)
+    assert said_NA.dtype == np.float32 and (said_NA[:, YOUNG] == 0).all()
+    others_NA = np.delete(said_NA, YOUNG, axis=1)
     share_N = (others_NA != 0).mean(1)
-    assert (share_N == 0).mean() == pytest.approx(0.2 + 0.8 / 39, abs=0.02)
+    assert (share_N == 0).mean() == pytest.approx(0.2 + 0.8 / 40, abs=0.02)
     assert share_N.mean() == pytest.approx(0.8 / 2, abs=0.02)
     assert np.histogram(share_N[share_N > 0], bins=4, range=(0, 1.0001))[0].min() > 0.15 * 4000
     assert set(np.unique(others_NA)) == {-1, 0, 1}
     np.testing.assert_array_equal(labels.of(7, np.arange(90, 95)), said_NA[90:95])
     np.testing.assert_array_equal(said_NA[:, 0] != 0, kept_mask(Stream(7, "labels/withheld"), number_N, 0.2)[:, 0])
+
+
+def test_what_is_asked_is_said_of_every_face_and_nothing_else_is_withheld():
+    said_NA = Labels(flat_prior(), asking(smiling=0.5, young=0), dropout=0.2).of(7, np.arange(200))
+    assert (said_NA[:, SMILING] == 0.5).all() and (said_NA[:, YOUNG] == 0).all()
+    assert set(np.unique(np.delete(said_NA, [SMILING, YOUNG], axis=1))) == {-1, 1}
 
 
 def test_without_a_prior_the_rest_is_zero():

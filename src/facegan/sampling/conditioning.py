@@ -31,29 +31,33 @@ class Labels:
     asked_A: np.ndarray | None = None
     """float32 [40] in [-1, 1], NaN where nothing is asked; an attribute asked to be 0 is withheld."""
     dropout: float = 0.0
-    """Share of the faces of which, beside what is asked for, nothing is said; of the others any part is said."""
+    """Share of the faces of which, if nothing is asked, nothing is said; of each other one some part is said."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked for, other than to withhold it."""
+        return self.asked_A is not None and bool(np.nan_to_num(self.asked_A).any())
 
     @property
     def silent(self) -> bool:
         """Whether nothing is ever said."""
-        return self.prior is None and (self.asked_A is None or not np.nan_to_num(self.asked_A).any())
+        return self.prior is None and not self.asks
 
     def of(self, seed: int, index_N: np.ndarray, *, stream: str = "labels") -> np.ndarray | None:
         """Return float32 [N, 40], or None if nothing is said; a row is a function of (seed, stream, index) alone.
 
-        With a prior, whole labels are drawn from it, given what is asked, and withheld as in training; what is asked is
-        never withheld.
+        With a prior, whole labels are drawn from it, given what is asked, and exactly that. Where nothing is asked they
+        are withheld as in training; where something is, nothing else is, because it then comes oftener.
         """
         if self.silent:
             return None
         if self.prior is None:
             assert self.asked_A is not None
             return np.repeat(np.nan_to_num(self.asked_A)[None], len(index_N), axis=0)
-        kept_NA = kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
-        if self.asked_A is not None:
-            kept_NA |= ~np.isnan(self.asked_A)
         labels_NA = self.prior.draw(seed, index_N, self.asked_A, stream=stream)
-        return np.where(kept_NA, labels_NA, np.float32(0))
+        if self.asks:
+            return labels_NA
+        return labels_NA * kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
 
     def told(self, labels_NA: np.ndarray) -> np.ndarray:
         """Return float32 [N, 40]: labels as the generator is told them, those that are asked for ``loudness`` times."""
