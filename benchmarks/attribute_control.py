@@ -21,6 +21,7 @@ import numpy as np
 
 import facegan
 from facegan import pixels
+from facegan.api import LABELS
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.packed import DataView, PackedDataset
 from facegan.labelling import shipped
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a labelled packed dataset with held-out people")
     parser.add_argument("--count", type=int, default=500, help="faces of each question")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--labels", choices=facegan.api.LABELS, default="prior")
+    parser.add_argument("--labels", choices=LABELS, default="prior")
     parser.add_argument(
         "--only", choices=ATTRIBUTE_NAMES, action="append", help="an attribute (repeatable); default: all"
     )

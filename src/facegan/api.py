@@ -88,8 +88,8 @@ class Model:
         attributes is.
 
         ``attributes``: {name: value from -1, absent, to 1, present}; 0: nothing is said of it. ``labels``: "prior"
-        draws the other attributes, given those, and withholds some, as in training; "none" says nothing of them, and
-        neither does a model without a label prior.
+        draws the other attributes, given those; where nothing is asked, some are withheld, as in training. "none" says
+        nothing of them, and neither does a model without a label prior.
 
         Raises:
             UserError: ``count``, ``seed``, ``first``, ``truncation`` or ``labels`` out of range, an unknown attribute,

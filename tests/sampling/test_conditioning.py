@@ -11,7 +11,7 @@ import torch
 import facegan
 from facegan.errors import UserError
 from facegan.randomness import Stream
-from facegan.sampling.conditioning import Labels, aloud, truncated
+from facegan.sampling.conditioning import Labels, loudness, truncated
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.withholding import kept_mask
@@ -70,13 +70,13 @@ def flat_prior():
 # Labels of faces.
 
 
-def test_labels_are_withheld_as_in_training_and_what_is_asked_never_is():
-    number_N, labels = np.arange(4000), Labels(flat_prior(), asking(smiling=1, young=0), dropout=0.2)
+def test_labels_are_withheld_as_in_training_where_nothing_is_asked():
+    number_N, labels = np.arange(4000), Labels(flat_prior(), asking(young=0), dropout=0.2)
     said_NA = labels.of(7, number_N)
-    assert (said_NA[:, SMILING] == 1).all() and (said_NA[:, YOUNG] == 0).all()
-    others_NA = np.delete(said_NA, [SMILING, YOUNG], axis=1)
+    assert said_NA.dtype == np.float32 and (said_NA[:, YOUNG] == 0).all()
+    others_NA = np.delete(said_NA, YOUNG, axis=1)
     share_N = (others_NA != 0).mean(1)
-    assert (share_N == 0).mean() == pytest.approx(0.2 + 0.8 / 39, abs=0.02)
+    assert (share_N == 0).mean() == pytest.approx(0.2 + 0.8 / 40, abs=0.02)
     assert share_N.mean() == pytest.approx(0.8 / 2, abs=0.02)
     assert np.histogram(share_N[share_N > 0], bins=4, range=(0, 1.0001))[0].min() > 0.15 * 4000
     assert set(np.unique(others_NA)) == {-1, 0, 1}
@@ -84,24 +84,35 @@ def test_labels_are_withheld_as_in_training_and_what_is_asked_never_is():
     np.testing.assert_array_equal(said_NA[:, 0] != 0, kept_mask(Stream(7, "labels/withheld"), number_N, 0.2)[:, 0])
 
 
-def test_without_a_prior_the_rest_is_zero_and_what_is_asked_is_told_aloud():
+def test_what_is_asked_is_said_of_every_face_and_nothing_else_is_withheld():
+    said_NA = Labels(flat_prior(), asking(smiling=0.5, young=0), dropout=0.2).of(7, np.arange(200))
+    assert (said_NA[:, SMILING] == 0.5).all() and (said_NA[:, YOUNG] == 0).all()
+    assert set(np.unique(np.delete(said_NA, [SMILING, YOUNG], axis=1))) == {-1, 1}
+
+
+def test_without_a_prior_the_rest_is_zero():
     labels = Labels(None, asking(smiling=0.5))
     said_NA = labels.of(0, np.arange(3))
     assert (np.delete(said_NA, SMILING, axis=1) == 0).all() and (said_NA[:, SMILING] == 0.5).all()
-    np.testing.assert_allclose(labels.told(said_NA)[:, SMILING], 1.5)
+    np.testing.assert_array_equal(labels.told(said_NA), 3 * said_NA)
     assert Labels().of(0, np.arange(3)) is None
     assert Labels(None, asking(smiling=0)).of(0, np.arange(3)) is None
-    drawn = Labels(flat_prior(), asking(smiling=0.5))
-    said_NA = drawn.of(0, np.arange(3))
-    np.testing.assert_array_equal(drawn.told(said_NA), said_NA)
 
 
-def test_what_is_asked_for_is_as_loud_as_all_labels_of_a_face():
-    labels_NA = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)[None]
-    np.testing.assert_allclose(aloud(labels_NA), labels_NA)
-    few_NA = labels_NA * (np.arange(40) < 10)
-    np.testing.assert_allclose(aloud(few_NA), 2 * few_NA)
-    np.testing.assert_allclose(aloud(few_NA * (np.arange(40) == 3) / 2), 1.5 * few_NA * (np.arange(40) == 3))
+def test_what_is_asked_for_is_told_aloud_and_nothing_else():
+    drawn = Labels(flat_prior(), asking(smiling=0.5, young=0))
+    said_NA = drawn.of(0, np.arange(30))
+    told_NA = drawn.told(said_NA)
+    np.testing.assert_array_equal(told_NA[:, SMILING], 1.5)
+    np.testing.assert_array_equal(told_NA[:, YOUNG], 0)
+    np.testing.assert_array_equal(np.delete(told_NA, SMILING, axis=1), np.delete(said_NA, SMILING, axis=1))
+    unasked = Labels(flat_prior())
+    np.testing.assert_array_equal(unasked.told(said_NA), said_NA)
+    # Together as loud as a face's 40 labels, each at most three times.
+    asked_A = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)
+    assert loudness(asked_A) == pytest.approx(1)
+    assert loudness(np.where(np.arange(40) < 10, asked_A, np.nan)) == pytest.approx(2)
+    assert loudness(asking(smiling=1)) == loudness(asking(smiling=0)) == 3
 
 
 # Faces.

@@ -82,6 +82,22 @@ def test_stopped_anywhere_it_ends_the_same(tmp_path_factory, packed16, straight_
     assert without_rates(folder) == without_rates(straight_run.run)
 
 
+def test_a_run_of_0_1_0_gets_a_label_prior_when_it_goes_on(tmp_path, packed16):
+    """And learns what it would have learnt without one."""
+    recipe = small_recipe("style-s", attributes=True, ema_halflife=100)
+    labels = {"labeller": lambda image_NHWC: image_NHWC[:, :8, :5, 0].reshape(-1, 40) / 32.0 - 4}
+    straight = run(packed16, tmp_path / "straight", recipe, 48, **labels)
+    old = run(packed16, tmp_path / "old", recipe, 24, **labels)
+    (tmp_path / "old" / "label-prior.safetensors").unlink()
+    (old.snapshot / "label_prior.safetensors").unlink()
+    description = json.loads((old.snapshot / "snapshot.json").read_text())
+    del description["sha256"]["label_prior.safetensors"]
+    (old.snapshot / "snapshot.json").write_text(json.dumps(description))
+    stopped = run(packed16, tmp_path / "old", recipe, 48, **labels)
+    assert "label_prior.safetensors" in digests(straight.snapshot)
+    assert digests(straight.snapshot) == digests(stopped.snapshot)
+
+
 def test_a_killed_run_goes_on_from_its_last_snapshot(tmp_path, packed16):
     recipe = small_recipe("dcgan")
     straight = run(packed16, tmp_path / "straight", recipe, 48)

@@ -19,7 +19,7 @@ from facegan.sampling.withholding import kept_mask
 _MEAN_COUNT = 1024
 """Latents whose mean style truncation goes towards."""
 _LOUDEST = 3.0
-"""At most so many times as loud as in training is an attribute asked for, where nothing else is said."""
+"""At most so many times as loud as in training is an attribute asked for."""
 
 
 @dataclass(frozen=True)
@@ -31,43 +31,51 @@ class Labels:
     asked_A: np.ndarray | None = None
     """float32 [40] in [-1, 1], NaN where nothing is asked; an attribute asked to be 0 is withheld."""
     dropout: float = 0.0
-    """Share of the faces of which, beside what is asked for, nothing is said; of the others any part is said."""
+    """Share of the faces of which, if nothing is asked, nothing is said; of each other one some part is said."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked for, other than to withhold it."""
+        return self.asked_A is not None and bool(np.nan_to_num(self.asked_A).any())
 
     @property
     def silent(self) -> bool:
         """Whether nothing is ever said."""
-        return self.prior is None and (self.asked_A is None or not np.nan_to_num(self.asked_A).any())
+        return self.prior is None and not self.asks
 
     def of(self, seed: int, index_N: np.ndarray, *, stream: str = "labels") -> np.ndarray | None:
         """Return float32 [N, 40], or None if nothing is said; a row is a function of (seed, stream, index) alone.
 
-        With a prior, whole labels are drawn from it, given what is asked, and withheld as in training; what is asked is
-        never withheld.
+        With a prior, whole labels are drawn from it, given what is asked, and exactly that. Where nothing is asked they
+        are withheld as in training; where something is, nothing else is, because it then comes oftener.
         """
         if self.silent:
             return None
         if self.prior is None:
             assert self.asked_A is not None
             return np.repeat(np.nan_to_num(self.asked_A)[None], len(index_N), axis=0)
-        kept_NA = kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
-        if self.asked_A is not None:
-            kept_NA |= ~np.isnan(self.asked_A)
         labels_NA = self.prior.draw(seed, index_N, self.asked_A, stream=stream)
-        return np.where(kept_NA, labels_NA, np.float32(0))
+        if self.asks:
+            return labels_NA
+        return labels_NA * kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
 
     def told(self, labels_NA: np.ndarray) -> np.ndarray:
-        """Return float32 [N, 40]: labels as the generator is told them; ``aloud`` where they stand among zeros."""
-        return labels_NA if self.prior is not None else aloud(labels_NA)
+        """Return float32 [N, 40]: labels as the generator is told them, those that are asked for ``loudness`` times."""
+        if self.asked_A is None:
+            return labels_NA
+        factor_A = np.where(np.isnan(self.asked_A), 1, loudness(self.asked_A))
+        return labels_NA * factor_A.astype(np.float32)
 
 
-def aloud(labels_NA: np.ndarray) -> np.ndarray:
-    """Return attributes as loud together as a face's 40 labels are, each at most three times.
+def loudness(asked_A: np.ndarray) -> float:
+    """Return how much louder than in training attributes (NaN: not asked) are asked for.
 
-    In training nearly all that is said to the generator is said by many labels at once, and what one of them says is
-    little. Asked for alone and no louder, an attribute comes seldom: benchmarks/attribute_control.py.
+    Together they are as loud as a face's 40 labels, each at most three times. In training nearly all that is said is
+    said by many labels at once, and what one of them says is little: asked for no louder, an attribute comes seldom,
+    even among others that go with it (benchmarks/attribute_control.py, docs/celeba64).
     """
-    norm_N1 = np.sqrt(np.square(labels_NA).sum(1, keepdims=True))
-    return labels_NA * np.minimum(_LOUDEST, labels_NA.shape[1] ** 0.5 / np.maximum(norm_N1, 1e-6)).astype(np.float32)
+    norm = float(np.sqrt(np.square(np.nan_to_num(asked_A)).sum()))
+    return min(_LOUDEST, len(asked_A) ** 0.5 / max(norm, 1e-6))
 
 
 class Truncated(nn.Module):
