@@ -7,7 +7,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from facegan.cores import usable_cores
 
@@ -30,6 +32,17 @@ def _processor_name() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def onto(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Return an array, or a tensor in the processor's memory, as a tensor on a device.
+
+    A GPU gets it from pinned memory, so that the processor does not wait until all work before it is done.
+    """
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type != "cuda":
+        return tensor.to(device)
+    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
 
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -20,6 +20,7 @@ from facegan.losses import (
     gradient_norm_squared,
     gradient_penalty,
 )
+from facegan.machine import onto
 from facegan.networks.forms import direct_forms
 from facegan.networks.layers import SampleNoise, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
@@ -59,11 +60,11 @@ class StepInput:
         """Return latents [N, Z] for the step of "D" or "G"."""
         recipe = self.recipe
         latent_NZ = draw_latents(self.seed, f"train/latents-{player}", self.index_N, recipe.latent_size, recipe.latent)
-        return torch.from_numpy(latent_NZ).to(device)
+        return onto(latent_NZ, device)
 
     def noise(self, passed: str, device: torch.device) -> SampleNoise:
         """Return the source of dropout masks for the pass of "G" images through D."""
-        return SampleNoise(self.seed, f"train/{passed}", torch.from_numpy(self.index_N).to(device))
+        return SampleNoise(self.seed, f"train/{passed}", onto(self.index_N, device))
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def logits_of_both(
     """Return D's logits [N] of real and of fake images, which pass through it together, 2N at a time."""
     # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
     index_2N = np.concatenate([2 * step.index_N, 2 * step.index_N + 1])
-    noise = SampleNoise(step.seed, f"train/{passed}", torch.from_numpy(index_2N).to(real_NCHW.device))
+    noise = SampleNoise(step.seed, f"train/{passed}", onto(index_2N, real_NCHW.device))
     both_NCHW = torch.cat([real_NCHW, fake_NCHW])
     real_logit_N, fake_logit_N = discriminator(both_NCHW, noise, **step.condition(2)).chunk(2)
     return real_logit_N, fake_logit_N
@@ -147,8 +148,8 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
 
     def logits(image_NCHW: Tensor) -> Tensor:
         copies = len(image_NCHW) // len(step.index_N)
-        index_N = torch.from_numpy(step.index_N).repeat(copies).to(image_NCHW.device)
-        noise = SampleNoise(step.seed, "train/penalty", index_N)
+        index_N = np.tile(step.index_N, copies)
+        noise = SampleNoise(step.seed, "train/penalty", onto(index_N, image_NCHW.device))
         logit_N: Tensor = discriminator(image_NCHW, noise, **step.condition(copies))
         return logit_N
 
@@ -161,8 +162,8 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
             parts = squares.chunk(len(penalised))
             total = total + sum(0.5 * penalised[place][0] * part.mean() for place, part in enumerate(parts))
         if recipe.gradient_penalty:
-            share_N = torch.from_numpy(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0])
-            between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N.to(real_NCHW.device))
+            share_N = onto(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0], real_NCHW.device)
+            between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N)
             total = total + recipe.gradient_penalty * between_N.mean()
     return total
 
