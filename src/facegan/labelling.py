@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from facegan.perception.accuracy import attribute_logits
 from facegan.perception.attributes_net import AttributesNet
@@ -15,12 +16,13 @@ from facegan.perception.weights import SHIPPED, load_network
 class Labeller:
     """Attributes-net with its weights: the shipped ones, or those of ``facegan train-attributes``."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, device: torch.device | str = "cpu") -> None:
         """Raises:
         UserError: the file is missing, damaged, or of another network.
         """
         self.network = AttributesNet()
         self.sha256 = load_network(self.network, file or SHIPPED / "attributes-net.safetensors")
+        self.network.to(device)
 
     def logits(self, image_NHWC: np.ndarray) -> np.ndarray:
         """Return float32 [N, 40] of uint8 [N, R, R, 3]: above 0, the attribute is rather there than not."""
@@ -28,6 +30,6 @@ class Labeller:
 
 
 @cache
-def shipped() -> Labeller:
-    """Return the labeller with the shipped weights, read once."""
-    return Labeller()
+def shipped(device: str = "cpu") -> Labeller:
+    """Return the labeller with the shipped weights, read once for each device."""
+    return Labeller(device=device)

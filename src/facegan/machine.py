@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from facegan.cores import usable_cores
+from facegan.errors import UserError
 
 
 def describe_machine() -> dict[str, Any]:
@@ -32,6 +33,30 @@ def _processor_name() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def inference_device(name: str) -> torch.device:
+    """Return the device that ``--device`` names: auto (a GPU if there is one), cpu, cuda, cuda:1 ...
+
+    A GPU then computes float32 as such, not with the ten bits that its library takes for convolutions by itself, so
+    that faces and scores are those of a processor but for rounding.
+
+    Raises:
+        UserError: it is no such name, or there is no such GPU here.
+    """
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (":" in name and not (kind == "cuda" and number.isdecimal())):
+        raise UserError(f"--device {name}: choose auto, cpu, cuda or, of several GPUs, cuda:0, cuda:1 ...")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and not there:
+        why = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU"
+        raise UserError(f"--device {name}: no CUDA device is usable here ({why}); leave --device out, or choose cpu")
+    if int(number or 0) >= max(1, there):
+        raise UserError(f"--device {name}: there are {there} GPUs here, cuda:0 to cuda:{there - 1}")
+    if kind == "cpu" or not there:
+        return torch.device("cpu")
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda", int(number or 0))
 
 
 def onto(values: np.ndarray | Tensor, device: torch.device) -> Tensor:

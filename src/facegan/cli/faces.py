@@ -11,12 +11,15 @@ from facegan.errors import UserError, brief
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 _BATCH = 256
 
 
-def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
-    """Return batches of faces, what made them, and how many there are."""
+def faces_of(
+    model: Path, count: int, seed: int, device: torch.device | str = "cpu"
+) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
+    """Return batches of faces, what made them, and how many there are. A model makes them on a device."""
     import numpy as np
 
     from facegan.data.packed import DataView, PackedDataset, map_array
@@ -40,7 +43,7 @@ def faces_of(model: Path, count: int, seed: int) -> tuple[Iterator[np.ndarray], 
         return (view.images(row_B) for row_B in rows), named, found
     from facegan import api
 
-    loaded = api.load(model)
+    loaded = api.load(model, device=str(device))
     named = {
         "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
         "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": 1.0, "data": loaded.config.data,

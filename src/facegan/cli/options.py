@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from facegan.config import parse_count
 from facegan.errors import UserError
 
 MOST = 10**15
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, or one of several GPUs: cuda:1.")]
+"""Where a command computes that does not train."""
 
 
 def count_option(text: str, flag: str, *, least: int = 1) -> int:

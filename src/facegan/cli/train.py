@@ -181,6 +181,8 @@ def train(
 
 def _label(image_NHWC: np.ndarray) -> np.ndarray:
     """Return attributes-net's logits; its weights are read when they are first needed."""
+    import torch
+
     from facegan.labelling import shipped
 
-    return shipped().logits(image_NHWC)
+    return shipped("cuda" if torch.cuda.is_available() else "cpu").logits(image_NHWC)
