@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,13 +149,14 @@ def unpack(folder: Path, out: Path) -> list[Path]:
     try:
         info = read_json(folder / INFO_FILE)
         described, sizes = info["datasets"], info["sheet_bytes"]
-        labels = np.load(folder / LABELS_FILE, allow_pickle=False)
+        with (folder / LABELS_FILE).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            labels = dict(arrays)
         made = []
         with (folder / SHEETS_FILE).open("rb") as file:
             place = iter(sizes)
             for number, dataset in enumerate(described):
                 made.append(_unpacked(file, place, dataset, {name: labels[f"{name}{number}"] for name in LABELS}, out))
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, zipfile.BadZipFile) as error:
         raise UserError(f"{folder} is no pack, or damaged ({error!r:.120}): pack it again") from error
     return made
 

@@ -32,8 +32,8 @@ ADA_STEPS = 4
 class _Draws:
     """Uniform numbers of each sample, handed out in order."""
 
-    def __init__(self, seed: int, stream: str, index_N: np.ndarray) -> None:
-        self.uniform_NK = Stream(seed, stream).uniform(index_N, _DRAWS)
+    def __init__(self, uniform_NK: np.ndarray) -> None:
+        self.uniform_NK = uniform_NK
         self.used = 0
 
     def uniform(self) -> np.ndarray:
@@ -48,13 +48,28 @@ class _Draws:
         return self.uniform() < p
 
 
-def augment(kind: str, p: float, image_NCHW: Tensor, seed: int, stream: str, index_N: np.ndarray) -> Tensor:
-    """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is ADA's probability."""
-    if kind == "diffaugment":
-        return _diffaugment(image_NCHW, _Draws(seed, stream, index_N))
-    if kind == "ada" and p > 0:
-        return _ada(image_NCHW, p, _Draws(seed, stream, index_N))
-    return image_NCHW
+def augmentation_draws(seed: int, stream: str, index_N: np.ndarray) -> np.ndarray:
+    """Return the uniform numbers, float64 [N, 40], that decide which changes befall the samples."""
+    return Stream(seed, stream).uniform(index_N, _DRAWS)
+
+
+def augment(
+    kind: str,
+    p: float,
+    image_NCHW: Tensor,
+    seed: int,
+    stream: str,
+    index_N: np.ndarray,
+    uniform_NK: np.ndarray | None = None,
+) -> Tensor:
+    """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is ADA's probability.
+
+    ``uniform_NK``: what ``augmentation_draws`` returned, where it is at hand.
+    """
+    if kind == "none" or (kind == "ada" and p <= 0):
+        return image_NCHW
+    draws = _Draws(augmentation_draws(seed, stream, index_N) if uniform_NK is None else uniform_NK)
+    return _diffaugment(image_NCHW, draws) if kind == "diffaugment" else _ada(image_NCHW, p, draws)
 
 
 def _like(values: np.ndarray, image_NCHW: Tensor) -> Tensor:

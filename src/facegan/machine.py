@@ -21,6 +21,7 @@ def describe_machine() -> dict[str, Any]:
         "processor": _processor_name(),
         "cores": usable_cores(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.platform(),
@@ -68,6 +69,24 @@ def onto(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a device has done all that it was asked to, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def most_memory(device: torch.device) -> dict[str, float]:
+    """Return {"gpu_gib": the most memory that this process has held on a GPU at once}, or nothing on a CPU."""
+    return {"gpu_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3)} if device.type == "cuda" else {}
+
+
+def prefer_speed(precision: str) -> None:
+    """Let a GPU's libraries try several algorithms for each convolution and keep the fastest, and where a run computes
+    in bfloat16, let what is left in float32 have the ten bits of TF32 in matrix products too."""
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high" if precision == "bfloat16" else "highest")
 
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -31,7 +31,9 @@ def train(
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(help="Real images of one step, over all processes; default: 64; 16 of style-s and style."),
+        typer.Option(
+            help="Real images of one step, over all processes; default: 64; 16 of style-s and style, 256 of style-m."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is left to chance.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,

@@ -15,11 +15,11 @@ from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.run import RunFolder
-from facegan.training.batches import BatchSource
 from facegan.training.duties import Duties, Verdict, slower
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.engine import Engine
 from facegan.training.log import Watcher
+from facegan.training.prefetch import batch_source
 from facegan.training.schedule import Schedule, rate_factor
 from facegan.training.state import TrainingState
 from facegan.training.steps import StepInput, play_step
@@ -85,10 +85,10 @@ def train_loop(
     """
     recipe, batch = config.recipe, config.batch
     share = slice(engine.rank * batch // engine.world_size, (engine.rank + 1) * batch // engine.world_size)
-    source = BatchSource(view, config, engine, state.discriminator.dtype, labels_MA)
+    source = batch_source(view, config, engine, state.discriminator.dtype, labels_MA)
     stop = StopRequest()
     duties = Duties(state, config, view, schedule, engine, folder, watcher)
-    with stop.listening():
+    with stop.listening(), source:
         verdict = duties.begin(state)
         while True:
             if verdict is not None:
@@ -112,6 +112,7 @@ def train_loop(
                 attributes_NA=source.attributes(index_N),
                 penalties=state.nimg // batch % recipe.penalty_every == 0,
                 augment_p=state.adaptive.p if state.adaptive else 0.0,
+                draws=source.draws(index_N),
             )
             real_NCHW = source.images(index_N)
             metrics = play_step(state.generator, state.discriminator, real_NCHW, step)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegan.augment import augment
+from facegan.augment import augment, augmentation_draws
 from facegan.config import RecipeConfig
 from facegan.losses import (
     DIFFERENCES,
@@ -26,6 +26,26 @@ from facegan.networks.layers import SampleNoise, statistics_apart, statistics_fr
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 from facegan.training.engine import Player
+
+Draws = Mapping[str, "Tensor | np.ndarray"]
+"""What chance decides in a step, by the name of its stream."""
+
+
+def draws_of(recipe: RecipeConfig, seed: int, index_N: np.ndarray) -> Draws:
+    """Return the latents, float32 [N, Z], and the uniform numbers of augmentation, float64, that a step will draw.
+
+    A step that is given them (``StepInput.draws``) has nothing to draw but dropout's masks, which the device makes.
+    """
+    players = "G" if recipe.fakes == "shared" else "DG"
+    draws: dict[str, Tensor | np.ndarray] = {
+        name: draw_latents(seed, name, index_N, recipe.latent_size, recipe.latent)
+        for name in (f"train/latents-{player}" for player in players)
+    }
+    if recipe.augment != "none":
+        real = ["G-real"] if recipe.generator_batch == "joint" or recipe.loss in NEEDS_REAL else []
+        for which in ("real", "fake", "G", *real):
+            draws[f"train/augment-{which}"] = augmentation_draws(seed, f"train/augment-{which}", index_N)
+    return draws
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class StepInput:
     """Whether D's gradient is looked at in this step."""
     augment_p: float = 0.0
     """ADA's probability."""
+    draws: Draws = field(default_factory=dict)
+    """What was drawn ahead; the rest is drawn where it is needed, and is the same."""
 
     def condition(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
@@ -54,13 +76,18 @@ class StepInput:
         recipe = self.recipe
         if recipe.augment == "none":
             return image_NCHW
-        return augment(recipe.augment, self.augment_p, image_NCHW, self.seed, f"train/augment-{which}", self.index_N)
+        stream = f"train/augment-{which}"
+        drawn = self.draws.get(stream)
+        uniform_NK = None if drawn is None else np.asarray(drawn)
+        return augment(recipe.augment, self.augment_p, image_NCHW, self.seed, stream, self.index_N, uniform_NK)
 
     def latents(self, player: str, device: torch.device) -> Tensor:
         """Return latents [N, Z] for the step of "D" or "G"."""
-        recipe = self.recipe
-        latent_NZ = draw_latents(self.seed, f"train/latents-{player}", self.index_N, recipe.latent_size, recipe.latent)
-        return onto(latent_NZ, device)
+        recipe, stream = self.recipe, f"train/latents-{player}"
+        drawn = self.draws.get(stream)
+        if drawn is None:
+            drawn = draw_latents(self.seed, stream, self.index_N, recipe.latent_size, recipe.latent)
+        return onto(drawn, device)
 
     def noise(self, passed: str, device: torch.device) -> SampleNoise:
         """Return the source of dropout masks for the pass of "G" images through D."""

@@ -16,7 +16,7 @@ import facegan
 from facegan.config import RecipeConfig, RunConfig, differences, from_dict, table_of, to_dict
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
+from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory, most_memory
 from facegan.recipes import usual_batch
 from facegan.run import RunFolder, find_snapshot
 from facegan.snapshot import SnapshotDamagedError, free_bytes
@@ -145,7 +145,8 @@ def train(
         watcher = Nobody()
     new = not folder.path.exists()
     with folder.locked() if engine.is_main else nullcontext():
-        keep_freed_memory()
+        if engine.device.type == "cpu":
+            keep_freed_memory()
         settled = None
         if engine.is_main:
             settled = _settle(folder, config, precision, threads, forms, data, origin, engine)
@@ -198,7 +199,7 @@ def train(
     )
     watcher.event(
         "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=ending.signal,
-        alarm=result.alarm.kind if result.alarm else None, best=result.best,
+        alarm=result.alarm.kind if result.alarm else None, best=result.best, **most_memory(engine.device),
     )  # fmt: skip
     return result
 
@@ -231,7 +232,9 @@ def _settle(
             "choices": choices.to_dict(),
             "measured_seconds": seconds,
             "machine": describe_machine(),
-            "allocator": "glibc, keeps freed memory" if keep_freed_memory() else "as it comes",
+            "allocator": "glibc, keeps freed memory"
+            if engine.device.type == "cpu" and keep_freed_memory()
+            else "as it comes",
             "processes": engine.world_size,
             **origin.ancestry(),
             "data": [str(path.absolute()) for path in data],
