@@ -162,12 +162,26 @@ class _Operations(TorchDispatchMode):
             masks = name.startswith("aten.index") and any(tensor.dtype == torch.bool for tensor in tensors[1:])
             if name.startswith(_WAITING) or masks:
                 self.gpu.wait(name)
+        if name.startswith("aten._fused_"):
+            _check_layouts(name, args)
         made = func(*args, **kwargs)
         if (any(places) or (self.gpu.backwards and not tensors)) and not name.startswith("aten.copy_"):
             for tensor in tree_leaves(made):
                 if isinstance(tensor, Tensor):
                     self.gpu.take(tensor)
         return made
+
+
+def _check_layouts(name: str, args: Any) -> None:
+    """Refuse parameters, gradients and moments that lie in memory in different ways, as CUDA's fused optimisers do."""
+    lists = [part for part in args if isinstance(part, (list, tuple)) and part and part[0].dim() + part[0].numel() > 1]
+    for same in zip(*lists, strict=False):
+        like = {
+            (each.dtype, *((size, stride) for size, stride in zip(each.shape, each.stride(), strict=True) if size > 1))
+            for each in same
+        }
+        if len(like) > 1:
+            raise DeviceMixError(f"{name}: parameters, gradients and moments must have same dtype and layout: {like}")
 
 
 class _Suspended:

@@ -200,3 +200,15 @@ def test_a_run_that_began_on_a_cpu_has_no_tiles_on_a_gpu(gpu_settings):
     assert {getattr(layer, "form", "direct") for layer in state.generator.network.modules()} == {"direct"}
     assert torch.backends.cudnn.benchmark
     assert torch.get_float32_matmul_precision() == "high"
+
+
+def test_moments_lie_in_memory_as_their_weights_do():
+    """So CUDA's fused Adam wants it; on the CPU it would not matter."""
+    with simulated_cuda():
+        recipe, state = state_of("style-s", Place())
+        take_steps(recipe, state)
+        for parameter, fields in state.generator.optimizer.state.items():
+            if parameter.dim() == 4 and min(parameter.shape) > 1:
+                fields["exp_avg"] = fields["exp_avg"].contiguous()
+        with pytest.raises(DeviceMixError, match="layout"):
+            take_steps(recipe, state, first=2)
