@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facegan.machine import onto
 from facegan.randomness import Stream
 
 _DRAWS = 40
@@ -32,8 +33,8 @@ ADA_STEPS = 4
 class _Draws:
     """Uniform numbers of each sample, handed out in order."""
 
-    def __init__(self, seed: int, stream: str, index_N: np.ndarray) -> None:
-        self.uniform_NK = Stream(seed, stream).uniform(index_N, _DRAWS)
+    def __init__(self, uniform_NK: np.ndarray) -> None:
+        self.uniform_NK = uniform_NK
         self.used = 0
 
     def uniform(self) -> np.ndarray:
@@ -48,18 +49,33 @@ class _Draws:
         return self.uniform() < p
 
 
-def augment(kind: str, p: float, image_NCHW: Tensor, seed: int, stream: str, index_N: np.ndarray) -> Tensor:
-    """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is ADA's probability."""
-    if kind == "diffaugment":
-        return _diffaugment(image_NCHW, _Draws(seed, stream, index_N))
-    if kind in ("ada", "scheduled") and p > 0:
-        return _ada(image_NCHW, p, _Draws(seed, stream, index_N))
-    return image_NCHW
+def augmentation_draws(seed: int, stream: str, index_N: np.ndarray) -> np.ndarray:
+    """Return the uniform numbers, float64 [N, 40], that decide which changes befall the samples."""
+    return Stream(seed, stream).uniform(index_N, _DRAWS)
+
+
+def augment(
+    kind: str,
+    p: float,
+    image_NCHW: Tensor,
+    seed: int,
+    stream: str,
+    index_N: np.ndarray,
+    uniform_NK: np.ndarray | None = None,
+) -> Tensor:
+    """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is the
+    probability of ADA's changes.
+
+    ``uniform_NK``: what ``augmentation_draws`` returned, where it is at hand.
+    """
+    if kind == "none" or (kind != "diffaugment" and p <= 0):
+        return image_NCHW
+    draws = _Draws(augmentation_draws(seed, stream, index_N) if uniform_NK is None else uniform_NK)
+    return _diffaugment(image_NCHW, draws) if kind == "diffaugment" else _ada(image_NCHW, p, draws)
 
 
 def _like(values: np.ndarray, image_NCHW: Tensor) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
-    return tensor.to(device=image_NCHW.device, dtype=image_NCHW.dtype)
+    return onto(np.ascontiguousarray(values, np.float32), image_NCHW.device).to(image_NCHW.dtype)
 
 
 def _diffaugment(image_NCHW: Tensor, draws: _Draws) -> Tensor:
@@ -82,8 +98,8 @@ def _diffaugment(image_NCHW: Tensor, draws: _Draws) -> Tensor:
     from_row, from_column = place + whole(-reach, 2 * reach + 1), place + whole(-reach, 2 * reach + 1)
     row, column = np.clip(from_row, 0, size - 1), np.clip(from_column, 0, size - 1)
     sample_N11 = torch.arange(samples, device=x.device).view(-1, 1, 1)
-    row_NR1, column_N1R = torch.from_numpy(row)[:, :, None], torch.from_numpy(column)[:, None]
-    x = x.permute(0, 2, 3, 1)[sample_N11, row_NR1.to(x.device), column_N1R.to(x.device)].permute(0, 3, 1, 2)
+    row_NR1, column_N1R = onto(row, x.device)[:, :, None], onto(column, x.device)[:, None]
+    x = x.permute(0, 2, 3, 1)[sample_N11, row_NR1, column_N1R].permute(0, 3, 1, 2)
     top, left = whole(-(hole // 2), size + 1), whole(-(hole // 2), size + 1)
     seen = (from_row == row)[:, :, None] & (from_column == column)[:, None]
     cut = ((place >= top) & (place < top + hole))[:, :, None] & ((place >= left) & (place < left + hole))[:, None]
@@ -95,15 +111,16 @@ def _ada(image_NCHW: Tensor, p: float, draws: _Draws) -> Tensor:
     colour_N44 = _colour(draws, p)
     moved = np.flatnonzero(np.abs(place_N33 - np.eye(3)).max((1, 2)) > 0)
     if len(moved):
-        part_NCHW = x[moved].float()
+        moved_M = onto(moved, x.device)
+        part_NCHW = x[moved_M].float()
         grid = F.affine_grid(_like(place_N33[moved, :2], part_NCHW), list(part_NCHW.shape), align_corners=False)
         part_NCHW = F.grid_sample(part_NCHW, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-        x = x.index_copy(0, torch.from_numpy(moved).to(x.device), part_NCHW.to(x.dtype))
+        x = x.index_copy(0, moved_M, part_NCHW.to(x.dtype))
     coloured = np.flatnonzero(np.abs(colour_N44 - np.eye(4)).max((1, 2)) > 0)
     if len(coloured):
-        matrix_N44 = _like(colour_N44[coloured], x)
-        part_NCHW = torch.einsum("nij,njhw->nihw", matrix_N44[:, :3, :3], x[coloured])
-        x = x.index_copy(0, torch.from_numpy(coloured).to(x.device), part_NCHW + matrix_N44[:, :3, 3, None, None])
+        coloured_M, matrix_M44 = onto(coloured, x.device), _like(colour_N44[coloured], x)
+        part_NCHW = torch.einsum("nij,njhw->nihw", matrix_M44[:, :3, :3], x[coloured_M])
+        x = x.index_copy(0, coloured_M, part_NCHW + matrix_M44[:, :3, 3, None, None])
     return x.contiguous(memory_format=torch.channels_last)
 
 

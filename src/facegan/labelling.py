@@ -21,12 +21,13 @@ _BATCH = 64
 class Labeller:
     """Attributes-net with its weights: the shipped ones, or those of ``facegan train-attributes``."""
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, device: torch.device | str = "cpu") -> None:
         """Raises:
         UserError: the file is missing, damaged, or of another network.
         """
         self.network = AttributesNet()
         self.sha256 = load_network(self.network, file or SHIPPED / "attributes-net.safetensors")
+        self.network.to(device)
 
     def logits(self, image_NHWC: np.ndarray) -> np.ndarray:
         """Return float32 [N, 40] of uint8 [N, R, R, 3]: above 0, the attribute is rather there than not."""
@@ -43,6 +44,6 @@ class Labeller:
 
 
 @cache
-def shipped() -> Labeller:
-    """Return the labeller with the shipped weights, read once."""
-    return Labeller()
+def shipped(device: str = "cpu") -> Labeller:
+    """Return the labeller with the shipped weights, read once for each device."""
+    return Labeller(device=device)

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from facegan.cores import usable_cores
+from facegan.errors import UserError
 
 
 def describe_machine() -> dict[str, Any]:
@@ -20,6 +23,7 @@ def describe_machine() -> dict[str, Any]:
         "instructions": sorted(_INSTRUCTIONS & set((_processor_line("flags") or "").split())),
         "cores": usable_cores(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.platform(),
@@ -56,6 +60,59 @@ def other_machine(before: Mapping[str, Any], now: Mapping[str, Any], *, threads:
     if now["cores"] < threads:
         return f"fewer cores: {threads} threads then, {now['cores']} cores now"
     return None
+
+
+def inference_device(name: str) -> torch.device:
+    """Return the device that ``--device`` names: auto (a GPU if there is one), cpu, cuda, cuda:1 ...
+
+    A GPU then computes float32 as such, not with the ten bits that its library takes for convolutions by itself, so
+    that faces and scores are those of a processor but for rounding.
+
+    Raises:
+        UserError: it is no such name, or there is no such GPU here.
+    """
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (":" in name and not (kind == "cuda" and number.isdecimal())):
+        raise UserError(f"--device {name}: choose auto, cpu, cuda or, of several GPUs, cuda:0, cuda:1 ...")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and not there:
+        why = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU"
+        raise UserError(f"--device {name}: no CUDA device is usable here ({why}); leave --device out, or choose cpu")
+    if int(number or 0) >= max(1, there):
+        raise UserError(f"--device {name}: there are {there} GPUs here, cuda:0 to cuda:{there - 1}")
+    if kind == "cpu" or not there:
+        return torch.device("cpu")
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda", int(number or 0))
+
+
+def onto(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Return an array, or a tensor in the processor's memory, as a tensor on a device.
+
+    A GPU gets it from pinned memory, so that the processor does not wait until all work before it is done.
+    """
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type != "cuda":
+        return tensor.to(device)
+    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a device has done all that it was asked to, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def most_memory(device: torch.device) -> dict[str, float]:
+    """Return {"gpu_gib": the most memory that this process has held on a GPU at once}, or nothing on a CPU."""
+    return {"gpu_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3)} if device.type == "cuda" else {}
+
+
+def prefer_speed(precision: str) -> None:
+    """Let a GPU's libraries try several algorithms for each convolution and keep the fastest, and where a run computes
+    in bfloat16, let what is left in float32 have the ten bits of TF32 in matrix products too."""
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high" if precision == "bfloat16" else "highest")
 
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -302,3 +302,12 @@ def test_settings_that_cannot_work_together(tmp_path, packed16):
     told = mistake("train", packed16, "--recipe", "style-s", "--run", tmp_path / "run", "--batch", "6")
     assert "choose a multiple" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_a_gpu_that_is_not_there_is_a_mistake(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert "choose auto, cpu, cuda" in mistake("sample", "--out", tmp_path / "faces.png", "--device", "gpu")
+    assert "no CUDA device is usable here" in mistake("sample", "--out", tmp_path / "faces.png", "--device", "cuda")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegan.cli.options import LABELS_HELP, count_option, labels_option
+from facegan.cli.options import LABELS_HELP, Device, count_option, labels_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def audit(
         Path | None,
         typer.Option(metavar="FILE", help="A network of facegan train-attributes; default: the shipped one."),
     ] = None,
+    device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
     """Ask whether faces are copies of the training set, and whom the generator leaves out.
@@ -58,15 +59,17 @@ def audit(
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as look
     from facegan.labelling import Labeller
-    from facegan.machine import keep_freed_memory
+    from facegan.machine import inference_device, keep_freed_memory
     from facegan.perception.spaces import open_space
 
     keep_freed_memory()
-    labeller = Labeller(attributes_net)
+    place = inference_device(device)
+    labeller = Labeller(attributes_net, device=place)
     datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
-    batches, described, number = faces_of(model, number, seed, labels=labels)
+    batches, described, number = faces_of(model, number, seed, place, labels=labels)
+    spaces = [open_space(name, device=place) for name in SPACES]
     with stages() as stage:
-        found = look(batches, described, number, datasets, [open_space(n) for n in SPACES], labeller, stage=stage)
+        found = look(batches, described, number, datasets, spaces, labeller, stage=stage)
     if gallery is not None:
         _gallery(found, gallery)
     if json:

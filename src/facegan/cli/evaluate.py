@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from facegan.cli.options import LABELS_HELP, count_option, labels_option
+from facegan.cli.options import LABELS_HELP, Device, count_option, labels_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def evaluate(
     inception: Annotated[Path | None, typer.Option(metavar="FILE", help="Inception's weights.")] = None,
     labels: Annotated[str, typer.Option(metavar="prior|none", help=LABELS_HELP)] = "prior",
     people: Annotated[str, typer.Option(help="Real people to compare with: all, training, held-out.")] = "all",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Write the receipt to this JSON file.")] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Score each snapshot of a run, and those to come, into its scores.jsonl.")
@@ -63,15 +64,16 @@ def evaluate(
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.evaluate import describe_protocol, open_view
     from facegan.evaluation.evaluate import evaluate as measure
-    from facegan.machine import keep_freed_memory
+    from facegan.machine import inference_device, keep_freed_memory
     from facegan.perception.spaces import DEFAULT, open_space
 
     keep_freed_memory()
     view = open_view([PackedDataset.open(path) for path in real_faces(model, data)], people)
-    spaces = [open_space(name, inception_file=inception) for name in dict.fromkeys(space or DEFAULT)]
+    place = inference_device(device)
+    spaces = [open_space(name, inception_file=inception, device=place) for name in dict.fromkeys(space or DEFAULT)]
 
     def measured(source: Path) -> Receipt:
-        batches, described, found = faces_of(source, number, seed, labels=labels)
+        batches, described, found = faces_of(source, number, seed, place, labels=labels)
         with stages() as stage:
             return measure(batches, described, view, spaces, count=found, people=people, stage=stage)
 

@@ -11,14 +11,22 @@ from facegan.errors import UserError, brief
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 _BATCH = 256
 
 
 def faces_of(
-    model: Path, count: int, seed: int, *, first: int = 0, truncation: float = 1.0, labels: str = "prior"
+    model: Path,
+    count: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    *,
+    first: int = 0,
+    truncation: float = 1.0,
+    labels: str = "prior",
 ) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
-    """Return batches of faces, what made them, and how many there are.
+    """Return batches of faces, what made them, and how many there are. A model makes them on a device.
 
     ``first``: number of a model's first face of the seed; of an array or a dataset the first faces are always taken.
     ``labels``: as ``Model.batches``'s.
@@ -46,7 +54,7 @@ def faces_of(
         return (view.images(row_B) for row_B in rows), named, found
     from facegan import api
 
-    loaded = api.load(model)
+    loaded = api.load(model, device=str(device))
     named = {
         "kind": "model", "path": str(model), "recipe": loaded.recipe.name, "resolution": loaded.resolution,
         "nimg": loaded.nimg, "sha256": loaded.sha256, "seed": seed, "truncation": truncation,

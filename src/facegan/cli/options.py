@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from facegan.errors import UserError
 from facegan.settings import parse_count
 
@@ -10,6 +14,8 @@ LABELS_HELP = (
     "Attributes that are not asked for: drawn as in training (prior), or nothing is said of them, as facegan 0.1.0 did "
     "(none)."
 )
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, or one of several GPUs: cuda:1.")]
+"""Where a command computes that does not train."""
 
 
 def count_option(text: str, flag: str, *, least: int = 1) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegan.cli.options import LABELS_HELP, count_option, labels_option
+from facegan.cli.options import LABELS_HELP, Device, count_option, labels_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def sample(
             "--score", help="Put the discriminator's score (0 to 1) under each face; print it for a folder or .npy."
         ),
     ] = False,
+    device: Device = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite what is at --out; in a folder, faces of the same numbers.")
     ] = False,
@@ -80,10 +81,10 @@ def sample(
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
 
     from facegan import api
-    from facegan.machine import keep_freed_memory
+    from facegan.machine import inference_device, keep_freed_memory
 
     keep_freed_memory()
-    loaded = api.load(model)
+    loaded = api.load(model, device=str(inference_device(device)))
     batches = loaded.batches(
         number, seed=seed, first=first, attributes=attributes, truncation=truncation, labels=labels, scores=score
     )

@@ -39,7 +39,9 @@ def train(
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(help="Real images of one step, over all processes; default: 64; 16 of style-s and style."),
+        typer.Option(
+            help="Real images of one step, over all processes; default: 64; 16 of style-s and style, 256 of style-m."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything that is left to chance; default: 0.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help=_SET_HELP)] = None,
@@ -212,6 +214,8 @@ def train(
 
 def _label(image_NHWC: np.ndarray) -> np.ndarray:
     """Return attributes-net's logits; its weights are read when they are first needed."""
+    import torch
+
     from facegan.labelling import shipped
 
-    return shipped().logits(image_NHWC)
+    return shipped("cuda" if torch.cuda.is_available() else "cpu").logits(image_NHWC)

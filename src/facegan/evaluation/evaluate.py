@@ -84,7 +84,8 @@ def evaluate(
         floor = kept_floor(view, people, space, partial(floor_scores, reference, space.name))
         scores += all_scores(features_ND, reference, space.name, floor)
         if isinstance(space.network, Inception):
-            estimate = inception_score(space.network.class_logits(features_ND))
+            device = next(space.network.parameters()).device
+            estimate = inception_score(space.network.class_logits(features_ND.to(device)).cpu())
             scores.append(Score("inception score", space.name, estimate, None))
     stage("scores", len(spaces), len(spaces))
     protocol = {

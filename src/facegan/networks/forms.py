@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import UserError
+from facegan.machine import finish
 from facegan.networks.convolution import DIRECT, PLAIN, TILES, tile_of
 from facegan.networks.layers import Conv, PooledTanh, TransposedConv, UpsampleConv
 from facegan.networks.style_layers import ScaledConv
@@ -36,6 +37,16 @@ def set_forms(network: nn.Module, forms: Mapping[str, str]) -> None:
         if name not in layers or form not in (PLAIN, DIRECT, *TILES):
             raise UserError(f"there is no layer {name} to compute in the form {form}; is run.json another version's?")
         layers[name].form = form
+
+
+def forms_on(device: torch.device, forms: Mapping[str, str]) -> dict[str, str]:
+    """Return the forms that a device computes in: those of a run that began on a CPU, on a GPU without tiles.
+
+    Winograd's tiles save products, of which a GPU has more than enough, for copies, of which it has not.
+    """
+    if device.type == "cpu":
+        return dict(forms)
+    return {name: DIRECT if form in TILES else form for name, form in forms.items()}
 
 
 @contextmanager
@@ -109,11 +120,11 @@ def measure_forms(
 def _seconds(layer: nn.Module, x: Tensor) -> float:
     best = float("inf")
     for _ in range(_REPEATS):
+        finish(x.device)
         started = time.perf_counter()
         y = layer(x)
         y.backward(y)
-        if x.device.type == "cuda":
-            torch.cuda.synchronize(x.device)
+        finish(x.device)
         best = min(best, time.perf_counter() - started)
     return best
 

@@ -20,11 +20,11 @@ _BATCH = 256
 @torch.inference_mode()
 def attribute_logits(network: AttributesNet, image_NHWC: np.ndarray) -> np.ndarray:
     """Return float32 [N, 40] of uint8 faces, the mean over each face and its mirror image."""
-    parts = []
+    parts, device = [], next(network.parameters()).device
     for start in range(0, len(image_NHWC), _BATCH):
-        x_NCHW = resize(image_NHWC[start : start + _BATCH], SIDE, "clean") / 127.5 - 1
+        x_NCHW = (resize(image_NHWC[start : start + _BATCH], SIDE, "clean") / 127.5 - 1).to(device)
         parts.append((network(x_NCHW) + network(x_NCHW.flip(-1))) / 2)
-    return torch.cat(parts).numpy()
+    return torch.cat(parts).cpu().numpy()
 
 
 def _view_logits(network: AttributesNet, view: DataView) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,23 +38,30 @@ class Space:
 
     @torch.inference_mode()
     def features(self, image_NHWC: np.ndarray) -> Tensor:
-        """Return float32 [N, D] of uint8 [N, R, R, 3]."""
+        """Return float32 [N, D], on the CPU, of uint8 [N, R, R, 3]."""
         pixels = resize(image_NHWC, self.side, self.resize)
         x_NCHW = (pixels - 128) / 128 if self.name.startswith("inception") else pixels / 127.5 - 1
         found = self.network.features if isinstance(self.network, attributes_net.AttributesNet) else self.network
-        return found(x_NCHW.contiguous(memory_format=torch.channels_last)).float()
+        device = next(itertools.chain(self.network.parameters(), self.network.buffers())).device
+        return found(x_NCHW.to(device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
     def describe(self) -> dict[str, object]:
         """Return what a receipt says of it."""
         return {"name": self.name, "sha256": self.sha256, "dimensions": self.dimensions, "resize": self.resize}
 
 
-def open_space(name: str, *, inception_file: Path | None = None) -> Space:
-    """Return a space by its name.
+def open_space(name: str, *, inception_file: Path | None = None, device: torch.device | str = "cpu") -> Space:
+    """Return a space by its name, whose network computes on a device.
 
     Raises:
         UserError: an unknown name, or weights that cannot be had.
     """
+    space = _on_cpu(name, inception_file)
+    space.network.to(device)
+    return space
+
+
+def _on_cpu(name: str, inception_file: Path | None) -> Space:
     if name not in NAMES:
         raise UserError(f"no feature space is called {name!r}; there are {', '.join(NAMES)}")
     make = partial(Space, name=name, resize="clean")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from facegan.errors import UserError
 from facegan.randomness import Stream
 from facegan.sampling.withholding import kept_mask
 from facegan.training.engine import Engine
+from facegan.training.steps import Draws
 from facegan.untrusted import read_bytes
 
 Labeller = Callable[[np.ndarray], np.ndarray]
@@ -115,10 +118,25 @@ class BatchSource:
 
     def attributes(self, index_N: np.ndarray) -> Tensor | None:
         """Return float [N, 40]: what is said of the images at these positions, or None if the recipe knows none."""
+        kept_NA = self.host_attributes(index_N)
+        return None if kept_NA is None else torch.from_numpy(kept_NA).to(self.device, self.dtype)
+
+    def host_attributes(self, index_N: np.ndarray) -> np.ndarray | None:
+        """Return the same as float32 in the processor's memory."""
         recipe = self.config.recipe
         if not recipe.attributes:
             return None
         place_N = self.order.at(index_N)
         own_NA = self.view.attributes(place_N) if self.labels_MA is None else self.labels_MA[place_N]
-        kept_NA = kept_attributes(own_NA, self.config.seed, index_N, recipe.label_dropout)
-        return torch.from_numpy(kept_NA).to(self.device, self.dtype)
+        return kept_attributes(own_NA, self.config.seed, index_N, recipe.label_dropout)
+
+    def draws(self, index_N: np.ndarray) -> Draws:
+        """Return what has been drawn ahead for the step at these positions: nothing."""
+        return {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -14,7 +14,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
-from facegan.machine import PRECISIONS
+from facegan.machine import PRECISIONS, finish
 from facegan.networks import build_discriminator, build_generator
 from facegan.networks.convolution import DIRECT, PLAIN
 from facegan.networks.forms import all_in_form, fastest, measure_forms
@@ -26,6 +26,8 @@ FORMS = ("auto", DIRECT, PLAIN)
 _BATCH = 16
 """Images on which a layer's forms are measured."""
 _TRIAL_STEPS = 3
+_WARM_STEPS, _GPU_STEPS = 3, 10
+"""Steps on a GPU before the clock is looked at, while its library tries its algorithms, and between two looks."""
 _FASTER = 1.05
 """Fewer threads are chosen where they are so many times as fast."""
 _BFLOAT16_SHARE = 0.8
@@ -51,6 +53,8 @@ def measure_choices(
         if threads > 1 and engine.world_size == 1 and engine.device.type == "cpu":
             threads = _fastest_threads(config, networks, engine)
     torch.set_num_threads(threads)
+    if engine.device.type == "cuda":
+        return _on_gpu(config, networks, precision, threads, forms, engine)
     examples = {
         "generator": torch.ones(1, recipe.latent_size),
         "discriminator": torch.ones(1, 3, recipe.resolution, recipe.resolution),
@@ -83,6 +87,31 @@ def measure_choices(
     if engine.world_size == 1:
         choices = dataclasses.replace(choices, images_per_s=trial_rate(config, choices, engine))
     return choices, seconds
+
+
+def _on_gpu(
+    config: RunConfig, networks: Mapping[str, nn.Module], precision: str, threads: int, forms: str, engine: Engine
+) -> tuple[Choices, dict[str, Any]]:
+    """Return the choices on a GPU, where layers that are measured one by one would say little of a step: it starts its
+    small ones while large ones are under way. Whole steps of the run's own batch are tried in each precision.
+
+    Where several processes would have to step together, bfloat16 is taken where the GPU has units for it.
+    """
+    form = PLAIN if forms == PLAIN else DIRECT
+    G, D = (all_in_form(networks[side], form) for side in ("generator", "discriminator"))
+    asked = Choices(precision="float32", threads=threads, forms=forms, generator=G, discriminator=D)
+    rates: dict[str, float] = {}
+    if engine.world_size == 1:
+        for name in PRECISIONS if precision == "auto" else [precision]:
+            rates[name] = trial_rate(config, dataclasses.replace(asked, precision=name), engine)
+    if precision == "auto":
+        if rates:
+            faster = _BFLOAT16_SHARE * rates["bfloat16"] > rates["float32"]
+        else:
+            faster = torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bfloat16" if faster else "float32"
+    chosen = dataclasses.replace(asked, precision=precision, images_per_s=rates.get(precision))
+    return chosen, {"images_per_s": rates}
 
 
 def _fastest_threads(config: RunConfig, networks: Mapping[str, nn.Module], engine: Engine) -> int:
@@ -134,12 +163,23 @@ def trial_rate(config: RunConfig, choices: Choices, engine: Engine) -> float:
 
     def seconds(penalties: bool) -> float:
         step = StepInput(recipe=recipe, seed=config.seed, index_N=np.arange(batch), penalties=penalties)
+        if engine.device.type == "cuda":
+            return seconds_on_gpu(step)
         taken = []
         for _ in range(_TRIAL_STEPS + 1):
             started = time.perf_counter()
             play_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"].item()
             taken.append(time.perf_counter() - started)
         return statistics.median(taken[1:])
+
+    def seconds_on_gpu(step: StepInput) -> float:
+        for count in (_WARM_STEPS, _GPU_STEPS):  # as in a training, nobody waits for each step
+            finish(engine.device)
+            started = time.perf_counter()
+            for _ in range(count):
+                play_step(state.generator, state.discriminator, real_NCHW, step)
+            finish(engine.device)
+        return (time.perf_counter() - started) / count
 
     every = recipe.penalty_every
     return round(batch * every / (seconds(True) + (every - 1) * seconds(False) if every > 1 else seconds(True)), 2)

@@ -160,7 +160,7 @@ def load_optimizer(
         for field, value in fields.items():
             if value.dtype != torch.float32 or value.shape != (() if field == "step" else parameter.shape):
                 raise UserError(f"{where} does not fit its own settings at {start}{field}")
-            moved = value.to(player.engine.device) if value.dim() else value
+            moved = value.to(player.engine.device)  # the step too: Adam's fused form wants all in one place
             fields[field] = moved.to(memory_format=torch.channels_last) if value.dim() == 4 else moved
         if fields:
             player.optimizer.state[parameter] = fields

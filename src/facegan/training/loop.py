@@ -15,11 +15,11 @@ from facegan.config import RecipeConfig, RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.run import RunFolder
-from facegan.training.batches import BatchSource
 from facegan.training.duties import Duties, Verdict, slower
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.engine import Engine
 from facegan.training.log import Watcher
+from facegan.training.prefetch import batch_source
 from facegan.training.schedule import Schedule, lr_factor, value_at
 from facegan.training.state import TrainingState
 from facegan.training.steps import StepInput, play_step
@@ -85,10 +85,10 @@ def train_loop(
     """
     recipe, batch = config.recipe, config.batch
     share = slice(engine.rank * batch // engine.world_size, (engine.rank + 1) * batch // engine.world_size)
-    source = BatchSource(view, config, engine, state.discriminator.dtype, labels_MA)
+    source = batch_source(view, config, engine, state.discriminator.dtype, labels_MA)
     stop = StopRequest()
     duties = Duties(state, config, view, schedule, engine, folder, watcher, labels_MA)
-    with stop.listening():
+    with stop.listening(), source:
         verdict = duties.begin(state)
         while True:
             if verdict is not None:
@@ -115,6 +115,7 @@ def train_loop(
                 augment_p=_augment_p(state, recipe),
                 noise_std=value_at(recipe.instance_noise, state.nimg, 0.0),
                 generator_learns=state.nimg >= config.start_nimg + recipe.generator_start,
+                draws=source.draws(index_N),
             )
             real_NCHW = source.images(index_N)
             metrics = play_step(state.generator, state.discriminator, real_NCHW, step)

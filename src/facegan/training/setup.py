@@ -83,7 +83,9 @@ def settle(
             "asked": asked.named(),
             "measured_seconds": seconds,
             "machine": describe_machine(),
-            "allocator": "glibc, keeps freed memory" if keep_freed_memory() else "as it comes",
+            "allocator": "glibc, keeps freed memory"
+            if engine.device.type == "cpu" and keep_freed_memory()
+            else "as it comes",
             "processes": engine.world_size,
             **origin.ancestry(),
             "data": [str(path.absolute()) for path in data],

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from facegan.augment import AdaptiveProbability
 from facegan.config import RecipeConfig, RunConfig, from_dict
 from facegan.errors import UserError
-from facegan.machine import PRECISIONS
+from facegan.machine import PRECISIONS, prefer_speed
 from facegan.networks import build_discriminator, build_generator
 from facegan.networks.convolution import DIRECT
-from facegan.networks.forms import set_forms
+from facegan.networks.forms import forms_on, set_forms
 from facegan.settings import differences, table_of
 from facegan.snapshot import INFO_FILE, SnapshotInfo, load_into, load_network, read_info, read_tensors, snapshot_bytes
 from facegan.training.engine import Engine, Player, load_optimizer, optimizer_tensors
@@ -99,8 +99,10 @@ def state_of(
 ) -> TrainingState:
     """Return the state before the first step of two networks."""
     recipe = config.recipe
-    set_forms(generator, choices.generator)
-    set_forms(discriminator, choices.discriminator)
+    set_forms(generator, forms_on(engine.device, choices.generator))
+    set_forms(discriminator, forms_on(engine.device, choices.discriminator))
+    if engine.device.type == "cuda":
+        prefer_speed(choices.precision)
 
     def copied() -> nn.Module:
         return copy.deepcopy(generator).to(engine.device).eval().requires_grad_(False)

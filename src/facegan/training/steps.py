@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facegan.augment import augment
+from facegan.augment import augment, augmentation_draws
 from facegan.config import RecipeConfig
 from facegan.losses import (
     DIFFERENCES,
@@ -20,11 +20,32 @@ from facegan.losses import (
     gradient_norm_squared,
     gradient_penalty,
 )
+from facegan.machine import onto
 from facegan.networks.forms import direct_forms
 from facegan.networks.layers import SampleNoise, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 from facegan.training.engine import Player
+
+Draws = Mapping[str, "Tensor | np.ndarray"]
+"""What chance decides in a step, by the name of its stream."""
+
+
+def draws_of(recipe: RecipeConfig, seed: int, index_N: np.ndarray) -> Draws:
+    """Return the latents, float32 [N, Z], and the uniform numbers of augmentation, float64, that a step will draw.
+
+    A step that is given them (``StepInput.draws``) has nothing to draw but dropout's masks, which the device makes.
+    """
+    players = "G" if recipe.fakes == "shared" else "DG"
+    draws: dict[str, Tensor | np.ndarray] = {
+        name: draw_latents(seed, name, index_N, recipe.latent_size, recipe.latent)
+        for name in (f"train/latents-{player}" for player in players)
+    }
+    if recipe.augment != "none":
+        real = ["G-real"] if recipe.generator_batch == "joint" or recipe.loss in NEEDS_REAL else []
+        for which in ("real", "fake", "G", *real):
+            draws[f"train/augment-{which}"] = augmentation_draws(seed, f"train/augment-{which}", index_N)
+    return draws
 
 
 @dataclass(frozen=True)
@@ -49,6 +70,8 @@ class StepInput:
     """Standard deviation of the noise on all images that D sees."""
     generator_learns: bool = True
     """Whether G has a step too."""
+    draws: Draws = field(default_factory=dict)
+    """What was drawn ahead; the rest is drawn where it is needed, and is the same."""
 
     def condition(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
@@ -59,22 +82,28 @@ class StepInput:
         recipe = self.recipe
         if recipe.augment != "none":
             stream = f"train/augment-{which}"
-            image_NCHW = augment(recipe.augment, self.augment_p, image_NCHW, self.seed, stream, self.index_N)
+            drawn = self.draws.get(stream)
+            uniform_NK = None if drawn is None else np.asarray(drawn)
+            image_NCHW = augment(
+                recipe.augment, self.augment_p, image_NCHW, self.seed, stream, self.index_N, uniform_NK
+            )
         if self.noise_std:
             values = Stream(self.seed, f"train/noise-{which}").normal(self.index_N, image_NCHW[0].numel())
-            noise_NCHW = torch.from_numpy(values * np.float32(self.noise_std)).view(image_NCHW.shape)
-            image_NCHW = image_NCHW + noise_NCHW.to(image_NCHW)
+            noise_NX = onto(values * np.float32(self.noise_std), image_NCHW.device).to(image_NCHW.dtype)
+            image_NCHW = image_NCHW + noise_NX.view(image_NCHW.shape)
         return image_NCHW
 
     def latents(self, player: str, device: torch.device) -> Tensor:
         """Return latents [N, Z] for the step of "D" or "G"."""
-        recipe = self.recipe
-        latent_NZ = draw_latents(self.seed, f"train/latents-{player}", self.index_N, recipe.latent_size, recipe.latent)
-        return torch.from_numpy(latent_NZ).to(device)
+        recipe, stream = self.recipe, f"train/latents-{player}"
+        drawn = self.draws.get(stream)
+        if drawn is None:
+            drawn = draw_latents(self.seed, stream, self.index_N, recipe.latent_size, recipe.latent)
+        return onto(drawn, device)
 
     def noise(self, passed: str, device: torch.device) -> SampleNoise:
         """Return the source of dropout masks for the pass of "G" images through D."""
-        return SampleNoise(self.seed, f"train/{passed}", torch.from_numpy(self.index_N).to(device))
+        return SampleNoise(self.seed, f"train/{passed}", onto(self.index_N, device))
 
 
 @contextmanager
@@ -109,7 +138,7 @@ def logits_of_both(
     """Return D's logits [N] of real and of fake images, which pass through it together, 2N at a time."""
     # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
     index_2N = np.concatenate([2 * step.index_N, 2 * step.index_N + 1])
-    noise = SampleNoise(step.seed, f"train/{passed}", torch.from_numpy(index_2N).to(real_NCHW.device))
+    noise = SampleNoise(step.seed, f"train/{passed}", onto(index_2N, real_NCHW.device))
     both_NCHW = torch.cat([real_NCHW, fake_NCHW])
     real_logit_N, fake_logit_N = discriminator(both_NCHW, noise, **step.condition(2)).chunk(2)
     return real_logit_N, fake_logit_N
@@ -158,8 +187,8 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
 
     def logits(image_NCHW: Tensor) -> Tensor:
         copies = len(image_NCHW) // len(step.index_N)
-        index_N = torch.from_numpy(step.index_N).repeat(copies).to(image_NCHW.device)
-        noise = SampleNoise(step.seed, "train/penalty", index_N)
+        index_N = np.tile(step.index_N, copies)
+        noise = SampleNoise(step.seed, "train/penalty", onto(index_N, image_NCHW.device))
         logit_N: Tensor = discriminator(image_NCHW, noise, **step.condition(copies))
         return logit_N
 
@@ -172,8 +201,8 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
             parts = squares.chunk(len(penalised))
             total = total + sum(0.5 * penalised[place][0] * part.mean() for place, part in enumerate(parts))
         if recipe.gradient_penalty:
-            share_N = torch.from_numpy(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0])
-            between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N.to(real_NCHW.device))
+            share_N = onto(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0], real_NCHW.device)
+            between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N)
             total = total + recipe.gradient_penalty * between_N.mean()
     return total * step.penalty_weight
 

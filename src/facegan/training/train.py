@@ -15,7 +15,7 @@ import torch
 from facegan.config import RecipeConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.machine import keep_freed_memory
+from facegan.machine import keep_freed_memory, most_memory
 from facegan.run import RunFolder, find_snapshot
 from facegan.training.batches import Labeller, run_labels
 from facegan.training.checks import refuse_impossible
@@ -139,7 +139,8 @@ def train(
         watcher = Nobody()
     new = not folder.path.exists()
     with folder.locked() if engine.is_main else nullcontext():
-        keep_freed_memory()
+        if engine.device.type == "cpu":
+            keep_freed_memory()
         settled = settle(folder, config, asked, data, origin, engine) if engine.is_main else None
         settled = engine.fabric.broadcast(settled)
         assert settled is not None
@@ -194,6 +195,6 @@ def train(
     )
     watcher.event(
         "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=ending.signal,
-        alarm=result.alarm.kind if result.alarm else None, best=result.best,
+        alarm=result.alarm.kind if result.alarm else None, best=result.best, **most_memory(engine.device),
     )  # fmt: skip
     return result
