@@ -75,7 +75,8 @@ class Session:
     def train(self, run: Path, *options: str | Path, recipe: str | None = None) -> list[str]:
         """Return a command that trains."""
         every = ("16", "64", "128") if self.rehearsal else ("12800", "200k", "400k")
-        names = ("--log-every", "--sample-every", "--snapshot-every")
+        every += ("32",) if self.rehearsal else ("2000",)
+        names = ("--log-every", "--sample-every", "--snapshot-every", "--score-faces")
         cadence = [part for pair in zip(names, every, strict=True) for part in pair]
         settings = self.settings if recipe is None else []
         return self.facegan(

@@ -64,6 +64,6 @@ def test_the_shipped_models_labels_are_drawn_and_receipts_say_so():
     drawn_NA = model.label_prior.draw(0, np.arange(500), asked_A)
     assert (drawn_NA[:, ATTRIBUTE_NAMES.index("Male")] > 0).mean() > 0.9
     for labels in ("prior", "none"):
-        batches, described, _ = faces_of(Path("celeba64"), 2, 5, labels)
+        batches, described, _ = faces_of(Path("celeba64"), 2, 5, labels=labels)
         assert described["labels"] == labels
         np.testing.assert_array_equal(next(batches), model.sample(2, seed=5, labels=labels))

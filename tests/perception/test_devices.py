@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from facegan.sampling.steered import steered
 
 from facegan.labelling import Labeller
 from facegan.networks import build_generator
 from facegan.perception.spaces import open_space
+from facegan.pixels import to_uint8
+from facegan.sampling.conditioning import Labels, truncated
 from facegan.sampling.prepared import prepare
-from facegan.sampling.sample import sample
+from facegan.sampling.sample import sample_batches
 from tests.conftest import small_recipe
 from tests.simulated_cuda import simulated_cuda
 
@@ -43,10 +44,11 @@ def test_faces_are_made_where_the_generator_is(name, truncation):
 
     def faces(device):
         generator = build_generator(recipe.network, recipe.generator_options, seed=0).to(device).eval()
-        attributes_A = np.ones(40, np.float32) if name == "style-s" and truncation < 1 else None
-        made = steered(prepare(generator), attributes_A, truncation, recipe.latent)
+        labels = Labels(asked_A=np.ones(40, np.float32)) if name == "style-s" and truncation < 1 else Labels()
+        made = truncated(prepare(generator), labels, truncation, recipe.latent)
         made.latent_size = recipe.latent_size
-        return sample(made, count=5, seed=0, distribution=recipe.latent)
+        parts = sample_batches(made, recipe.latent_size, count=5, seed=0, distribution=recipe.latent, labels=labels)
+        return np.concatenate([to_uint8(image_NCHW) for _, image_NCHW in parts])
 
     with simulated_cuda() as gpu:
         found = faces("cuda")

@@ -32,7 +32,8 @@ def labeller(image_NHWC):
 def run(tmp_path_factory, packed16):
     path = tmp_path_factory.mktemp("run") / "run"
     train(
-        [packed16], path, small_recipe("style-s", attributes=True), batch=8, schedule=Schedule(images=16),
+        [packed16], path, small_recipe("style-s", attributes=True), batch=8,
+        schedule=Schedule(images=16, score_count=0),
         precision="float32", threads=1, forms="direct", labeller=labeller,
     )  # fmt: skip
     return path

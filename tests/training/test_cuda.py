@@ -92,7 +92,12 @@ def run(data, folder, images, every=24, **options):
     recipe = small_recipe("style-s", ema_halflife=100, penalty_every=2, ada_target=-1.0, ada_images=80)
     log_every = BATCH if every < 1000 else every
     schedule = Schedule(
-        images=images, log_every=log_every, sample_every=every, snapshot_every=every, on_collapse="rewind"
+        images=images,
+        log_every=log_every,
+        sample_every=every,
+        snapshot_every=every,
+        on_collapse="rewind",
+        score_count=16,
     )
     options = {"precision": "float32", "threads": 1, "forms": "direct"} | options
     return train_module.train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)

@@ -38,8 +38,8 @@ class Listener:
 
 
 def run(data, folder, images, *, recipe=None, **options):
-    schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24)
-    options = {"threads": 1, "forms": "direct", "batch": 8} | options
+    schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24, score_count=0)
+    options = {"precision": "float32", "threads": 1, "forms": "direct", "batch": 8} | options
     return train([data], folder, recipe or small_recipe("dcgan"), schedule=schedule, **options)
 
 
@@ -75,18 +75,20 @@ def test_on_another_processor_choices_are_measured_again_and_said(tmp_path, pack
     run(packed16, tmp_path / "run", 8, precision="bfloat16")
     monkeypatch.setattr(setup, "measure_choices", measured)
     listener = Listener()
-    run(packed16, tmp_path / "run", 16, watcher=listener)
+    run(packed16, tmp_path / "run", 16, watcher=listener, precision="auto")
     assert asked == [] and listener.warnings == []  # the same machine: nothing is measured
     elsewhere = describe_machine() | {"processor": "Another 9000"}
     monkeypatch.setattr(setup, "describe_machine", lambda: elsewhere)
-    assert run(packed16, tmp_path / "run", 24, watcher=listener, threads=None, forms="auto").nimg == 24
+    assert (
+        run(packed16, tmp_path / "run", 24, watcher=listener, precision="auto", threads=None, forms="auto").nimg == 24
+    )
     assert asked == [("bfloat16", 1, "direct")]  # what was asked for at the start is asked for again
     assert len(listener.warnings) == 1
     assert "Another 9000 now" in listener.warnings[0] and "up to 16 images" in listener.warnings[0]
     contents = RunFolder(tmp_path / "run").read()
     assert contents["choices"]["precision"] == "float32" and contents["machine"] == elsewhere
     assert [(move["nimg"], move["choices"]["precision"]) for move in contents["moves"]] == [(16, "bfloat16")]
-    run(packed16, tmp_path / "run", 32, watcher=listener)  # and then it is the run's own
+    run(packed16, tmp_path / "run", 32, watcher=listener, precision="auto")  # and then it is the run's own
     assert len(asked) == len(listener.warnings) == 1
 
 

@@ -49,7 +49,7 @@ def test_more_snapshots_come_nearer_to_the_wanted_profile():
 def test_what_a_run_did_not_keep_is_made_of_what_it_kept(tmp_path, packed16):
     recipe = small_recipe("style-s", ema_halflife=8, extra_ema_halflives=(40,))
     control = replace(recipe, extra_ema_halflives=(20, 40))
-    schedule = Schedule(images=1200, log_every=1200, sample_every=1200, snapshot_every=80, keep=99)
+    schedule = Schedule(images=1200, log_every=1200, sample_every=1200, snapshot_every=80, keep=99, score_count=0)
     options = {"batch": 4, "precision": "float32", "threads": 1, "forms": "direct", "schedule": schedule}
     kept = train([packed16], tmp_path / "kept", control, **options)
     wanted = load_file(kept.snapshot / "ema-20.safetensors")
@@ -70,7 +70,7 @@ def test_what_a_run_did_not_keep_is_made_of_what_it_kept(tmp_path, packed16):
 
 
 def test_a_run_without_averages_is_told_how_to_keep_them(tmp_path, packed16):
-    schedule = Schedule(images=8, log_every=8, sample_every=8, snapshot_every=8)
+    schedule = Schedule(images=8, log_every=8, sample_every=8, snapshot_every=8, score_count=0)
     recipe = small_recipe("dcgan", ema_halflife=0)
     train([packed16], tmp_path / "run", recipe, batch=8, threads=1, forms="direct", schedule=schedule)
     with pytest.raises(UserError, match="ema_halflife=100k"):

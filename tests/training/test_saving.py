@@ -102,7 +102,7 @@ def test_a_log_that_cannot_be_written_waits_and_holds_the_snapshots_back(tmp_pat
 
 
 def test_a_start_without_room_says_what_is_needed(tmp_path, packed16, monkeypatch):
-    monkeypatch.setattr("facegan.training.train.free_bytes", lambda path: 1000)
+    monkeypatch.setattr("facegan.training.setup.free_bytes", lambda path: 1000)
     with pytest.raises(Exception, match=r"a snapshot needs [0-9.]+ MB, and 0.0 MB are free"):
         run(packed16, tmp_path / "run")
 
