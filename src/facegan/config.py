@@ -83,9 +83,10 @@ class RecipeConfig:
     discriminator_batch: Literal["joint", "separate"] = "joint"
     """joint: D sees real and fake put together in one batch, so its batch normalisation mixes them; separate: one
     pass for each."""
-    generator_batch: Literal["alone", "joint"] = "alone"
+    generator_batch: Literal["alone", "joint", "moving"] = "alone"
     """What D sees in G's step. alone: G's images only; joint: real and fake put together, the loss on the fakes, so
-    that D's batch normalisation has the statistics it was trained with."""
+    that D's batch normalisation has the statistics it was trained with; moving: G's images only, D's batch
+    normalisation with its moving statistics, as Keras computes a layer that is frozen."""
     fakes: Literal["training", "inference", "shared"] = "training"
     """How G makes the fakes that D learns from. training: with the batch's statistics; inference: with moving ones, as
     ``predict`` does; shared: D learns from the very images of G's own step, so that one pass of G serves both."""
@@ -146,8 +147,8 @@ class RecipeConfig:
             f"discriminator_batch={self.discriminator_batch!r}: choose joint or separate",
         )
         require(
-            self.generator_batch in ("alone", "joint"),
-            f"generator_batch={self.generator_batch!r}: choose alone or joint",
+            self.generator_batch in ("alone", "joint", "moving"),
+            f"generator_batch={self.generator_batch!r}: choose alone, joint or moving",
         )
         require(
             self.fakes in ("training", "inference", "shared"),

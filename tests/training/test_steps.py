@@ -82,15 +82,27 @@ def test_separate_batches_add_the_two_means():
     torch.testing.assert_close(metrics["D_loss"], expected.detach())
 
 
-@pytest.mark.parametrize("batch", ["alone", "joint"])
+@pytest.mark.parametrize("batch", ["alone", "joint", "moving"])
 def test_generator_loss_uses_the_statistics_of_its_batch(batch):
     recipe = small_recipe("classic-dcgan", discriminator={"dropout": 0.0}, generator_batch=batch)
     state, real_NCHW, step = play(recipe)
     G, D = copy.deepcopy(state.generator.network), copy.deepcopy(state.discriminator.network)
     fake_NCHW = G(step.latents("G", torch.device("cpu")))
-    logit = D(fake_NCHW) if batch == "alone" else D(torch.cat([real_NCHW, fake_NCHW]))[BATCH:]
+    if batch == "moving":
+        D.eval()
+    logit = D(torch.cat([real_NCHW, fake_NCHW]))[BATCH:] if batch == "joint" else D(fake_NCHW)
     metrics = teach_generator(state, real_NCHW, step)
     torch.testing.assert_close(metrics["G_loss"], F.softplus(-logit).mean().detach())
+    assert all(module.training for module in state.discriminator.working.modules())
+
+
+def test_dropout_acts_where_batch_normalisation_does_not():
+    losses = []
+    for dropout in (0.0, 0.4):
+        recipe = small_recipe("classic-dcgan", discriminator={"dropout": dropout}, generator_batch="moving")
+        state, real_NCHW, step = play(recipe)
+        losses.append(teach_generator(state, real_NCHW, step)["G_loss"].item())
+    assert losses[0] != losses[1]
 
 
 def test_dropout_acts_in_both_steps():

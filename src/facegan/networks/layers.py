@@ -368,6 +368,19 @@ def statistics_frozen(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def moving_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, batch normalisation uses its moving statistics, whatever mode the network is in."""
+    norms = [module for module in network.modules() if isinstance(module, BatchNorm) and module.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()
+
+
+@contextmanager
 def statistics_apart(network: nn.Module, parts: int) -> Iterator[None]:
     """Inside, batch normalisation in training mode takes a batch in so many equal parts, each with its statistics."""
     norms = [module for module in network.modules() if isinstance(module, BatchNorm)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ from facegan.losses import (
 )
 from facegan.machine import onto
 from facegan.networks.forms import direct_forms
-from facegan.networks.layers import SampleNoise, statistics_apart, statistics_frozen
+from facegan.networks.layers import SampleNoise, moving_statistics, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 from facegan.training.engine import Player
@@ -222,7 +222,8 @@ def generator_step(
     ``fake_NCHW`` is what ``make_fakes`` made for D: used if the recipe's ``fakes`` are shared, else G makes its own.
     """
     recipe, D = step.recipe, discriminator.working
-    with untouched(D):
+    moving = moving_statistics(D) if recipe.generator_batch == "moving" else nullcontext()
+    with untouched(D), moving:
         if recipe.fakes != "shared":
             fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype), **step.condition())
         fake_NCHW = step.changed(fake_NCHW, "G")
