@@ -2,6 +2,7 @@
 
     python benchmarks/ship_model.py runs/flagship data/part-a data/part-b --wrong wrong.txt
     python benchmarks/ship_model.py celeba64 data/part-a data/part-b --only-prior
+    python benchmarks/ship_model.py celeba64 data/part-a data/part-b --wrong wrong.txt --again
 
 Takes a run's newest snapshot, or the one that is named: its averaged generator and its discriminator go into
 src/facegan/models/celeba64 as float16, and its label prior; of a run of 0.1.0, which has none, one is fitted to the
@@ -11,7 +12,8 @@ out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
 what was found wrong with the first 64 faces, and by whom. The run's settings, log and curves go to
 docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training. --only-prior: fit a
-label prior anew and put it into the model that is there; everything else stays.
+label prior anew and put it into the model that is there; everything else stays. --again: measure the model that is there
+and write its card anew; its weights stay, and so does docs/celeba64.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from facegan.labelling import shipped
 from facegan.report.curves import score_curves, training_curves
 from facegan.run import SHIPPED, RunFolder, find_snapshot
 from facegan.sampling.label_prior import fit
-from facegan.snapshot import INFO_FILE, LABEL_PRIOR, read_tensors, write_snapshot
+from facegan.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_tensors, write_snapshot
 from facegan.training.batches import label_faces
 from facegan.training.incidents import read_lines
 
@@ -153,19 +155,32 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--wrong", type=Path)
     what.add_argument("--only-prior", action="store_true")
+    parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     info, folder = find_snapshot(arguments.model), SHIPPED["celeba64"]
     view = DataView([PackedDataset.open(path) for path in arguments.data])
-    tensors = {stem: {name: half(tensor) for name, tensor in read_tensors(info, stem).items()} for stem in STEMS}
     if arguments.only_prior:
         put_prior(info.path, fitted_prior(view))
         return
+    if not arguments.again:
+        put_model(folder, info, view)
+        document(RunFolder(info.path.parents[1]), info.nimg, DOCUMENTS)
+    write_card(folder, arguments.data, view, arguments.wrong.read_text(encoding="utf-8").strip())
+
+
+def put_model(folder: Path, info: SnapshotInfo, view: DataView) -> None:
+    """Write a snapshot's averaged generator, discriminator and label prior in place of the model that is there."""
+    tensors = {stem: {name: half(tensor) for name, tensor in read_tensors(info, stem).items()} for stem in STEMS}
     if info.config["recipe"]["attributes"]:
         kept = f"{LABEL_PRIOR}.safetensors" in info.sha256
         tensors[LABEL_PRIOR] = read_tensors(info, LABEL_PRIOR) if kept else fitted_prior(view)
     shutil.rmtree(folder, ignore_errors=True)
     write_snapshot(folder, nimg=info.nimg, config=info.config, state={}, tensors=tensors)
-    audit = measure(folder, arguments.data)
+
+
+def write_card(folder: Path, data: list[Path], view: DataView, wrong: str) -> None:
+    """Measure the model that is there, and write what was found into its description and its card."""
+    audit = measure(folder, data)
     copies = near_copies(audit)
     description = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     description["state"]["near_copies"] = copies
@@ -188,12 +203,11 @@ def main() -> None:
         training=f"{audit['training']:,}",
         held_out=f"{audit['held_out']:,}",
         coverage=coverage_table(audit),
-        wrong=arguments.wrong.read_text(encoding="utf-8").strip(),
+        wrong=wrong,
     )  # fmt: skip
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
-    document(RunFolder(info.path.parents[1]), info.nimg, DOCUMENTS)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{folder}: {info.nimg:,} images, {size / 1e6:.1f} MB; {copies}")
+    print(f"{folder}: {model.nimg:,} images, {size / 1e6:.1f} MB; {copies}")
 
 
 if __name__ == "__main__":

@@ -311,3 +311,20 @@ def test_a_gpu_that_is_not_there_is_a_mistake(tmp_path):
         pytest.skip("there is a GPU here")
     assert "choose auto, cpu, cuda" in mistake("sample", "--out", tmp_path / "faces.png", "--device", "gpu")
     assert "no CUDA device is usable here" in mistake("sample", "--out", tmp_path / "faces.png", "--device", "cuda")
+
+
+def test_a_run_goes_on_without_its_settings_and_is_averaged_anew(tmp_path, packed16):
+    averages = ["--set", "ema_halflife=4", "--set", "extra_ema_halflives=16"]
+    begin = ["train", packed16, "--recipe", "dcgan", "--run", tmp_path / "run", "--images", "160", "--batch", "8"]
+    assert facegan(*begin, *SMALL, *averages, "--snapshot-every", "40", "--keep", "9", "--json").returncode == 0
+    done = facegan("train", "--run", tmp_path / "run", "--images", "176", "--score-faces", "0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["nimg"] == 176
+    done = facegan("train", "--run", tmp_path / "run", "--set", "flip=false")
+    assert done.returncode == 2 and "--fork" in done.stderr and "recipe.flip" in done.stderr
+    assert "is no run yet" in mistake("train", "--run", tmp_path / "new")
+    done = facegan("average", tmp_path / "run", "--halflife", "8", "--out", tmp_path / "eight")
+    assert done.returncode == 0, done.stderr
+    assert facegan("sample", tmp_path / "eight", "--count", "4", "--out", tmp_path / "four.png").returncode == 0
+    assert "exists" in mistake("average", tmp_path / "run", "--halflife", "8", "--out", tmp_path / "eight")
+    assert "whole number" in mistake("average", tmp_path / "run", "--halflife", "long", "--out", tmp_path / "other")
