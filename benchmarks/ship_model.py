@@ -12,8 +12,8 @@ out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
 what was found wrong with the first 64 faces, and by whom. The run's settings, log and curves go to
 docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training. --only-prior: fit a
-label prior anew and put it into the model that is there; everything else stays. --again: measure the model that is there
-and write its card anew; its weights stay, and so does docs/celeba64.
+label prior anew and put it into the model that is there; everything else stays. --again: measure the model that is
+there and write its card anew; its weights stay, and so does docs/celeba64.
 """
 
 from __future__ import annotations
