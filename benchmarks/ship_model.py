@@ -75,7 +75,7 @@ def put_prior(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
 def measure(folder: Path, data: list[Path]) -> dict[str, Any]:
     """Write receipt.json and audit.json; return the audit."""
     command, paths = [sys.executable, "-m", "facegan"], [str(path) for path in data]
-    receipt = ["--count", COUNT, "--out", str(folder / "receipt.json")]
+    receipt = ["--count", COUNT, "--out", str(folder / "receipt.json"), "--force"]
     subprocess.run([*command, "evaluate", "celeba64", *paths, *receipt], check=True)
     audit = [*command, "audit", "celeba64", *paths, "--count", COUNT, "--json"]
     found = json.loads(subprocess.run(audit, stdout=subprocess.PIPE, text=True).stdout)
