@@ -6,7 +6,7 @@ from facegan.config import RecipeConfig, RunConfig, from_dict, to_dict
 from facegan.errors import UserError
 from facegan.networks.style import StyleGenerator
 from facegan.recipes import RECIPES, recipe
-from facegan.settings import differences, parse_count, table_of, with_settings
+from facegan.settings import FIXED, differences, flatten, parse_count, setting_text, table_of, with_settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -90,7 +90,7 @@ def test_schedules_are_written_as_values_at_images():
     assert from_dict(RecipeConfig, json.loads(json.dumps(to_dict(changed))), "test") == changed
     assert with_settings(changed, ["lr_schedule=none"]).lr_schedule == ()
     text = table_of(differences(recipe("style"), changed), "before", "after")
-    assert "1@7000000,0.01@10000000" in text and "none" in text
+    assert "1@7M,0.01@10M" in text and "100k,500k" in text and "none" in text
 
 
 @pytest.mark.parametrize(("settings", "message"), [
@@ -134,3 +134,13 @@ def test_names_of_version_0_1_0_are_read():
     changed = with_settings(recipe("style-s"), ["rate_steady=5k", "generator.most=32", "discriminator.most=16"])
     assert changed.lr_decay_start == 5000
     assert (changed.generator["max_channels"], changed.discriminator["max_channels"]) == (32, 16)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_setting_that_is_shown_can_be_written(name):
+    shown = [
+        f"{path}={str(value).lower() if isinstance(value, bool) else setting_text(value)}"
+        for path, value in flatten(to_dict(recipe(name))).items()
+        if path not in FIXED
+    ]
+    assert with_settings(recipe(name), shown) == recipe(name)

@@ -314,7 +314,16 @@ def check_milestones(name: str, milestones: Milestones, most: float) -> None:
 
 def milestone_text(values: tuple[Any, ...]) -> str:
     """Return milestones, or a tuple of numbers, as they are written after ``--set``."""
-    return ",".join(f"{item[1]:g}@{item[0]}" if isinstance(item, tuple) else f"{item}" for item in values)
+    return ",".join(
+        f"{item[1]:g}@{_count_text(item[0])}" if isinstance(item, tuple) else _count_text(item) for item in values
+    )
+
+
+def _count_text(count: int) -> str:
+    for letter, scale in (("M", 1_000_000), ("k", 1_000)):
+        if count and count % scale == 0:
+            return f"{count // scale}{letter}"
+    return str(count)
 
 
 def renamed(path: str) -> str:

@@ -116,7 +116,7 @@ def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     ]
 
 
-def _brief(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return a setting in words; of a hash the first digits."""
     if isinstance(value, tuple):
         return milestone_text(value) or "none"
@@ -125,6 +125,6 @@ def _brief(value: Any) -> str:
 
 def table_of(changed: list[tuple[str, Any, Any]], before: str, after: str) -> str:
     """Return the lines of a table of settings that differ, as ``differences`` gives them, under these two headings."""
-    rows = [("setting", before, after), *((name, _brief(old), _brief(new)) for name, old, new in changed)]
+    rows = [("setting", before, after), *((name, setting_text(old), setting_text(new)) for name, old, new in changed)]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return "\n".join(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}" for row in rows)

@@ -31,13 +31,13 @@ def summary(
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.layers import Row
     from facegan.networks.summary import summarize, totals
-    from facegan.settings import FIXED, flatten
+    from facegan.settings import FIXED, flatten, setting_text
 
     config = recipes.recipe(recipe, resolution)
     if settings:
         for name, value in flatten(to_dict(config)).items():
             if name not in FIXED:
-                typer.echo(f"{name}={str(value).lower() if isinstance(value, bool) else value}")
+                typer.echo(f"{name}={str(value).lower() if isinstance(value, bool) else setting_text(value)}")
         return
     console = OutputConsole()
     with torch.device("meta"):  # shapes alone: a summary needs no memory for the weights
