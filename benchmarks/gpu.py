@@ -12,7 +12,7 @@ benchmarks/jpeg_pack.py.
 
 It works from a source tree, without an installation. What other packages are missing is said at its start. Where
 little comes back from a machine: --out holds at most eight files of at most 16 MiB, and --join makes a model of them.
---rehearse: tiny counts and random images, under a minute on a CPU.
+--rehearse: tiny counts and random images, one to two minutes on a CPU.
 """
 
 from __future__ import annotations

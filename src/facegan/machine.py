@@ -32,6 +32,7 @@ def describe_machine() -> dict[str, Any]:
 
 _INSTRUCTIONS = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 """Names in /proc/cpuinfo of what decides which precision and which algorithms are fast."""
+_BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}
 
 
 def _processor_line(name: str) -> str | None:
@@ -43,11 +44,14 @@ def _processor_line(name: str) -> str | None:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), None)
 
 
-def other_machine(before: Mapping[str, Any], now: Mapping[str, Any], *, threads: int) -> str | None:
+def other_machine(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, threads: int, precision: str = "float32"
+) -> str | None:
     """Return in words how a machine differs from the one that a run's choices were measured on, or None.
 
-    ``before`` and ``now`` are of ``describe_machine``; ``before`` may be of version 0.1.0, which knew no instructions.
-    A machine with fewer cores than the run has ``threads`` differs too.
+    ``before`` and ``now`` are of ``describe_machine``; ``before`` may be of version 0.1.0, which knew no instructions:
+    it differs if the run has the ``precision`` bfloat16 and this processor is known to have no units for it. A machine
+    with fewer cores than the run has ``threads`` differs too.
     """
     for name, text in (("accelerator", "another accelerator"), ("processor", "another processor")):
         if name in before and before[name] != now[name]:
@@ -57,6 +61,8 @@ def other_machine(before: Mapping[str, Any], now: Mapping[str, Any], *, threads:
         return (
             f"a processor with other instructions: {' '.join(old) or 'none'} then, {' '.join(new or ()) or 'none'} now"
         )
+    if old is None and new and precision == "bfloat16" and not _BFLOAT16_UNITS & set(new):
+        return f"a processor without bfloat16 units ({' '.join(new)}), and the run computes in bfloat16"
     if now["cores"] < threads:
         return f"fewer cores: {threads} threads then, {now['cores']} cores now"
     return None

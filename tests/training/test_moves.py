@@ -62,6 +62,11 @@ def test_another_machine_is_known(change, words):
 def test_a_machine_that_version_0_1_0_described_is_known_by_its_name():
     before = {name: value for name, value in HERE.items() if name != "instructions"}
     assert other_machine(before, HERE, threads=1) is None
+    assert "without bfloat16 units" in other_machine(before, HERE, threads=1, precision="bfloat16")
+    with_units = HERE | {"instructions": ["avx2", "avx512_bf16"]}
+    assert other_machine(before, with_units, threads=1, precision="bfloat16") is None
+    assert other_machine(before, HERE | {"instructions": []}, threads=1, precision="bfloat16") is None  # not known
+    assert other_machine(HERE, HERE, threads=1, precision="bfloat16") is None  # it was asked for there
     assert other_machine(describe_machine(), describe_machine(), threads=1) is None
 
 

@@ -47,7 +47,7 @@ def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotI
     """Yield the snapshots that have no line of the wanted protocol yet, oldest first.
 
     ``wanted``: "count", "spaces" (names), the reference's "sha256" and "people", and "labels" ("prior": of snapshots
-    that have one). What is damaged or just being deleted is passed over.
+    that have one). What is damaged or just being deleted is skipped.
     """
     done = set()
     for line in read_lines(folder.scores):
@@ -101,7 +101,7 @@ def follow(
 ) -> int:
     """Score every snapshot of a run that has no line of the wanted protocol yet; wait for more while it is trained.
 
-    Return how many were scored. A snapshot that is deleted or damaged while it is looked at is passed over.
+    Return how many were scored. A snapshot that is deleted or damaged while it is looked at is skipped.
     """
     count = 0
     seen: set[str] = set()

@@ -102,7 +102,7 @@ def _settle_again(folder: RunFolder, config: RunConfig, asked: Asked, engine: En
     before, now = contents.get("machine"), describe_machine()
     if not isinstance(before, dict):
         return choices, ""
-    other = other_machine(before, now, threads=choices.threads)
+    other = other_machine(before, now, threads=choices.threads, precision=choices.precision)
     if other is None:
         return choices, ""
     kept = contents.get("asked")
@@ -230,11 +230,12 @@ def refuse_other_settings(folder: RunFolder, config: RunConfig, asked: Asked) ->
     assert old is not None
     try:
         choices = {"forms": "direct", **contents["choices"]}
-        same_machine = other_machine(contents["machine"], describe_machine(), threads=int(choices["threads"])) is None
+        threads, precision = int(choices["threads"]), str(choices["precision"])
+        other = other_machine(contents["machine"], describe_machine(), threads=threads, precision=precision)
     except (KeyError, TypeError, ValueError):
         raise _damaged(folder) from None
     changed = differences(old, config)
-    if same_machine:
+    if other is None:
         changed += [(name, choices.get(name), new) for name, new in asked.named().items() if new != choices.get(name)]
     if changed:
         raise UserError(
