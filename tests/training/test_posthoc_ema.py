@@ -75,3 +75,5 @@ def test_a_run_without_averages_is_told_how_to_keep_them(tmp_path, packed16):
     train([packed16], tmp_path / "run", recipe, batch=8, threads=1, forms="direct", schedule=schedule)
     with pytest.raises(UserError, match="ema_halflife=100k"):
         stored_averages(RunFolder(tmp_path / "run"))
+    with pytest.raises(UserError, match="nowhere is no run"):
+        stored_averages(RunFolder(tmp_path / "nowhere"))

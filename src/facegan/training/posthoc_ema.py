@@ -75,8 +75,9 @@ def stored_averages(folder: RunFolder) -> list[StoredAverage]:
     """Return every average in a run's snapshots, earliest first.
 
     Raises:
-        UserError: the run keeps no averages, or has no snapshot after its first step.
+        UserError: it is no run, or keeps no averages, or has no snapshot after its first step.
     """
+    folder.latest_snapshot()  # says what is wrong with what is no run
     found = []
     for path in folder.list_snapshots():
         info = read_info(path)
