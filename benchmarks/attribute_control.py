@@ -6,10 +6,11 @@
 
 For each attribute, in per cent of faces in which attributes-net sees it: held-out real faces that are labelled with it
 (what the network can see at best), those labelled without it; and faces of the model asked for it, for its absence,
-and for nothing. Then the same latents with this attribute alone turned from -1 to 1: how much the mean probability of
-it changes, and the mean absolute change of the 39 others, beside the difference of the others between real faces with
-it and without it. --pictures: rows of the same faces asked for each. --labels: the other attributes are drawn
-from the label prior, or not said.
+and for nothing. "variety": the mean distance between two faces asked for it, in judge-net's features, in per cent of
+that between two real faces with it. Then the same latents with this attribute alone turned from -1 to 1: how much its
+mean probability changes, and the mean absolute change of the 39 others, beside the difference of the others between
+real faces with it and without it. --pictures: rows of the same faces asked for each. --labels: the other attributes are
+drawn from the label prior, or not said.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 import facegan
 from facegan import pixels
@@ -26,6 +28,7 @@ from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.packed import DataView, PackedDataset
 from facegan.labelling import shipped
 from facegan.machine import keep_freed_memory
+from facegan.perception.spaces import open_space
 
 
 def main() -> None:
@@ -42,32 +45,34 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     asked_for: tuple[str, ...] = tuple(arguments.only or ATTRIBUTE_NAMES)
-    model, labeller = facegan.load(arguments.model), shipped()
+    model, labeller, judge = facegan.load(arguments.model), shipped(), open_space("judge-net")
     view = DataView([PackedDataset.open(arguments.data)], held_out=True)
-    label_MA = view.attributes(np.arange(len(view)))
-    real_logit_MA = labeller.logits(view.images(np.arange(len(view))))
+    label_MA, real_MHWC = view.attributes(np.arange(len(view))), view.images(np.arange(len(view)))
+    real_logit_MA = labeller.logits(real_MHWC)
     real_MA, real_probability_MA = real_logit_MA > 0, sigmoid(real_logit_MA)
     plain_NA = labeller.logits(model.sample(arguments.count, seed=arguments.seed, labels=arguments.labels))
 
     print(f"{arguments.count} faces of seed {arguments.seed} a question; {len(view):,} held-out real faces")
     print(
-        f"{'seen in % of faces':<22}{'real with':>10}{'without':>9}{'asked':>9}{'asked not':>11}{'unasked':>9}", end=""
+        f"{'seen in % of faces':<22}{'real with':>10}{'without':>9}{'asked':>9}{'asked not':>11}{'unasked':>9}"
+        f"{'variety':>9}",
+        end="",
     )
     print(f"{'its change':>12}{'others':>8}{'really':>8}")
     rows = []
     for place, name in ((ATTRIBUTE_NAMES.index(name), name) for name in asked_for):
-        asked_NA, not_NA = (
-            labeller.logits(
-                model.sample(arguments.count, seed=arguments.seed, attributes={name: sign}, labels=arguments.labels)
-            )
+        asked_NHWC, not_NHWC = (
+            model.sample(arguments.count, seed=arguments.seed, attributes={name: sign}, labels=arguments.labels)
             for sign in (1, -1)
         )
+        asked_NA, not_NA = labeller.logits(asked_NHWC), labeller.logits(not_NHWC)
         change_A = (sigmoid(asked_NA) - sigmoid(not_NA)).mean(0)
         having, lacking = (real_probability_MA[label_MA[:, place] * sign > 0] for sign in (1, -1))
         really_A = having.mean(0) - lacking.mean(0) if len(having) and len(lacking) else np.full_like(change_A, np.nan)
         row = [
             share(real_MA[label_MA[:, place] > 0, place]), share(real_MA[label_MA[:, place] < 0, place]),
             share(asked_NA[:, place] > 0), share(not_NA[:, place] > 0), share(plain_NA[:, place] > 0),
+            distance(judge.features(asked_NHWC)) / distance(judge.features(real_MHWC[label_MA[:, place] > 0])),
             float(change_A[place]), *(float(np.delete(np.abs(of_A), place).mean()) for of_A in (change_A, really_A)),
         ]  # fmt: skip
         rows.append(row)
@@ -91,9 +96,16 @@ def share(seen_N: np.ndarray) -> float:
     return float(seen_N.mean()) if len(seen_N) else float("nan")
 
 
+def distance(feature_ND: torch.Tensor) -> float:
+    """Return the mean Euclidean distance between two rows; NaN of fewer than two."""
+    count = len(feature_ND)
+    return float(torch.cdist(feature_ND, feature_ND).sum()) / (count * (count - 1)) if count > 1 else float("nan")
+
+
 def show(name: str, row: list[float]) -> None:
-    percents = "".join(f"{100 * value:>{width}.0f}" for value, width in zip(row[:5], (10, 9, 9, 11, 9), strict=True))
-    print(f"{name:<22}{percents}{100 * row[5]:>+12.0f}{100 * row[6]:>8.1f}{100 * row[7]:>8.1f}", flush=True)
+    widths = (10, 9, 9, 11, 9, 9)
+    percents = "".join(f"{100 * value:>{width}.0f}" for value, width in zip(row[:6], widths, strict=True))
+    print(f"{name:<22}{percents}{100 * row[6]:>+12.0f}{100 * row[7]:>8.1f}{100 * row[8]:>8.1f}", flush=True)
 
 
 SHOWN = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bangs", "Young", "Wearing_Hat")

@@ -1,4 +1,4 @@
-"""The command line as a person uses it: real processes, their exit codes and what they print."""
+"""The command line as a person uses it: exit codes and what is printed."""
 
 import json
 import os
@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.command import facegan, facegan_process, mistake
+
 SMALL = ["--set", "generator.width=8", "--set", "discriminator.width=8", "--precision", "float32", "--threads", "1"]
 SMALL += ["--forms", "direct", "--score-faces", "0"]
-
-
-def facegan(*arguments, cwd=None, **options):
-    command = [sys.executable, "-m", "facegan", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd, **options)
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +30,10 @@ def run(tmp_path_factory, packed16):
     return path
 
 
-def mistake(*arguments, cwd=None):
-    """Run a command that must fail as a user's mistake; return its one sentence."""
-    done = facegan(*arguments, cwd=cwd)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert len(lines) == 1, done.stderr
-    return lines[0]
+def test_a_process_of_its_own_ends_with_the_same_sentence_and_code(tmp_path):
+    command = ("sample", tmp_path / "missing", "--out", tmp_path / "a.png")
+    done = facegan_process(*command)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", mistake(*command))
 
 
 def test_a_html_page_named_zip(tmp_path):

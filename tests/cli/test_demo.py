@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.test_cli import facegan, mistake
+from tests.command import facegan, mistake
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from facegan.errors import UserError
 from facegan.evaluation import blind
 from facegan.evaluation.blind_answers import MADE, PHOTO, UNSURE, p_value, read_answers, result, subset_scores
 from facegan.evaluation.coverage import wilson
-from tests.cli.test_cli import facegan, mistake
+from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
 SHEETS, FACES, FIRST = 3, 12, 700

@@ -12,7 +12,7 @@ from facegan.evaluation.evaluate import evaluate, open_view
 from facegan.evaluation.receipt import compare, read_receipt
 from facegan.evaluation.reference import view_batches
 from facegan.perception.spaces import open_space
-from tests.cli.test_cli import facegan, mistake
+from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
 COUNT = 1040

@@ -14,7 +14,7 @@ from facegan.evaluation.intervals import Estimate
 from facegan.evaluation.receipt import Receipt, Score
 from facegan.run import RunFolder
 from facegan.snapshot import write_snapshot
-from tests.cli.test_cli import facegan, mistake
+from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
 

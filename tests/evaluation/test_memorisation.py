@@ -13,7 +13,7 @@ from facegan.evaluation.audit import audit
 from facegan.evaluation.memorisation import judge_copies, nearest_training, pixel_features, tail_p_value
 from facegan.labelling import Labeller
 from facegan.randomness import Stream
-from tests.cli.test_cli import facegan, mistake
+from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
 

@@ -1,6 +1,5 @@
 """Keras' own files. ``tests/keras_parity/small.*`` were written by Keras 3.15: the same weights in three formats."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from facegan.errors import UserError
 from facegan.networks import keras_file
 from facegan.networks.keras_file import read_arrays, read_keras_file
 from facegan.networks.keras_weights import _slots, load_keras_file
+from tests import command
 
 STORED = Path(__file__).parents[1] / "keras_parity"
 NAMES = [
@@ -48,9 +48,10 @@ def test_a_pair_is_imported_and_makes_faces(tmp_path, recipe):
     pair = facegan.build(recipe, resolution=16)
     write_weights(tmp_path / "g.weights.h5", pair.generator)
     write_weights(tmp_path / "d.weights.h5", pair.discriminator)
-    command = [sys.executable, "-m", "facegan", "import-keras", str(tmp_path / "g.weights.h5"), "--recipe", recipe]
-    command += ["--discriminator", str(tmp_path / "d.weights.h5"), "--resolution", "16", "--out", str(tmp_path / "m")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = command.facegan(
+        "import-keras", tmp_path / "g.weights.h5", "--recipe", recipe, "--discriminator", tmp_path / "d.weights.h5",
+        "--resolution", 16, "--out", tmp_path / "m",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     model = facegan.load(tmp_path / "m")
     load_keras_file(pair.generator, tmp_path / "g.weights.h5")

@@ -17,7 +17,7 @@ from facegan.perception.corruptions import CORRUPTIONS, corrupt
 from facegan.perception.judge_net import JudgeNet
 from facegan.perception.learning import Lessons, train_attributes_net, train_judge_net
 from facegan.perception.weights import load_network, read_card, save_network
-from tests.cli.test_cli import facegan, mistake
+from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
 SMILING, MALE = ATTRIBUTE_NAMES.index("Smiling"), ATTRIBUTE_NAMES.index("Male")

@@ -22,6 +22,13 @@ def test_clean_is_pillows_bicubic_on_floats(side, target):
         np.testing.assert_allclose(found[0, channel].numpy(), expected, atol=2e-3)
 
 
+def test_images_that_cannot_be_written_to_are_read():
+    image_NHWC = picture(16)
+    expected = resize(image_NHWC, 64, "clean")
+    image_NHWC.flags.writeable = False  # as a memory-mapped file's
+    np.testing.assert_array_equal(resize(image_NHWC, 64, "clean"), expected)
+
+
 def test_tensorflow1_starts_at_the_corner_and_repeats_the_edge():
     ramp = np.broadcast_to(np.arange(4, dtype=np.uint8)[None, None, :, None] * 10, (1, 4, 4, 3))
     found = resize(ramp, 8, "tensorflow1")[0, 0, 0]

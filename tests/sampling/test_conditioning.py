@@ -11,7 +11,7 @@ import torch
 import facegan
 from facegan.errors import UserError
 from facegan.randomness import Stream
-from facegan.sampling.conditioning import Labels, loudness, truncated
+from facegan.sampling.conditioning import Labels, amplification, truncated
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.withholding import kept_mask
@@ -95,25 +95,25 @@ def test_without_a_prior_the_rest_is_zero():
     labels = Labels(None, asking(smiling=0.5))
     said_NA = labels.of(0, np.arange(3))
     assert (np.delete(said_NA, SMILING, axis=1) == 0).all() and (said_NA[:, SMILING] == 0.5).all()
-    np.testing.assert_array_equal(labels.told(said_NA), 3 * said_NA)
+    np.testing.assert_array_equal(labels.amplified(said_NA), 2 * said_NA)
     assert Labels().of(0, np.arange(3)) is None
     assert Labels(None, asking(smiling=0)).of(0, np.arange(3)) is None
 
 
-def test_what_is_asked_for_is_told_aloud_and_nothing_else():
+def test_what_is_asked_for_is_amplified_and_nothing_else():
     drawn = Labels(flat_prior(), asking(smiling=0.5, young=0))
     said_NA = drawn.of(0, np.arange(30))
-    told_NA = drawn.told(said_NA)
-    np.testing.assert_array_equal(told_NA[:, SMILING], 1.5)
-    np.testing.assert_array_equal(told_NA[:, YOUNG], 0)
-    np.testing.assert_array_equal(np.delete(told_NA, SMILING, axis=1), np.delete(said_NA, SMILING, axis=1))
+    amplified_NA = drawn.amplified(said_NA)
+    np.testing.assert_array_equal(amplified_NA[:, SMILING], 1)
+    np.testing.assert_array_equal(amplified_NA[:, YOUNG], 0)
+    np.testing.assert_array_equal(np.delete(amplified_NA, SMILING, axis=1), np.delete(said_NA, SMILING, axis=1))
     unasked = Labels(flat_prior())
-    np.testing.assert_array_equal(unasked.told(said_NA), said_NA)
-    # Together as loud as a face's 40 labels, each at most three times.
+    np.testing.assert_array_equal(unasked.amplified(said_NA), said_NA)
+    # Together they have the norm of a face's 40 labels; none grows more than twofold.
     asked_A = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)
-    assert loudness(asked_A) == pytest.approx(1)
-    assert loudness(np.where(np.arange(40) < 10, asked_A, np.nan)) == pytest.approx(2)
-    assert loudness(asking(smiling=1)) == loudness(asking(smiling=0)) == 3
+    assert amplification(asked_A) == pytest.approx(1)
+    assert amplification(np.where(np.arange(40) < 20, asked_A, np.nan)) == pytest.approx(2**0.5)
+    assert amplification(asking(smiling=1)) == amplification(asking(smiling=0)) == 2
 
 
 # Faces.
@@ -206,7 +206,7 @@ def test_truncation_moves_styles_towards_the_mean_of_such_faces(model):
                    Labels(None, asking(smiling=1)), Labels()):  # fmt: skip
         told = {
             stream: None if (said := labels.of(seed, np.arange(count), stream=stream)) is None
-            else torch.from_numpy(labels.told(said))
+            else torch.from_numpy(labels.amplified(said))
             for stream, seed, count in (("labels", 5, 3), ("mean-style/labels", 0, 1024))
         }  # fmt: skip
         with torch.inference_mode():

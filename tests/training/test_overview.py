@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -12,6 +10,7 @@ from facegan.run import RunFolder
 from facegan.training.overview import find_runs, overview, reclaim, reclaimable
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
+from tests.command import facegan
 from tests.conftest import small_recipe
 
 
@@ -32,8 +31,7 @@ def runs(made, tmp_path):
 
 
 def command(*arguments, answer=""):
-    words = [sys.executable, "-m", "facegan", "runs", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, input=answer)
+    return facegan("runs", *arguments, answer=answer)
 
 
 def test_runs_are_found_and_described(runs):

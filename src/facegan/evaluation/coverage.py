@@ -62,6 +62,8 @@ def effective_count(there_M: np.ndarray, person_M: np.ndarray) -> float:
         return float(people)
     residual_C = np.bincount(cluster_M, weights=there_M - share)
     variance = people / (people - 1) * float((residual_C**2).sum()) / faces**2
+    if variance == 0:  # every person has the same share
+        return float(faces)
     return float(min(faces, max(1.0, share * (1 - share) / variance)))
 
 

@@ -38,7 +38,7 @@ def pixel_features(image_NHWC: np.ndarray) -> Tensor:
 
     Brightness, a cast of colour and contrast do not matter, and shifts of a pixel little.
     """
-    image_NCHW = torch.from_numpy(np.ascontiguousarray(image_NHWC)).permute(0, 3, 1, 2).float()
+    image_NCHW = torch.from_numpy(np.require(image_NHWC, requirements=("C", "W"))).permute(0, 3, 1, 2).float()
     thumb_NCHW = F.adaptive_avg_pool2d(image_NCHW, _THUMBNAIL)
     return F.normalize((thumb_NCHW - thumb_NCHW.mean((2, 3), keepdim=True)).flatten(1))
 

@@ -55,7 +55,7 @@ def _weights(name: str, side: int, target: int) -> Tensor:
 
 def resize(image_NHWC: np.ndarray, target: int, filter_name: str) -> Tensor:
     """Return float32 [N, 3, target, target] in [0, 255] and a little beyond, of uint8 [N, S, S, 3]."""
-    image_NCHW = torch.from_numpy(np.ascontiguousarray(image_NHWC)).permute(0, 3, 1, 2).float()
+    image_NCHW = torch.from_numpy(np.require(image_NHWC, requirements=("C", "W"))).permute(0, 3, 1, 2).float()
     side = image_NCHW.shape[-1]
     if side == target:
         return image_NCHW.contiguous()

@@ -18,8 +18,9 @@ from facegan.sampling.withholding import kept_mask
 
 _MEAN_COUNT = 1024
 """Latents whose mean style truncation goes towards."""
-_LOUDEST = 3.0
-"""At most so many times as loud as in training is an attribute asked for."""
+_LARGEST_FACTOR = 2.0
+"""An attribute that is asked for is amplified at most so much: beyond it faces become more alike than real ones that
+have it (docs/celeba64)."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +60,23 @@ class Labels:
             return labels_NA
         return labels_NA * kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
 
-    def told(self, labels_NA: np.ndarray) -> np.ndarray:
-        """Return float32 [N, 40]: labels as the generator is told them, those that are asked for ``loudness`` times."""
+    def amplified(self, labels_NA: np.ndarray) -> np.ndarray:
+        """Return float32 [N, 40]: labels as the generator gets them, those that are asked for ``amplification`` times."""
         if self.asked_A is None:
             return labels_NA
-        factor_A = np.where(np.isnan(self.asked_A), 1, loudness(self.asked_A))
+        factor_A = np.where(np.isnan(self.asked_A), 1, amplification(self.asked_A))
         return labels_NA * factor_A.astype(np.float32)
 
 
-def loudness(asked_A: np.ndarray) -> float:
-    """Return how much louder than in training attributes (NaN: not asked) are asked for.
+def amplification(asked_A: np.ndarray) -> float:
+    """Return the factor of attributes that are asked for (float [40], NaN: not asked).
 
-    Together they are as loud as a face's 40 labels, each at most three times. In training nearly all that is said is
-    said by many labels at once, and what one of them says is little: asked for no louder, an attribute comes seldom,
-    even among others that go with it (benchmarks/attribute_control.py, docs/celeba64).
+    Their norm becomes that of a face's 40 labels, but none grows more than twofold. In training one label seldom comes
+    alone and says little by itself: asked for at 1, an attribute comes seldom, even among others that go with it
+    (benchmarks/attribute_control.py, docs/celeba64).
     """
     norm = float(np.sqrt(np.square(np.nan_to_num(asked_A)).sum()))
-    return min(_LOUDEST, len(asked_A) ** 0.5 / max(norm, 1e-6))
+    return min(_LARGEST_FACTOR, len(asked_A) ** 0.5 / max(norm, 1e-6))
 
 
 class Truncated(nn.Module):
@@ -91,8 +92,8 @@ class Truncated(nn.Module):
         device, index_M = next(generator.parameters()).device, np.arange(_MEAN_COUNT)
         latent_MZ = draw_latents(0, "mean-style", index_M, int(generator.latent_size), latent)  # type: ignore[arg-type]
         labels_MA = labels.of(0, index_M, stream="mean-style/labels")
-        told_MA = None if labels_MA is None else torch.from_numpy(labels.told(labels_MA)).to(device)
-        self.mean_1W = nn.Buffer(generator.mean_style(torch.from_numpy(latent_MZ).to(device), told_MA))  # type: ignore[operator]
+        given_MA = None if labels_MA is None else torch.from_numpy(labels.amplified(labels_MA)).to(device)
+        self.mean_1W = nn.Buffer(generator.mean_style(torch.from_numpy(latent_MZ).to(device), given_MA))  # type: ignore[operator]
 
     def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None = None) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1]."""

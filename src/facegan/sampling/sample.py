@@ -47,7 +47,7 @@ def sample_batches(
         number_N = np.arange(start, min(start + INTERNAL_BATCH, first + count))
         latent_NZ = draw_latents(seed, "latents", number_N, latent_size, distribution)
         labels_NA = labels.of(seed, number_N)
-        yield labels_NA, generate(generator, latent_NZ, None if labels_NA is None else labels.told(labels_NA))
+        yield labels_NA, generate(generator, latent_NZ, None if labels_NA is None else labels.amplified(labels_NA))
 
 
 def sample(generator: nn.Module, *, count: int, seed: int, distribution: Distribution, first: int = 0) -> np.ndarray:
