@@ -61,7 +61,7 @@ class Labels:
         return labels_NA * kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
 
     def amplified(self, labels_NA: np.ndarray) -> np.ndarray:
-        """Return float32 [N, 40]: labels as the generator gets them, those that are asked for ``amplification`` times."""
+        """Return float32 [N, 40]: labels as G gets them, those that are asked for ``amplification`` times."""
         if self.asked_A is None:
             return labels_NA
         factor_A = np.where(np.isnan(self.asked_A), 1, amplification(self.asked_A))

@@ -23,9 +23,8 @@ _TWINS = 0.2
 
 def thumbnails(image_NHWC: np.ndarray) -> torch.Tensor:
     """Return float [N, 768] in [-1, 1]: the means of uint8 images over a grid of 16x16 fields."""
-    image_NCHW = (
-        torch.from_numpy(np.require(image_NHWC, requirements=("C", "W"))).permute(0, 3, 1, 2).float() / 127.5 - 1
-    )
+    image_NHWC = np.require(image_NHWC, requirements=("C", "W"))
+    image_NCHW = torch.from_numpy(image_NHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
     return F.adaptive_avg_pool2d(image_NCHW, SIDE).flatten(1)
 
 
