@@ -68,6 +68,18 @@ def test_gradients_that_nobody_needs_are_not_made():
     assert torch.autograd.grad(y.sum(), x)[0].shape == x.shape
 
 
+def test_a_second_derivative_raises():
+    """The backward pass is not differentiable; a gradient penalty through it was off by a third, silently."""
+    x, weight = random(1, 2, 8, 8, dtype=torch.float64, seed=0), random(2, 2, 4, 4, dtype=torch.float64, seed=1)
+    for y in (
+        convolve(x, weight, None, padding=(1, 2, 1, 2), tile=2),
+        convolve_transposed(x, weight, stride=2, padding=1, tile=2),
+    ):
+        (dx,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        with pytest.raises(RuntimeError, match="once_differentiable"):
+            dx.square().sum().backward()
+
+
 @pytest.mark.parametrize(("tile", "taps"), [(2, 3), (4, 3), (3, 5), (4, 5), (2, 2), (4, 2)])
 def test_one_direction_is_a_filter(tile, taps):
     A, G, B = cook_toom(tile, taps)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from facegan.errors import UserError
 from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.random_net import DIMENSIONS, RandomNet
 from facegan.perception.spaces import open_space
@@ -21,6 +22,15 @@ def faces(count, side=64):
 def test_the_weights_are_what_they_always_were():
     assert open_space("random-net").sha256.startswith("7d26c946e71c")
     assert RandomNet()(torch.zeros(2, 3, 64, 64)).shape == (2, DIMENSIONS)
+
+
+def test_another_seed_is_another_network():
+    first, another = open_space("random-net:0"), open_space("random-net:7")
+    assert first.sha256 == open_space("random-net").sha256 != another.sha256
+    assert another.describe()["name"] == "random-net:7"
+    for name in ("random-net:", "random-net:-1", "random-net:x", "random-net:" + "9" * 30, "judge-net:1"):
+        with pytest.raises(UserError, match=name):
+            open_space(name)
 
 
 @pytest.mark.parametrize("kind", ["blur", "noise", "jpeg", "checkerboard"])

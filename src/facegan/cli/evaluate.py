@@ -27,7 +27,9 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     space: Annotated[
         list[str] | None,
-        typer.Option(help="Space (repeatable): judge-net, random-net, attributes-net, inception, inception-clean."),
+        typer.Option(
+            help="Space (repeatable): judge-net, random-net[:SEED], attributes-net, inception, inception-clean."
+        ),
     ] = None,
     inception: Annotated[Path | None, typer.Option(metavar="FILE", help="Inception's weights.")] = None,
     labels: Annotated[str, typer.Option(metavar="prior|none", help=LABELS_HELP)] = "prior",
@@ -44,7 +46,8 @@ def evaluate(
 
     Every score comes with a 95% interval and with the floor: what one half of the real people scores against the other
     half. The receipt (--out) names everything that a score depends on; facegan compare holds two of them together.
-    Where no space is named, judge-net, which knows faces, and random-net, which nobody can train towards, are used.
+    Where no space is named, judge-net, which knows faces, and random-net, which no training here
+    looks at, are used. random-net:SEED is another network of its kind: choose a seed after the training is over.
 
     --follow works beside a training at low priority and ends with it; facegan runs, TensorBoard and facegan report
     show what it found.

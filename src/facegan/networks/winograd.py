@@ -4,7 +4,7 @@ Instead of ``taps`` products for each output, a tile of ``tile`` outputs takes n
 direction: 49 instead of 225 for 3x3 outputs of a 5x5 kernel. Input tiles, kernel and output tiles change their basis
 by small matrices before and after; what is left are n * n matrix products. A stride of 2 is a convolution of stride 1
 over the four phases of the input. Equal to the direct form but for rounding, in float32 about 1e-5 of the largest
-value.
+value. Differentiable once: a second derivative, as a gradient penalty takes it, raises and needs the direct form.
 
 Legend: N samples, C input channels, O output channels, H height, W width, n points of a tile in one direction,
 T tiles of all samples, K = n * n, F = stride * stride * C.
@@ -18,6 +18,7 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _POINTS = tuple(Fraction(text) for text in ("0", "1", "-1", "2", "-2", "1/2", "-1/2", "3", "-3"))
 
@@ -191,6 +192,7 @@ class _Convolution(torch.autograd.Function):
         return tiling.output(torch.bmm(V, U.transpose(1, 2)), bias).permute(0, 3, 1, 2)
 
     @staticmethod
+    @once_differentiable  # what is saved is no function of x and weight any more
     def backward(ctx, dy_NCHW: Tensor):  # type: ignore[no-untyped-def]
         V, U = ctx.saved_tensors
         dM = ctx.tiling.output_adjoint(dy_NCHW.permute(0, 2, 3, 1))
@@ -216,6 +218,7 @@ class _TransposedConvolution(torch.autograd.Function):
         return tiling.input_tiles_adjoint(torch.bmm(M, U)).permute(0, 3, 1, 2)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, dx_NCHW: Tensor):  # type: ignore[no-untyped-def]
         M, U = ctx.saved_tensors
         V = ctx.tiling.input_tiles(dx_NCHW.permute(0, 2, 3, 1))

@@ -1,4 +1,4 @@
-"""``random-net``: convolutions whose weights are noise, fixed for ever; nobody can have trained towards it.
+"""``random-net``: convolutions whose weights are noise, fixed for each seed; no training here looks at it.
 
 Random convolutions keep textures, edges, colours and where they are (Naeem et al. 2020 found such features fair where
 trained ones know nothing). Faces are brought to 64 px. Filters have no mean, so that flat colour does not drown what
@@ -26,23 +26,23 @@ _LEAST = 0.02
 """Activation below which less is as good as none."""
 
 
-def fixed_noise(name: str, shape: tuple[int, ...]) -> Tensor:
-    """Return N(0, 1 / number of inputs) weights of a shape [outputs, inputs ...], the same for ever."""
+def fixed_noise(name: str, shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """Return N(0, 1 / number of inputs) weights of a shape [outputs, inputs ...], always the same for a seed."""
     inputs = math.prod(shape[1:])
-    values = Stream(0, name).normal(np.arange(shape[0]), inputs) / math.sqrt(inputs)
+    values = Stream(seed, name).normal(np.arange(shape[0]), inputs) / math.sqrt(inputs)
     return torch.from_numpy(values.astype(np.float32)).reshape(shape)
 
 
 class RandomNet(nn.Module):
     """Faces, float [N, 3, 64, 64] in [-1, 1], to features [N, 256]."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 0) -> None:
         super().__init__()
         inputs = 3
         for level, width in enumerate(WIDTHS):
-            weight = fixed_noise(f"random-net/conv{level}", (width, inputs, 3, 3)) * math.sqrt(2)
+            weight = fixed_noise(f"random-net/conv{level}", (width, inputs, 3, 3), seed) * math.sqrt(2)
             weight -= weight.mean((1, 2, 3) if level == 0 else (2, 3), keepdim=True)
-            projection = fixed_noise(f"random-net/projection{level}", (PROJECTED, 4 * width))
+            projection = fixed_noise(f"random-net/projection{level}", (PROJECTED, 4 * width), seed)
             # Rounded, so that another machine's logarithms and cosines, a last bit away, give the same weights.
             self.register_buffer(f"weight{level}", weight.half().float())
             self.register_buffer(f"projection{level}", projection.half().float())

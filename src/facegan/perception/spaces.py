@@ -20,7 +20,7 @@ from facegan.perception.weights import SHIPPED, load_network
 
 NAMES = ("judge-net", "random-net", "attributes-net", "inception", "inception-clean")
 DEFAULT = ("judge-net", "random-net")
-"""What is used where no space is named: one that knows faces, and one that nobody can have trained towards."""
+"""What is used where no space is named: one that knows faces, and one that no training here looks at."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,21 @@ def open_space(name: str, *, inception_file: Path | None = None, device: torch.d
 
 
 def _on_cpu(name: str, inception_file: Path | None) -> Space:
-    if name not in NAMES:
-        raise UserError(f"no feature space is called {name!r}; there are {', '.join(NAMES)}")
+    kind, _, seed = name.partition(":")
+    if kind not in NAMES or (":" in name and kind != "random-net"):
+        raise UserError(
+            f"no feature space is called {name!r}; there are {', '.join(NAMES)}, and random-net:SEED for another "
+            "network of its kind"
+        )
+    if ":" in name and not (seed.isascii() and seed.isdecimal() and int(seed) < 2**63):
+        raise UserError(f"{name}: give random-net a seed from 0 to {2**63 - 1}, such as random-net:7")
     make = partial(Space, name=name, resize="clean")
     if name.startswith("inception"):
         network, digest = load_inception(inception_file)
         filter_name = "tensorflow1" if name == "inception" else "clean"
         return Space(name, network, inception.SIDE, inception.DIMENSIONS, filter_name, digest)
-    if name == "random-net":
-        noise = random_net.RandomNet().eval()
+    if kind == "random-net":
+        noise = random_net.RandomNet(int(seed or 0)).eval()
         digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in noise.state_dict().values())).hexdigest()
         return make(network=noise, side=random_net.SIDE, dimensions=random_net.DIMENSIONS, sha256=digest)
     module = judge_net if name == "judge-net" else attributes_net
