@@ -249,7 +249,7 @@ def test_a_reader_that_leaves_ends_nothing(tmp_path, packed16):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 def test_an_interrupt_outside_training_says_so(tmp_path):
-    command = [sys.executable, "-m", "facegan", "synth-dataset", str(tmp_path / "drawn"), "--drawn", "--count", "100k"]
+    command = [sys.executable, "-m", "facegan", "synth-dataset", str(tmp_path / "made"), "--count", "100k"]
     # A shell's background jobs ignore SIGINT, and so do their children unless told otherwise.
     heed = (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)

@@ -15,10 +15,9 @@ from rich.console import Console
 
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data import prepare as preparing
-from facegan.data.drawn import draw_face
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
-from tests.data.conftest import findings
+from tests.data.conftest import findings, labels_of, simple_face
 
 
 def written(out):
@@ -40,25 +39,25 @@ def as_csv(text_file, csv_file, header, skip=0):
         csv.writer(file).writerows([header, *rows])
 
 
-def test_celeba_folder_with_all_its_annotations(drawn, tmp_path):
-    result = prepare(drawn, tmp_path / "out", resolution=32, workers=1)
+def test_celeba_folder_with_all_its_annotations(celeba, tmp_path):
+    result = prepare(celeba, tmp_path / "out", resolution=32, workers=1)
     dataset = result.dataset
     assert len(dataset) == 48 and dataset.labelled and not result.warnings
     assert dataset.files[:2] == ["000001.jpg", "000002.jpg"]
     for row in (0, 17, 47):
-        _, attributes, identity = draw_face(3, row)
+        attributes, identity = labels_of(row)
         known = {name: dataset.attributes[row][ATTRIBUTE_NAMES.index(name)] for name in attributes}
         assert known == attributes and np.count_nonzero(dataset.attributes[row]) == len(attributes)
         assert dataset.identities[row] == identity
-        with Image.open(drawn / "img_align_celeba" / dataset.files[row]) as image:
+        with Image.open(celeba / "img_align_celeba" / dataset.files[row]) as image:
             expected = image.resize((32, 32), Image.Resampling.LANCZOS, box=(15, 35, 163, 183))
         np.testing.assert_array_equal(dataset.images[row], np.asarray(expected))
     assert sorted(set(dataset.partitions.tolist())) == [0, 1, 2]
     assert not result.preflight.counts
 
 
-def test_the_number_of_processes_changes_nothing(drawn, tmp_path):
-    shutil.copytree(drawn, tmp_path / "celeba")
+def test_the_number_of_processes_changes_nothing(celeba, tmp_path):
+    shutil.copytree(celeba, tmp_path / "celeba")
     images = tmp_path / "celeba" / "img_align_celeba"
     shutil.copy(images / "000002.jpg", images / "000040.jpg")
     (images / "000033.jpg").write_bytes(b"broken")
@@ -72,11 +71,11 @@ def test_the_number_of_processes_changes_nothing(drawn, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def layouts(drawn, tmp_path_factory):
+def layouts(celeba, tmp_path_factory):
     """The same faces in every shape that CelebA comes in."""
     root = tmp_path_factory.mktemp("layouts")
-    annotations = sorted(drawn.glob("*.txt"))
-    images = drawn / "img_align_celeba"
+    annotations = sorted(celeba.glob("*.txt"))
+    images = celeba / "img_align_celeba"
 
     beside = root / "beside"
     beside.mkdir()
@@ -88,16 +87,16 @@ def layouts(drawn, tmp_path_factory):
     for folder in ("Img", "Anno", "Eval"):
         (official / folder).mkdir(parents=True)
     zipped(images, official / "Img" / "img_align_celeba.zip", "img_align_celeba/")
-    shutil.copy(drawn / "list_attr_celeba.txt", official / "Anno")
-    shutil.copy(drawn / "identity_CelebA.txt", official / "Anno")
-    shutil.copy(drawn / "list_eval_partition.txt", official / "Eval")
+    shutil.copy(celeba / "list_attr_celeba.txt", official / "Anno")
+    shutil.copy(celeba / "identity_CelebA.txt", official / "Anno")
+    shutil.copy(celeba / "list_eval_partition.txt", official / "Eval")
 
     kaggle = root / "kaggle"
     shutil.copytree(images, kaggle / "img_align_celeba" / "img_align_celeba")
     header = ["image_id", *ATTRIBUTE_NAMES]
-    as_csv(drawn / "list_attr_celeba.txt", kaggle / "list_attr_celeba.csv", header, skip=2)
-    as_csv(drawn / "list_eval_partition.txt", kaggle / "list_eval_partition.csv", ["image_id", "partition"])
-    as_csv(drawn / "identity_CelebA.txt", kaggle / "identity_CelebA.csv", ["image_id", "identity"])
+    as_csv(celeba / "list_attr_celeba.txt", kaggle / "list_attr_celeba.csv", header, skip=2)
+    as_csv(celeba / "list_eval_partition.txt", kaggle / "list_eval_partition.csv", ["image_id", "partition"])
+    as_csv(celeba / "identity_CelebA.txt", kaggle / "identity_CelebA.csv", ["image_id", "identity"])
 
     with zipfile.ZipFile(root / "archive.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(kaggle.rglob("*.*")):
@@ -112,63 +111,63 @@ def layouts(drawn, tmp_path_factory):
         "kaggle", "kaggle/img_align_celeba", "kaggle/img_align_celeba/img_align_celeba", "archive.zip",
     ],
 )  # fmt: skip
-def test_every_layout_gives_the_same_dataset(drawn, layouts, tmp_path, source):
-    expected = prepare(drawn, tmp_path / "expected", resolution=16, workers=1).dataset
+def test_every_layout_gives_the_same_dataset(celeba, layouts, tmp_path, source):
+    expected = prepare(celeba, tmp_path / "expected", resolution=16, workers=1).dataset
     found = prepare(layouts / source, tmp_path / "found", resolution=16, workers=1).dataset
     assert found.content_hash == expected.content_hash and found.files == expected.files
 
 
-def test_annotations_named_by_flags(drawn, tmp_path):
+def test_annotations_named_by_flags(celeba, tmp_path):
     images = tmp_path / "pictures"
-    shutil.copytree(drawn / "img_align_celeba", images)
+    shutil.copytree(celeba / "img_align_celeba", images)
     assert not prepare(images, tmp_path / "plain", resolution=16, workers=1).dataset.labelled
     given = prepare(
         images,
         tmp_path / "given",
         resolution=16,
         workers=1,
-        attributes=drawn / "list_attr_celeba.txt",
-        partition=drawn / "list_eval_partition.txt",
-        identities=drawn / "identity_CelebA.txt",
+        attributes=celeba / "list_attr_celeba.txt",
+        partition=celeba / "list_eval_partition.txt",
+        identities=celeba / "identity_CelebA.txt",
     ).dataset
-    assert given.content_hash == prepare(drawn, tmp_path / "all", resolution=16, workers=1).dataset.content_hash
+    assert given.content_hash == prepare(celeba, tmp_path / "all", resolution=16, workers=1).dataset.content_hash
 
 
-def test_annotations_named_by_flags_that_cannot_be_used(drawn, tmp_path):
+def test_annotations_named_by_flags_that_cannot_be_used(celeba, tmp_path):
     with pytest.raises(UserError, match=r"missing\.txt cannot be read"):
-        prepare(drawn, tmp_path / "out", attributes=tmp_path / "missing.txt")
+        prepare(celeba, tmp_path / "out", attributes=tmp_path / "missing.txt")
     (tmp_path / "other.txt").write_text("someone.jpg 1\n")
     with pytest.raises(UserError, match=r"other\.txt has no row for any image"):
-        prepare(drawn, tmp_path / "out", partition=tmp_path / "other.txt")
-    partition = (drawn / "list_eval_partition.txt").read_text()
+        prepare(celeba, tmp_path / "out", partition=tmp_path / "other.txt")
+    partition = (celeba / "list_eval_partition.txt").read_text()
     (tmp_path / "no-identities.txt").write_text(partition.replace(" 1\n", " 0\n").replace(" 2\n", " 0\n"))
     with pytest.raises(UserError, match="holds no identities value that fits"):  # nobody would be held out
-        prepare(drawn, tmp_path / "out", identities=tmp_path / "no-identities.txt")
+        prepare(celeba, tmp_path / "out", identities=tmp_path / "no-identities.txt")
     with pytest.raises(UserError, match="holds no partition value that fits"):
-        prepare(drawn, tmp_path / "out", partition=as_other_numbers(drawn, tmp_path / "no-partition.txt"))
+        prepare(celeba, tmp_path / "out", partition=as_other_numbers(celeba, tmp_path / "no-partition.txt"))
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.partial").exists()
 
 
-def as_other_numbers(drawn, path):
+def as_other_numbers(celeba, path):
     """Write the list of identities with 1000 added, none of which is a partition."""
-    rows = [line.split() for line in (drawn / "identity_CelebA.txt").read_text().splitlines()]
+    rows = [line.split() for line in (celeba / "identity_CelebA.txt").read_text().splitlines()]
     path.write_text("".join(f"{name} {int(number) + 1000}\n" for name, number in rows))
     return path
 
 
-def test_annotations_of_other_images_beside_are_left_alone(drawn, tmp_path, encoded):
+def test_annotations_of_other_images_beside_are_left_alone(celeba, tmp_path, encoded):
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "tom.png").write_bytes(encoded(Image.new("RGB", (40, 40), "orange")))
-    shutil.copy(drawn / "list_attr_celeba.txt", tmp_path)
+    shutil.copy(celeba / "list_attr_celeba.txt", tmp_path)
     result = prepare(tmp_path / "cats", tmp_path / "out", resolution=16, workers=1)
     assert not result.dataset.labelled and not result.annotations and not result.preflight.counts
 
 
 @pytest.fixture(scope="module")
 def size_sources(tmp_path_factory):
-    """One drawn face at double size, full size and half size."""
+    """One face at double size, full size and half size."""
     root = tmp_path_factory.mktemp("sizes")
-    double = draw_face(1, 5, (356, 436))[0]
+    double = simple_face(5, (356, 436))
     for name, image in (("double", double), ("full", double.reduce(2)), ("half", double.reduce(4))):
         assert image.size == {"double": (356, 436), "full": (178, 218), "half": (89, 109)}[name]
         (root / name).mkdir()
@@ -251,9 +250,9 @@ def test_one_bad_file_never_stops_the_rest(tmp_path, encoded):
     )
 
 
-def test_odd_annotations_are_noted_and_listed(drawn, tmp_path):
+def test_odd_annotations_are_noted_and_listed(celeba, tmp_path):
     source = tmp_path / "celeba"
-    shutil.copytree(drawn, source)
+    shutil.copytree(celeba, source)
     attributes = (source / "list_attr_celeba.txt").read_text().splitlines()
     attributes[0] = "202599"
     attributes[2] += " 1"
@@ -277,9 +276,9 @@ def test_odd_annotations_are_noted_and_listed(drawn, tmp_path):
     }
 
 
-def test_a_partial_download_is_summed_up(drawn, tmp_path):
+def test_a_partial_download_is_summed_up(celeba, tmp_path):
     source = tmp_path / "celeba"
-    shutil.copytree(drawn, source)
+    shutil.copytree(celeba, source)
     with (source / "list_eval_partition.txt").open("a") as file:
         file.writelines(f"{number:06d}.jpg 0\n" for number in range(1000, 6000))
     result = prepare(source, tmp_path / "out", resolution=16, workers=1)
@@ -288,36 +287,36 @@ def test_a_partial_download_is_summed_up(drawn, tmp_path):
     assert len(document["problems"]) == 1000 and result.preflight.table().row_count == 1
 
 
-def test_limit_takes_the_first_and_blames_nobody(drawn, tmp_path):
-    result = prepare(drawn, tmp_path / "out", resolution=16, limit=5, workers=1)
+def test_limit_takes_the_first_and_blames_nobody(celeba, tmp_path):
+    result = prepare(celeba, tmp_path / "out", resolution=16, limit=5, workers=1)
     assert result.dataset.files == [f"{number:06d}.jpg" for number in range(1, 6)]
     assert result.preflight.examined == 5 and not result.preflight.counts
 
 
-def test_preview(drawn, tmp_path):
-    result = prepare(drawn, tmp_path / "out", resolution=16, workers=1, preview=True)
+def test_preview(celeba, tmp_path):
+    result = prepare(celeba, tmp_path / "out", resolution=16, workers=1, preview=True)
     assert result.preview == tmp_path / "out" / "preview.png"
     with Image.open(result.preview) as image:
         np.testing.assert_array_equal(np.asarray(image)[2:18, 20:36], result.dataset.images[1])
-    assert prepare(drawn, tmp_path / "b", resolution=16, workers=1, preview=tmp_path / "p.png").preview.exists()
+    assert prepare(celeba, tmp_path / "b", resolution=16, workers=1, preview=tmp_path / "p.png").preview.exists()
     assert not (tmp_path / "b" / "preview.png").exists()
 
 
-def test_progress_counts_every_image(drawn, tmp_path):
+def test_progress_counts_every_image(celeba, tmp_path):
     seen = []
-    prepare(drawn, tmp_path / "out", resolution=16, workers=2, progress=lambda done, total: seen.append((done, total)))
+    prepare(celeba, tmp_path / "out", resolution=16, workers=2, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (48, 48) and seen == sorted(seen) and len(seen) > 1
 
 
-def test_a_full_disk_is_noticed_before_the_start(drawn, tmp_path, monkeypatch):
+def test_a_full_disk_is_noticed_before_the_start(celeba, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(preparing.shutil, "disk_usage", lambda path: usage(10**12, 10**12, 10**6))
     with pytest.raises(UserError, match=r"needs 0\.00 GB for 48 images at 64 px and .* has 0\.00 GB free"):
-        prepare(drawn, tmp_path / "out")
+        prepare(celeba, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_on_the_way(drawn, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_on_the_way(celeba, tmp_path, monkeypatch):
     path_open = Path.open
 
     def open_until_full(self, mode="r", *arguments, **options):
@@ -327,19 +326,19 @@ def test_a_disk_that_fills_up_on_the_way(drawn, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", open_until_full)
     with pytest.raises(UserError, match=r"No space left on device.*make room"):
-        prepare(drawn, tmp_path / "out", workers=1)
+        prepare(celeba, tmp_path / "out", workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_values_out_of_range(drawn, tmp_path):
+def test_values_out_of_range(celeba, tmp_path):
     for wrong in ({"resolution": 3}, {"resolution": 5000}, {"limit": 0}, {"workers": 0}, {"crop": 500}):
         with pytest.raises(UserError, match=f"{next(iter(wrong))} {next(iter(wrong.values()))}"):
-            prepare(drawn, tmp_path / "out", **wrong)
+            prepare(celeba, tmp_path / "out", **wrong)
 
 
-def test_an_existing_dataset_is_not_overwritten(drawn, tmp_path):
-    prepare(drawn, tmp_path / "out", resolution=16, limit=2, workers=1)
+def test_an_existing_dataset_is_not_overwritten(celeba, tmp_path):
+    prepare(celeba, tmp_path / "out", resolution=16, limit=2, workers=1)
     before = written(tmp_path / "out")
     with pytest.raises(UserError, match="nothing is overwritten"):
-        prepare(drawn, tmp_path / "out", resolution=16, workers=1)
+        prepare(celeba, tmp_path / "out", resolution=16, workers=1)
     assert written(tmp_path / "out") == before

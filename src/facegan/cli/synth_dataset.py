@@ -15,48 +15,39 @@ def synth_dataset(
     model: Annotated[Path, typer.Option(help="What makes them: the shipped model, a run or a snapshot.")] = Path(
         "celeba64"
     ),
-    drawn: Annotated[bool, typer.Option("--drawn", help="Draw the faces instead: cartoons.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Drawing processes; default: one for each core.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
 ) -> None:
     """Make a labelled set of faces in CelebA's exact layout, without a photograph and without a download.
 
     The shipped model makes the faces and attributes-net says which of the 40 attributes each shows; every face is a
-    person of its own (one in ten is held out when facegan trains on them, as of CelebA). With --drawn, Bangs,
-    Blond_Hair, Eyeglasses, Male, Smiling and Wearing_Hat are true by construction, CelebA's other attributes are 0
-    (unknown), and four faces share an identity.
+    person of its own, and one in ten is held out when facegan trains on them, as of CelebA.
 
     \b
     facegan synth-dataset faces --count 5000
     facegan prepare faces faces64 --preview
-    facegan synth-dataset drawn --drawn --count 5000
+    facegan synth-dataset mine --model runs/mine --seed 1
     """
+    from facegan import api, labelling
     from facegan.cli.options import count_option
     from facegan.cli.prepare import progress_reporter
     from facegan.cli.progress import make_watcher
     from facegan.errors import UserError
+    from facegan.machine import keep_freed_memory
+    from facegan.synthesis import copies_sentence, write_synthetic_dataset
 
     number = count_option(count, "--count")
     if not 0 <= seed < 2**63:
         raise UserError(f"--seed {seed}: choose a seed from 0 to 2^63 - 1")
+    keep_freed_memory()
     watcher = make_watcher(json)
     with watcher:
-        if drawn:
-            from facegan.data.drawn_dataset import write_drawn_dataset
-
-            write_drawn_dataset(out, number, seed, workers=workers, progress=progress_reporter(watcher))
-            told = f"{number:,} drawn faces"
-        else:
-            from facegan import api, labelling
-            from facegan.machine import keep_freed_memory
-            from facegan.synthesis import copies_sentence, write_synthetic_dataset
-
-            keep_freed_memory()
-            about = write_synthetic_dataset(
-                out, api.load(model), labelling.shipped(), number, seed, progress=progress_reporter(watcher)
-            )
-            told = f"{number:,} faces that nobody has; {copies_sentence(about)}"
+        about = write_synthetic_dataset(
+            out, api.load(model), labelling.shipped(), number, seed, progress=progress_reporter(watcher)
+        )
     if json:
-        watcher.event("drawn" if drawn else "made", dataset=str(out), count=number, seed=seed)
+        watcher.event("made", dataset=str(out), count=number, seed=seed)
     else:
-        typer.echo(f"{out}: {told}; next: facegan prepare {out} {out}-64 --resolution 64")
+        typer.echo(
+            f"{out}: {number:,} faces that nobody has; {copies_sentence(about)}; "
+            f"next: facegan prepare {out} {out}-64 --resolution 64"
+        )
