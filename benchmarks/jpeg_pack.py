@@ -26,10 +26,9 @@ import numpy as np
 from PIL import Image
 
 from facegan.data.packed import PackedDataset
-from facegan.data.partial import PartialFolder
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.untrusted import read_json
+from facegan.files import NewFolder, read_json
 
 FORMAT_VERSION = 1
 INFO_FILE, SHEETS_FILE, LABELS_FILE = "pack.json", "sheets.bin", "labels.npz"
@@ -88,7 +87,7 @@ def pack(data: Sequence[Path], out: Path, limit: int) -> Packing:
     for dataset in datasets:
         if dataset.resolution % 8:
             raise UserError(f"{dataset.path}: faces of {dataset.resolution} px; choose a multiple of JPEG's 8 px")
-    with PartialFolder(out) as partial:
+    with NewFolder(out) as partial:
         labels = {
             f"{name}{number}": np.asarray(getattr(dataset, name))
             for number, dataset in enumerate(datasets)

@@ -6,7 +6,7 @@ from pathlib import Path
 import facegan
 
 ORDER = [
-    {"errors", "cores", "untrusted"},
+    {"errors", "cores", "files"},
     {"randomness", "pixels", "attributes", "config", "settings", "frechet"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},
     {"sampling"},

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from facegan.files import replaced
+
 if TYPE_CHECKING:
     import torch
 
@@ -77,24 +79,20 @@ def enlarge(image_NHWC: np.ndarray, factor: int) -> np.ndarray:
 
 
 def save_png(path: Path, image_HWC: np.ndarray, *, compressed: bool = True) -> None:
-    """Write a PNG beside its final name and rename it into place, so that a reader never sees half a file.
+    """Write a PNG, whole or not at all.
 
     Where it is not ``compressed``, files of images of one size have one size too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    Image.fromarray(image_HWC).save(partial, format="PNG", compress_level=6 if compressed else 0)
-    partial.replace(path)
+    with replaced(path, synced=False) as partial:
+        Image.fromarray(image_HWC).save(partial, format="PNG", compress_level=6 if compressed else 0)
 
 
 def save_animation(path: Path, pictures: Sequence[np.ndarray], *, seconds: float) -> None:
     """Write uint8 [H, W, 3] pictures of one size as an animated GIF or WebP, each for so many seconds, the last for
     four times as long; endless."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames = [Image.fromarray(picture) for picture in pictures]
     durations = [round(seconds * 1000)] * (len(frames) - 1) + [round(seconds * 4000)]
-    partial = path.with_name(path.name + ".partial")
-    frames[0].save(
-        partial, format=path.suffix[1:].upper(), save_all=True, append_images=frames[1:], duration=durations, loop=0
-    )
-    partial.replace(path)
+    with replaced(path, synced=False) as partial:
+        frames[0].save(
+            partial, format=path.suffix[1:].upper(), save_all=True, append_images=frames[1:], duration=durations, loop=0
+        )

@@ -12,22 +12,20 @@ Of version 0.1.0 a folder may hold score-reference.safetensors, which nothing re
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
-import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facegan.data.partial import sync
 from facegan.errors import UserError
+from facegan.files import LockedError, locked, read_json, write_text
 from facegan.snapshot import INFO_FILE, SnapshotInfo, read_info
-from facegan.untrusted import read_json
 
 FORMAT_VERSION = 1
 RUN_FILE = "run.json"
@@ -152,20 +150,11 @@ class RunFolder:
         """Write ``run.json`` of a new run."""
         for folder in (self.samples, self.snapshots):
             folder.mkdir(parents=True, exist_ok=True)
-        self._write_json(RUN_FILE, {"format_version": FORMAT_VERSION, **contents})
-
-    def _write_json(self, name: str, contents: dict[str, Any]) -> None:
-        partial = self.path / f".{name}.partial"
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(contents, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path / name)
-        sync(self.path)
+        write_text(self.path / RUN_FILE, json.dumps({"format_version": FORMAT_VERSION, **contents}, indent=1))
 
     def write_status(self, contents: dict[str, Any]) -> None:
         """Write ``status.json``: what this process has been asked to do."""
-        self._write_json(self.status.name, contents)
+        write_text(self.status, json.dumps(contents, indent=1))
 
     def read(self) -> dict[str, Any]:
         """Return what ``run.json`` holds.
@@ -193,15 +182,13 @@ class RunFolder:
             UserError: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._lock_file.open("a+", encoding="utf-8") as file:
-            for patience in (0.1, 0.2, 0.4, 0.0):  # `facegan runs` holds it for a moment when it looks
-                if _try_lock(file.fileno()):
-                    break
-                if not patience:
-                    raise UserError(
-                        f"{self.path} is being trained by another process: wait for it, or use another --run"
-                    )
-                time.sleep(patience)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked(self._lock_file, patience=0.7))  # facegan runs holds it when it looks
+            except LockedError:
+                raise UserError(
+                    f"{self.path} is being trained by another process: wait for it, or use another --run"
+                ) from None
             yield
 
     @property
@@ -211,8 +198,10 @@ class RunFolder:
     def is_locked(self) -> bool:
         """Return whether a process is training this run now."""
         try:
-            with self._lock_file.open("r+", encoding="utf-8") as file:
-                return not _try_lock(file.fileno())
+            with locked(self._lock_file) if self._lock_file.is_file() else contextlib.nullcontext():
+                return False
+        except LockedError:
+            return True
         except OSError:
             return False
 
@@ -252,18 +241,3 @@ def _free_name(path: Path, prefix: str) -> Path:
     while (free := path.with_name(f"{prefix}-{number}-{path.name}")).exists():
         number += 1
     return free
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        if os.name == "posix":
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
-        return False
-    return True

@@ -22,9 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from facegan.data.partial import sync
 from facegan.errors import UserError, brief
-from facegan.untrusted import check_regular, read_json
+from facegan.files import check_regular, read_json, sync
 
 FORMAT_VERSION = 2
 INFO_FILE = "snapshot.json"

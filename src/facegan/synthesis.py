@@ -13,8 +13,8 @@ from PIL import Image
 from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.layout import IMAGES_FOLDER, MOST_FACES, file_name, write_annotations
-from facegan.data.partial import PartialFolder
 from facegan.errors import UserError
+from facegan.files import NewFolder
 from facegan.labelling import Labeller
 
 _JPEG_QUALITY = 97
@@ -49,7 +49,7 @@ def write_synthetic_dataset(
         "labels": f"attributes-net, {labeller.sha256}",
         "near_copies": model.state.get("near_copies"),
     }
-    with PartialFolder(out) as partial:
+    with NewFolder(out) as partial:
         images = partial.folder / IMAGES_FOLDER
         try:
             images.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,6 +82,7 @@ def write_report(
     """
     from facegan import api
     from facegan.cli.faces import stages
+    from facegan.files import write_text
     from facegan.machine import keep_freed_memory
     from facegan.report.page import Findings, render
     from facegan.run import RUN_FILE, RunFolder
@@ -101,14 +101,9 @@ def write_report(
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
     page = render(described, run, findings, real_faces=real_faces, note=note)
-    partial = out.with_name(f".{out.name}.partial")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(out)
+        write_text(out, page)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
     return missing, audit is not None and real_faces
 

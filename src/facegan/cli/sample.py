@@ -146,23 +146,19 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
 def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None:
     import numpy as np
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        # Written as a stream: a full disk is then an error, where a memory map would kill the process.
-        with partial.open("wb") as file, _progress(count) as advance:
-            shape = (count, resolution, resolution, 3)
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            written = 0
-            for faces, scores in batches:
-                file.write(np.ascontiguousarray(faces).data)
-                for place in range(len(faces) if scores is not None else 0):
-                    typer.echo(f"{written + place} {scores[place]:.4f}")  # type: ignore[index]
-                written += len(faces)
-                advance(len(faces))
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)  # of a sampling that was interrupted
+    from facegan.files import replaced
+
+    # Written as a stream: a full disk is then an error, where a memory map would kill the process.
+    with replaced(out) as partial, partial.open("wb") as file, _progress(count) as advance:
+        shape = (count, resolution, resolution, 3)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        written = 0
+        for faces, scores in batches:
+            file.write(np.ascontiguousarray(faces).data)
+            for place in range(len(faces) if scores is not None else 0):
+                typer.echo(f"{written + place} {scores[place]:.4f}")  # type: ignore[index]
+            written += len(faces)
+            advance(len(faces))
 
 
 @contextmanager

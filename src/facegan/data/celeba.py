@@ -14,7 +14,7 @@ from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from facegan.data.folder import LARGEST_TEXT, Listing, read_text_member
 from facegan.data.preflight import Problem
 from facegan.errors import UserError, brief
-from facegan.untrusted import read_bytes
+from facegan.files import read_bytes
 
 FRAME_WIDTH, FRAME_HEIGHT = 178, 218
 """Size of CelebA's aligned images, the frame in which a crop is given."""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 from facegan.errors import UserError, brief
-from facegan.untrusted import read_bytes
+from facegan.files import read_bytes
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",

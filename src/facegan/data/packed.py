@@ -19,7 +19,7 @@ import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError, brief
-from facegan.untrusted import check_regular, read_json
+from facegan.files import check_regular, read_json
 
 FORMAT_VERSION = 1
 HELD_OUT_EVERY = 10

@@ -11,8 +11,8 @@ from typing import IO, Any
 import numpy as np
 
 from facegan.data.packed import FORMAT_VERSION, PackedDataset, array_layout, content_digest
-from facegan.data.partial import PartialFolder
 from facegan.errors import UserError
+from facegan.files import NewFolder
 
 _ROWS_AT_A_TIME = 1024
 
@@ -27,7 +27,7 @@ class PackedWriter:
     """
 
     def __init__(self, out: Path, *, resolution: int, capacity: int) -> None:
-        self._partial = PartialFolder(out)
+        self._partial = NewFolder(out)
         self.folder = self._partial.folder
         self.images_file = self.folder / "images.npy"
         self.resolution = resolution

@@ -8,7 +8,6 @@ Legend: N faces on all sheets, M made faces, R pixels a side.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -25,8 +24,8 @@ import numpy as np
 from facegan import pixels
 from facegan.data.packed import DataView
 from facegan.errors import UserError, brief
+from facegan.files import read_json, write_text
 from facegan.randomness import Stream
-from facegan.untrusted import read_json
 
 FORMAT_VERSION = 1
 LEAST_FACES, MOST_FACES, MOST_SHEETS = 4, 200, 20
@@ -187,7 +186,7 @@ def write_test(test: BlindTest, folder: Path, key: Path, described: Mapping[str,
     Returns the sheets' files. All files of the folder bear one time; faces of their own (``singles``) have one size,
     since a small file would be a smooth face. ``described``: JSON values about model and data, for the key.
     """
-    _write_text(key, _key_text(test, described))
+    write_text(key, _key_text(test, described))
     written = []
     for number, sheet in enumerate(test.sheets, 1):
         written.append(folder / f"sheet-{number}.png")
@@ -201,7 +200,7 @@ def write_test(test: BlindTest, folder: Path, key: Path, described: Mapping[str,
         folder / "README.txt": _for_viewers(len(written), test, singles),
     }
     for file, text in texts.items():
-        _write_text(file, text)
+        write_text(file, text)
     now = time.time()
     for file in [*written, *faces, *texts]:
         os.utime(file, (now, now))
@@ -224,17 +223,6 @@ def _key_text(test: BlindTest, described: Mapping[str, Any]) -> str:
     head = {"format_version": FORMAT_VERSION, "test": test.name, **described}
     cells = ",\n".join(f"  {json.dumps(asdict(cell))}" for cell in test.cells)
     return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "cells": [\n{cells}\n ]\n}}\n'
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def read_key(path: Path) -> Key:

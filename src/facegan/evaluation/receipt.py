@@ -6,7 +6,6 @@ the resize filter, how many faces, which real faces, labels or none.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import Any
 
 from facegan.errors import UserError, brief
 from facegan.evaluation.intervals import Estimate
-from facegan.untrusted import read_json
+from facegan.files import read_json, write_text
 
 FORMAT_VERSION = 1
 HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True, "inception score": True,
@@ -57,15 +56,7 @@ class Receipt:
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-            partial.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
 
 
 def read_receipt(path: Path) -> Receipt:

@@ -25,6 +25,7 @@ from facegan.errors import UserError
 from facegan.evaluation import neighbours
 from facegan.evaluation.kernel import mean_of_pairs
 from facegan.evaluation.receipt import Receipt, Score, read_receipt
+from facegan.files import replaced
 from facegan.frechet import Gaussian
 from facegan.perception.spaces import Space
 from facegan.randomness import Stream
@@ -162,11 +163,5 @@ def _cached(file: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...
 
 def _keep(file: Path, write: Callable[[Path], object]) -> None:
     """Write something into the cache; where that cannot be done, it is made anew the next time."""
-    partial = file.with_name(f".{file.stem}.{os.getpid()}{file.suffix}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError, SafetensorError), replaced(file) as partial:
         write(partial)
-        partial.replace(file)
-    except (OSError, SafetensorError):
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)

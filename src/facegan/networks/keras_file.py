@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import UserError, brief
-from facegan.untrusted import check_regular
+from facegan.files import check_regular
 
 _SECONDS = 120
 _SPARE_BYTES = 1 << 30

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import nn
 
 from facegan.errors import UserError, brief
-from facegan.untrusted import read_bytes, read_json
+from facegan.files import read_bytes, read_json, write_bytes, write_text
 
 SHIPPED = Path(__file__).parent / "shipped"
 _LARGEST = 64 << 20
@@ -28,10 +28,10 @@ def save_network(network: nn.Module, card: dict[str, Any], path: Path) -> None:
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path)
-    text = json.dumps({**card, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}, indent=1)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    content = save(tensors)
+    write_bytes(path, content)
+    text = json.dumps({**card, "sha256": hashlib.sha256(content).hexdigest()}, indent=1)
+    write_text(path.with_suffix(".json"), text + "\n")
 
 
 def load_network(network: nn.Module, path: Path) -> str:

@@ -19,11 +19,11 @@ from facegan.config import RecipeConfig, RunConfig
 from facegan.data.order import DataOrder
 from facegan.data.packed import DataView
 from facegan.errors import UserError
+from facegan.files import read_bytes, write_bytes
 from facegan.randomness import Stream
 from facegan.sampling.withholding import kept_mask
 from facegan.training.engine import Engine
 from facegan.training.steps import Draws
-from facegan.untrusted import read_bytes
 
 Labeller = Callable[[np.ndarray], np.ndarray]
 """uint8 [N, R, R, 3] -> logits of the 40 attributes, float32 [N, 40]."""
@@ -78,10 +78,8 @@ def run_labels(
         return None
     say(unlabelled)
     labels_MA = label_faces(view, labeller)
-    partial = file.with_name(f".{file.name}.partial")
     try:
-        partial.write_bytes(save({"labels": labels_MA}))
-        partial.replace(file)
+        write_bytes(file, save({"labels": labels_MA}))
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
     return labels_MA

@@ -12,12 +12,12 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
+from facegan.files import read_bytes, write_bytes
 from facegan.pixels import to_uint8
 from facegan.sampling.conditioning import Labels
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sample import generate
-from facegan.untrusted import read_bytes
 
 
 def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarray | None) -> LabelPrior | None:
@@ -37,10 +37,8 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
         pass
     prior = fit(view.attributes(np.arange(len(view))) if labels_MA is None else labels_MA)
     if prior is not None:
-        partial = file.with_name(f".{file.name}.partial")
         try:
-            partial.write_bytes(save(prior.to_tensors()))
-            partial.replace(file)
+            write_bytes(file, save(prior.to_tensors()))
         except OSError as error:
             raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
     return prior

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from facegan import pixels
+from facegan.files import parse_json
 from facegan.run import RunFolder
 from facegan.training.watchdog import Alarm
-from facegan.untrusted import parse_json
 
 _SHOWN = 16
 """Faces in an incident's grid."""

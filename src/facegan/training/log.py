@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from facegan.files import parse_json
 from facegan.run import RunFolder
-from facegan.untrusted import parse_json
 
 
 class Watcher(Protocol):

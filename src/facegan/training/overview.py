@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facegan.errors import UserError
+from facegan.files import read_json
 from facegan.run import RUN_FILE, RunFolder
 from facegan.training.incidents import read, read_lines
 from facegan.training.retention import best_of
 from facegan.training.saving import scores
-from facegan.untrusted import read_json
 
 
 @dataclass(frozen=True)

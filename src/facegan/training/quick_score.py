@@ -28,6 +28,7 @@ from facegan.config import RunConfig
 from facegan.data.order import evenly
 from facegan.data.packed import DataView
 from facegan.errors import UserError
+from facegan.files import read_bytes, write_bytes
 from facegan.frechet import Gaussian, Sums, frechet_distance
 from facegan.labelling import shipped
 from facegan.perception.attributes_net import DIMENSIONS
@@ -35,7 +36,6 @@ from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.prepared import prepare
 from facegan.sampling.sample import INTERNAL_BATCH
 from facegan.training.faces import make_faces
-from facegan.untrusted import read_bytes
 
 COMPONENTS = 64
 _DATA_COUNT = 20_000
@@ -80,11 +80,9 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write it as a safetensors file."""
-        partial = path.with_name(f".{path.name}.partial")
         arrays = {name: np.array(getattr(self, name), order="C") for name in _SHAPES}
         arrays |= {name: np.frombuffer(getattr(self, name).encode(), np.uint8) for name in ("network", "data")}
-        partial.write_bytes(save(arrays))
-        partial.replace(path)
+        write_bytes(path, save(arrays))
 
     @classmethod
     def load(cls, path: Path, data: str) -> Reference | None:

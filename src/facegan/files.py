@@ -1,0 +1,229 @@
+"""Files: small ones of strangers read with care, whole ones written or none, and locks.
+
+Reading: ordinary files only, of bounded size; JSON of bounded depth. Writing: beside the place, synced, renamed into
+it, so that a reader, or a machine that loses its power, never has half a file or half a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn
+
+from filelock import FileLock, Timeout
+
+from facegan.errors import UserError
+
+LARGEST_JSON = 1 << 20
+"""Bytes of a description (``run.json``, ``snapshot.json``, ``dataset.json``); ours have some thousand."""
+
+
+def check_regular(path: Path) -> os.stat_result:
+    """Return the status of an ordinary file.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: it is not there.
+        ValueError: it is a symbolic link, a folder, a pipe or a device; the message says which.
+    """
+    status = path.lstat()
+    if stat.S_ISREG(status.st_mode):
+        return status
+    kinds = {stat.S_ISLNK: "a symbolic link", stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe"}
+    kind = next((name for is_kind, name in kinds.items() if is_kind(status.st_mode)), "a device")
+    raise ValueError(f"it is {kind}, and not an ordinary file")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return a file's content, of at most ``limit`` bytes.
+
+    Raises:
+        OSError, ValueError: as ``check_regular``, or it is larger.
+    """
+    size = check_regular(path).st_size
+    if size > limit:
+        raise ValueError(f"it has {size:,} bytes, where at most {limit:,} are expected")
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return file.read(limit)
+
+
+def parse_json(content: bytes) -> Any:
+    """Return the value that JSON text in UTF-8 stands for.
+
+    Raises:
+        ValueError: it is none, has NaN or infinite numbers, or is nested too deeply.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def read_json(path: Path, limit: int = LARGEST_JSON) -> Any:
+    """Return the value in a JSON file.
+
+    Raises:
+        OSError, ValueError: as ``read_bytes`` and ``parse_json``.
+    """
+    return parse_json(read_bytes(path, limit))
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # Windows cannot open a folder, and keeps its names in a journal
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replaced(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """Yield the path of a new file to write, which then takes the place of ``path``; missing folders are made.
+
+    After an error or Ctrl-C what was there before stays, and nothing else. Where it is not ``synced``, a power cut may
+    take the file: for what is made again at will, such as thousands of pictures.
+
+    Raises:
+        OSError: the disk is full, or may not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        if synced:
+            sync(partial)
+        partial.replace(path)
+        if synced:
+            sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: as ``replaced``.
+    """
+    with replaced(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 text with ``\\n`` at the end of its lines, whole or not at all.
+
+    Raises:
+        OSError: as ``replaced``.
+    """
+    write_bytes(path, text.encode())
+
+
+class LockedError(Exception):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold a lock file for this process; the system drops the lock when the process ends, however it ends.
+
+    On a file system without locks nothing is held. ``patience``: seconds to wait for another holder.
+
+    Raises:
+        LockedError: another process holds it.
+        OSError: the file cannot be opened.
+    """
+    lock = FileLock(path, timeout=patience, poll_interval=0.1)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise LockedError(path) from None
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class NewFolder:
+    """Context manager: write into ``folder`` (``<out>.partial``), then call ``put_in_place``: whole or not at all.
+
+    Without that call, after an exception or Ctrl-C, the folder is removed on leaving; what a killed process left
+    behind is removed on entering.
+
+    Raises:
+        UserError: ``out`` exists and is not an empty folder, or it cannot be created, or another process is writing
+            it.
+    """
+
+    def __init__(self, out: Path) -> None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
+        self.out = out
+        self.folder = out.with_name(out.name + ".partial")
+        self._lock = contextlib.ExitStack()
+        self._held = False
+
+    def __enter__(self) -> NewFolder:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(locked(self.folder / "lock"))
+            self._held = True
+            for left_over in self.folder.iterdir():
+                if left_over.name != "lock":
+                    shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+        except LockedError:
+            raise UserError(f"another facegan is writing {self.out} now: wait for it, or give another name") from None
+        except OSError as error:
+            self._remove()
+            raise UserError(f"cannot write {self.folder}: {error.strerror or error}; give another place") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def put_in_place(self) -> None:
+        """Sync the files to the disk and give the folder its name.
+
+        Raises:
+            UserError: somebody else made ``out`` in the meantime.
+        """
+        for file in self.folder.iterdir():
+            sync(file)
+        sync(self.folder)
+        if os.name != "posix":
+            self._lock.close()  # Windows cannot rename a folder with an open file in it
+        try:
+            if self.out.exists():
+                self.out.rmdir()
+            self.folder.rename(self.out)
+        except OSError as error:
+            raise UserError(f"{self.out} was made by somebody else in the meantime and stays as it is") from error
+        self._held = False
+        (self.out / "lock").unlink(missing_ok=True)
+        self._lock.close()
+        sync(self.out.parent)
+
+    def _remove(self) -> None:
+        if self._held:  # without the lock the folder is another writer's; in its place it is whole
+            self._held = False
+            self._lock.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
