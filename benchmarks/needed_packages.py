@@ -8,6 +8,7 @@ import sys
 NEEDED = {
     "torch": "torch", "lightning_fabric": "lightning-fabric", "safetensors": "safetensors", "numpy": "numpy",
     "PIL": "pillow", "typer": "typer", "rich": "rich", "jinja2": "jinja2", "tensorboard": "tensorboard",
+    "filelock": "filelock",
 }  # fmt: skip
 """What facegan imports, and the name under which it is installed."""
 WITHIN = {

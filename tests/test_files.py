@@ -23,9 +23,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 def test_a_lock_is_held_by_one_and_dropped_at_the_end_of_its_process(tmp_path):
     file = tmp_path / "lock"
-    with locked(file):
-        with pytest.raises(LockedError), locked(file):
-            pass
+    with locked(file), pytest.raises(LockedError), locked(file):
+        pass
     with locked(file):
         pass
     script = "import os, sys; from pathlib import Path; from facegan.files import locked\n"
@@ -66,7 +65,7 @@ def test_only_ordinary_files_of_bounded_size_and_depth_are_read(tmp_path):
             read_bytes(tmp_path / name, 8)
     with pytest.raises(ValueError, match="at most 7"):
         read_bytes(file, 7)
-    for text, reason in (("[" * 100_000, "nested too deeply"), ('{"a": NaN}', "NaN is no JSON"), ("{", "")):
+    for text, reason in (("[" * 100_000, "nested too deeply"), ('{"a": NaN}', "NaN is no JSON"), ("{", "Expecting")):
         file.write_text(text)
         with pytest.raises(ValueError, match=reason):
             read_json(file)
