@@ -27,10 +27,10 @@ from facegan.machine import describe_machine, keep_freed_memory
 from facegan.perception.spaces import DEFAULT, open_space
 from facegan.pixels import to_uint8
 from facegan.randomness import Stream
+from facegan.sampling.conditioning import kept_mask
+from facegan.sampling.inference import for_inference
 from facegan.sampling.latents import draw_latents
-from facegan.sampling.prepared import prepare
-from facegan.sampling.sample import INTERNAL_BATCH, generate
-from facegan.sampling.withholding import kept_mask
+from facegan.sampling.sampler import INTERNAL_BATCH, generate
 from facegan.training.batches import label_faces
 
 SHOWN = ("frechet", "precision", "recall")
@@ -38,7 +38,7 @@ SHOWN = ("frechet", "precision", "recall")
 
 def faces_of_rows(model: api.Model, labels_MA: np.ndarray, count: int, seed: int) -> Iterator[np.ndarray]:
     """Yield the faces of a seed, each with the labels of a training face, withheld as in training."""
-    generator, recipe = prepare(model.generator), model.recipe
+    generator, recipe = for_inference(model.generator), model.recipe
     for start in range(0, count, INTERNAL_BATCH):
         number_N = np.arange(start, min(start + INTERNAL_BATCH, count))
         row_N = Stream(seed, "rows").below(number_N, len(labels_MA))

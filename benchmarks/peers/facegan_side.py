@@ -21,8 +21,7 @@ from facegan.config import RunConfig
 from facegan.machine import keep_freed_memory
 from facegan.networks import build_generator
 from facegan.recipes import recipe
-from facegan.sampling.prepared import prepare
-from facegan.sampling.sample import sample
+from facegan.sampling.sampler import Sampler
 from facegan.settings import with_settings
 from facegan.training.choices import measure_choices
 from facegan.training.ema import update_ema
@@ -67,12 +66,12 @@ def sampling(arguments: argparse.Namespace) -> Callable[[int], None]:
     """Return a function of the number of times to make a batch of faces, latents and uint8 pixels included."""
     config = recipe(arguments.recipe, arguments.resolution)
     keep_freed_memory()
-    G = prepare(build_generator(config.network, config.generator_options, seed=0).eval())
+    sampler = Sampler(build_generator(config.network, config.generator_options, seed=0).eval(), config)
     print("float32", flush=True)
 
     def run(count: int) -> None:
         for number in range(count):
-            sample(G, count=arguments.batch, seed=number, distribution=config.latent)
+            sampler.sample(arguments.batch, seed=number)
 
     return run
 

@@ -7,10 +7,7 @@ import torch
 from facegan.labelling import Labeller
 from facegan.networks import build_generator
 from facegan.perception.spaces import open_space
-from facegan.pixels import to_uint8
-from facegan.sampling.conditioning import Labels, truncated
-from facegan.sampling.prepared import prepare
-from facegan.sampling.sample import sample_batches
+from facegan.sampling.sampler import Sampler
 from tests.conftest import small_recipe
 from tests.simulated_cuda import simulated_cuda
 
@@ -40,15 +37,12 @@ def test_labels_too():
 @pytest.mark.parametrize("name", ["style-s", "dcgan", "classic-dcgan", "classic-tanh"])
 @pytest.mark.parametrize("truncation", [1.0, 0.5])
 def test_faces_are_made_where_the_generator_is(name, truncation):
-    recipe = small_recipe(name)
+    recipe = small_recipe(name, attributes=True) if name == "style-s" else small_recipe(name)
+    attributes = {"Smiling": 1.0} if recipe.attributes and truncation < 1 else None
 
     def faces(device):
         generator = build_generator(recipe.network, recipe.generator_options, seed=0).to(device).eval()
-        labels = Labels(asked_A=np.ones(40, np.float32)) if name == "style-s" and truncation < 1 else Labels()
-        made = truncated(prepare(generator), labels, truncation, recipe.latent)
-        made.latent_size = recipe.latent_size
-        parts = sample_batches(made, recipe.latent_size, count=5, seed=0, distribution=recipe.latent, labels=labels)
-        return np.concatenate([to_uint8(image_NCHW) for _, image_NCHW in parts])
+        return Sampler(generator, recipe).sample(5, attributes=attributes, truncation=truncation)
 
     with simulated_cuda() as gpu:
         found = faces("cuda")

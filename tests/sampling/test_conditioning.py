@@ -11,10 +11,9 @@ import torch
 import facegan
 from facegan.errors import UserError
 from facegan.randomness import Stream
-from facegan.sampling.conditioning import Labels, amplification, truncated
+from facegan.sampling.conditioning import Labels, amplification, kept_mask
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
-from facegan.sampling.withholding import kept_mask
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe
@@ -198,23 +197,54 @@ def test_a_damaged_prior_is_refused(tmp_path, run, damage):
 # Truncation.
 
 
-def test_truncation_moves_styles_towards_the_mean_of_such_faces(model):
-    generator = model.generator
-    latent_NZ = torch.from_numpy(draw_latents(5, "latents", np.arange(3), 16, "normal"))
-    many_MZ = torch.from_numpy(draw_latents(0, "mean-style", np.arange(1024), 16, "normal"))
-    for labels in (Labels(model.label_prior, asking(smiling=1), 0.2), Labels(model.label_prior, None, 0.2),
-                   Labels(None, asking(smiling=1)), Labels()):  # fmt: skip
-        told = {
-            stream: None if (said := labels.of(seed, np.arange(count), stream=stream)) is None
-            else torch.from_numpy(labels.amplified(said))
-            for stream, seed, count in (("labels", 5, 3), ("mean-style/labels", 0, 1024))
-        }  # fmt: skip
-        with torch.inference_mode():
-            mean = generator.mapping(many_MZ, told["mean-style/labels"]).mean(0, keepdim=True)
-            style = generator.mapping(latent_NZ, told["labels"])
-            expected = generator.synthesize(mean + 0.3 * (style - mean))
-            found = truncated(generator, labels, 0.3)(latent_NZ, told["labels"])
-        torch.testing.assert_close(found, expected)
-        assert truncated(generator, labels, 1.0) is generator
-    faces = model.sample(3, truncation=0.0)
-    np.testing.assert_array_equal(faces[0], faces[2])
+@pytest.mark.parametrize(("attributes", "labels"), [
+    ({"Smiling": 1}, "prior"), (None, "prior"), ({"Smiling": 1}, "none"), (None, "none"),
+])  # fmt: skip
+def test_truncation_moves_styles_towards_the_mean_of_such_faces(model, attributes, labels):
+    def mapped(stream, seed, count):
+        latent_NZ = draw_latents(
+            seed, "latents" if stream == "labels" else "mean-style", np.arange(count), 16, "normal"
+        )
+        said = conditioning.of(seed, np.arange(count), stream=stream)
+        given = None if said is None else torch.from_numpy(conditioning.amplified(said))
+        return model.generator.mapping(torch.from_numpy(latent_NZ), given)
+
+    asked_A = asking(smiling=1) if attributes else None
+    conditioning = Labels(model.label_prior if labels == "prior" else None, asked_A, 0.2)
+    with torch.inference_mode():
+        mean, style = mapped("mean-style/labels", 0, 1024).mean(0, keepdim=True), mapped("labels", 5, 3)
+        expected = model.generator.synthesize(mean + 0.3 * (style - mean)).numpy().transpose(0, 2, 3, 1)
+    found = model.sample(3, seed=5, attributes=attributes, labels=labels, truncation=0.3)
+    assert np.abs((expected + 1) * 127.5 - found).max() <= 1.01
+    nearest = model.sample(3, attributes=attributes, labels=labels, truncation=0.0)
+    np.testing.assert_array_equal(nearest[0], nearest[2])
+
+
+def test_latents_styles_and_samples_make_the_same_faces(model):
+    index_N = np.arange(60, 70)
+    for attributes in (None, {"Smiling": 1, "Young": 0}):
+        latent_NZ, label_NA = model.latents(3, index_N), model.labels(3, index_N, attributes)
+        expected = model.sample(10, seed=3, first=60, attributes=attributes)
+        np.testing.assert_array_equal(model.generate(latent_NZ, attributes=label_NA), expected)
+        style_NW = model.styles(latent_NZ, label_NA)
+        assert style_NW.shape == (10, 16) and style_NW.dtype == np.float32
+        np.testing.assert_array_equal(model.generate(styles=style_NW), expected)
+        silent = model.sample(10, seed=3, first=60, attributes=attributes, labels="none", truncation=0.7)
+        np.testing.assert_array_equal(model.generate(latent_NZ, attributes=attributes, truncation=0.7), silent)
+    with pytest.raises(UserError, match="part of styles"):
+        model.generate(styles=style_NW, truncation=0.5)
+    with pytest.raises(UserError, match="3 rows of attributes for 10 latents"):
+        model.generate(latent_NZ, attributes=label_NA[:3])
+
+
+def test_the_mean_style_is_computed_once_and_only_where_it_is_needed(model, monkeypatch):
+    fresh, counts = facegan.load(model._info.path), []
+    mapping = fresh.network.mapping.forward
+    monkeypatch.setattr(fresh.network.mapping, "forward", lambda z, a: counts.append(len(z)) or mapping(z, a))
+    fresh.sample(2, attributes={"Smiling": 1})
+    assert counts == [2]
+    for _ in range(2):
+        fresh.sample(2, attributes={"Smiling": 1}, truncation=0.7)
+    assert counts == [2, 2, 1024, 2]
+    fresh.sample(2, attributes={"Smiling": -1}, truncation=0.7)
+    assert counts == [2, 2, 1024, 2, 2, 1024]

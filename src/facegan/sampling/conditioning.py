@@ -1,6 +1,6 @@
-"""What a generator is told beside its latents: the attributes of each face, and how far from the mean face to go.
+"""What a generator gets beside its latents: the attributes of each face.
 
-Legend: N samples, M latents of a mean, Z latent, A the 40 attributes, W style.
+Legend: N samples, A the 40 attributes.
 """
 
 from __future__ import annotations
@@ -8,16 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.randomness import Stream
 from facegan.sampling.label_prior import LabelPrior
-from facegan.sampling.latents import Distribution, draw_latents
-from facegan.sampling.withholding import kept_mask
 
-_MEAN_COUNT = 1024
-"""Latents whose mean style truncation goes towards."""
 _LARGEST_FACTOR = 2.0
 """An attribute that is asked for is amplified at most so much: beyond it faces become more alike than real ones that
 have it (docs/celeba64)."""
@@ -79,48 +74,13 @@ def amplification(asked_A: np.ndarray) -> float:
     return min(_LARGEST_FACTOR, len(asked_A) ** 0.5 / max(norm, 1e-6))
 
 
-class Truncated(nn.Module):
-    """Latents [N, Z] and attributes [N, 40] (or None) -> images, of a generator that maps both to styles.
+def kept_mask(source: Stream, index_N: np.ndarray, dropout: float) -> np.ndarray:
+    """Return bool [N, 40]: which attributes of a sample stay; each row is a function of (stream, index) alone.
 
-    ``truncation`` moves styles towards the mean style of such faces: w' = m + t (w - m) (Karras et al. 2019, appendix
-    B), m over latents and over labels as they are drawn, given what is asked for.
+    A share ``dropout`` of the samples loses all; each other one keeps every attribute with a probability that is drawn
+    for it, evenly between 0 and 1. So a model learns to be asked for any of them, and is then asked as it learnt.
     """
-
-    def __init__(self, generator: nn.Module, labels: Labels, truncation: float, latent: Distribution) -> None:
-        super().__init__()
-        self.generator, self.truncation = generator, truncation
-        device, index_M = next(generator.parameters()).device, np.arange(_MEAN_COUNT)
-        latent_MZ = draw_latents(0, "mean-style", index_M, int(generator.latent_size), latent)  # type: ignore[arg-type]
-        labels_MA = labels.of(0, index_M, stream="mean-style/labels")
-        given_MA = None if labels_MA is None else torch.from_numpy(labels.amplified(labels_MA)).to(device)
-        self.mean_1W = nn.Buffer(generator.mean_style(torch.from_numpy(latent_MZ).to(device), given_MA))  # type: ignore[operator]
-
-    def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None = None) -> Tensor:
-        """Return images, float [N, 3, R, R] in [-1, 1]."""
-        style_NW = self.generator.mapping(latent_NZ, attributes_NA)  # type: ignore[operator]
-        return self.generator.synthesize(torch.lerp(self.mean_1W, style_NW, self.truncation))  # type: ignore[operator]
-
-
-class Narrowed(nn.Module):
-    """Latents [N, Z] -> images, of a generator without styles: ``truncation`` scales the latents."""
-
-    def __init__(self, generator: nn.Module, truncation: float) -> None:
-        super().__init__()
-        self.generator, self.truncation = generator, truncation
-
-    def forward(self, latent_NZ: Tensor) -> Tensor:
-        """Return images, float [N, 3, R, R] in [-1, 1]."""
-        return self.generator(latent_NZ * self.truncation)
-
-
-def truncated(generator: nn.Module, labels: Labels, truncation: float, latent: Distribution = "normal") -> nn.Module:
-    """Return a generator, latents (and attributes) -> images, of faces so far from the mean face; at 1 as it is.
-
-    ``latent``: how the generator's latents are distributed.
-    """
-    if truncation == 1:
-        return generator
-    if hasattr(generator, "mapping"):
-        return Truncated(generator, labels, truncation, latent).eval()
-    assert labels.silent
-    return Narrowed(generator, truncation)
+    draws_NK = source.uniform(index_N, 2 + ATTRIBUTE_COUNT)
+    keeps_any = draws_NK[:, :1] >= dropout
+    keeps = draws_NK[:, 2:] < draws_NK[:, 1:2]
+    return np.asarray(keeps_any & keeps)

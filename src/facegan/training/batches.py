@@ -21,7 +21,7 @@ from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.files import read_bytes, write_bytes
 from facegan.randomness import Stream
-from facegan.sampling.withholding import kept_mask
+from facegan.sampling.conditioning import kept_mask
 from facegan.training.engine import Engine
 from facegan.training.steps import Draws
 

@@ -17,7 +17,7 @@ from facegan.pixels import to_uint8
 from facegan.sampling.conditioning import Labels
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
 from facegan.sampling.latents import draw_latents
-from facegan.sampling.sample import generate
+from facegan.sampling.sampler import generate
 
 
 def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarray | None) -> LabelPrior | None:

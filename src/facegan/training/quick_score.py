@@ -32,9 +32,9 @@ from facegan.files import read_bytes, write_bytes
 from facegan.frechet import Gaussian, Sums, frechet_distance
 from facegan.labelling import shipped
 from facegan.perception.attributes_net import DIMENSIONS
+from facegan.sampling.inference import for_inference
 from facegan.sampling.label_prior import LabelPrior
-from facegan.sampling.prepared import prepare
-from facegan.sampling.sample import INTERNAL_BATCH
+from facegan.sampling.sampler import INTERNAL_BATCH
 from facegan.training.faces import make_faces
 
 COMPONENTS = 64
@@ -131,7 +131,7 @@ def score_faces(
 ) -> Iterator[np.ndarray]:
     """Yield uint8 [n, R, R, 3] until the ``count`` faces that a run's generator is scored by are made, of latents and
     labels that are always the same."""
-    prepared = prepare(generator)
+    prepared = for_inference(generator)
     for start in range(0, count, INTERNAL_BATCH):
         number_N = np.arange(start, min(start + INTERNAL_BATCH, count))
         yield make_faces(prepared, config, prior, "score", number_N)

@@ -6,7 +6,7 @@ import pytest
 import facegan
 from facegan.errors import UserError
 from facegan.sampling.latents import draw_latents
-from facegan.sampling.sample import INTERNAL_BATCH, sample
+from facegan.sampling.sampler import INTERNAL_BATCH, Sampler
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe
@@ -22,12 +22,42 @@ def run(tmp_path_factory, packed16):
 
 @pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan", "style-s"])
 def test_a_face_is_the_same_in_any_batch(name):
-    generator = facegan.build(name, resolution=16).generator.eval()
-    everything = sample(generator, count=INTERNAL_BATCH + 3, seed=1, distribution="normal")
+    sampler = Sampler(facegan.build(name, resolution=16).generator.eval(), facegan.recipes.recipe(name, 16))
+    everything = sampler.sample(INTERNAL_BATCH + 3, seed=1)
     for first, count in ((0, 1), (5, 4), (INTERNAL_BATCH - 1, 2)):
-        part = sample(generator, count=count, seed=1, distribution="normal", first=first)
+        part = sampler.sample(count, seed=1, first=first)
         difference = np.abs(part.astype(int) - everything[first : first + count].astype(int))
         assert difference.max() <= 2
+
+
+def test_faces_of_latents_and_labels_are_those_of_their_samples(run):
+    model, index_N = facegan.load(run), np.arange(5, 8)
+    expected = model.sample(3, seed=2, first=5)
+    np.testing.assert_array_equal(model.generate(model.latents(2, range(5, 8))), expected)
+    assert model.labels(2, index_N) is None  # dcgan knows no attributes
+    np.testing.assert_array_equal(
+        model.generate(model.latents(2, index_N), truncation=0.5), model.sample(3, seed=2, first=5, truncation=0.5)
+    )
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda model: model.generate(), "give latents"),
+    (lambda model: model.generate(np.zeros((2, 99))), r"\[2, 99\].*\[N, 100\]"),
+    (lambda model: model.generate(np.zeros(100)), r"latents of shape \[100\]"),
+    (lambda model: model.generate([["a"] * 100]), "latents of shape"),
+    (lambda model: model.generate(np.full((1, 100), np.nan)), "finite"),
+    (lambda model: model.generate(np.zeros((1, 100)), truncation=-1), "truncation=-1"),
+    (lambda model: model.generate(np.zeros((1, 100)), attributes=np.zeros((1, 40))), "without regard to attributes"),
+    (lambda model: model.generate(styles=np.zeros((1, 100))), "dcgan has no styles"),
+    (lambda model: model.styles(np.zeros((1, 100))), "dcgan has no styles"),
+    (lambda model: model.latents(0, []), "numbers of samples"),
+    (lambda model: model.latents(0, [-1]), "numbered from 0"),
+    (lambda model: model.latents(-1, [0]), "seed=-1"),
+    (lambda model: model.batches(0), "count=0"),  # at once, and not when the first batch is made
+])  # fmt: skip
+def test_what_cannot_be_made_is_said_at_once(run, call, message):
+    with pytest.raises(UserError, match=message):
+        call(facegan.load(run))
 
 
 def test_latents_are_a_function_of_seed_and_number():

@@ -1,4 +1,4 @@
-"""A generator made ready to sample from: what depends on its weights alone is computed once.
+"""A generator for inference: what depends on its weights alone is computed once.
 
 Batch normalisation, which only scales and shifts when moving statistics are used, is folded into the layer before it;
 upsampling convolutions keep the kernels of their four phases, and Winograd's form of them for many faces at a time.
@@ -78,7 +78,7 @@ class _Transposed(nn.Module):
         return F.conv_transpose2d(x_NCHW, self.weight, self.bias, self.stride, self.padding)
 
 
-class PreparedGenerator(nn.Module):
+class InferenceGenerator(nn.Module):
     """The function of a generator in inference mode, as fast as we know how; equal but for float32 rounding."""
 
     def __init__(self, generator: nn.Module) -> None:
@@ -88,7 +88,7 @@ class PreparedGenerator(nn.Module):
         self.stages = nn.ModuleList()
         for block, after in zip(blocks, [*blocks[1:], None], strict=True):
             if isinstance(block, _LINEAR):
-                self.stages.append(_prepared(block, after if isinstance(after, BatchNorm) else None))
+                self.stages.append(_fused(block, after if isinstance(after, BatchNorm) else None))
             elif not isinstance(block, BatchNorm):
                 self.stages.append(block)
 
@@ -101,8 +101,8 @@ class PreparedGenerator(nn.Module):
 
 
 @torch.no_grad()
-def prepare(generator: nn.Module) -> nn.Module:
-    """Return a form of a generator that only samples, fast; the generator itself if it has layers unknown here."""
+def for_inference(generator: nn.Module) -> nn.Module:
+    """Return a form of a generator that only makes faces, fast; the generator itself if it has layers unknown here."""
     if isinstance(generator, StyleGenerator):
         frozen = copy.deepcopy(generator)
         for module in frozen.modules():
@@ -112,10 +112,10 @@ def prepare(generator: nn.Module) -> nn.Module:
     blocks = getattr(generator, "blocks", [None])
     if not all(isinstance(block, (*_LINEAR, *_OTHERS)) for block in blocks):
         return generator
-    return PreparedGenerator(generator).eval().requires_grad_(False)
+    return InferenceGenerator(generator).eval().requires_grad_(False)
 
 
-def _prepared(layer: nn.Module, norm: BatchNorm | None) -> nn.Module:
+def _fused(layer: nn.Module, norm: BatchNorm | None) -> nn.Module:
     """Return a linear layer with the batch normalisation after it folded in."""
     weight = layer.get_parameter("weight").detach()
     parameter = dict(layer.named_parameters()).get("bias")

@@ -1,0 +1,310 @@
+"""Latents and attributes in, faces out: everything here that makes faces makes them this way.
+
+Legend: N samples, M latents of a mean, Z latent, A the 40 attributes, W style, R resolution.
+"""
+
+from __future__ import annotations
+
+import itertools
+import numbers
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from facegan.attributes import ATTRIBUTE_COUNT, asked_vector
+from facegan.config import RecipeConfig
+from facegan.errors import UserError
+from facegan.pixels import to_uint8
+from facegan.sampling.conditioning import Labels
+from facegan.sampling.inference import for_inference
+from facegan.sampling.label_prior import LabelPrior
+from facegan.sampling.latents import draw_latents
+
+INTERNAL_BATCH = 64
+"""Faces made at a time, whatever was asked for, so that a face does not depend on its company."""
+LABELS = ("prior", "none")
+"""Where attributes that are not asked for come from: drawn as in training, or not said."""
+_MEAN_COUNT = 1024
+"""Latents whose mean style truncation goes towards."""
+
+Attributes = Mapping[str, float] | np.ndarray | None
+
+
+@torch.inference_mode()
+def generate(generator: nn.Module, latent_NZ: np.ndarray, attributes_NA: np.ndarray | None = None) -> Tensor:
+    """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, Z] and, where the generator takes them, attributes
+    [N, 40] (None: nothing is said). The generator must be in inference mode."""
+    device = _device_of(generator)
+    parts = []
+    for place in _batches(len(latent_NZ)):
+        inputs = [latent_NZ[place]] if attributes_NA is None else [latent_NZ[place], attributes_NA[place]]
+        parts.append(generator(*(torch.from_numpy(array).to(device) for array in inputs)))
+    return torch.cat(parts)
+
+
+class Sampler:
+    """A generator that makes faces of a recipe: of numbered samples, of latents, or of styles."""
+
+    def __init__(self, generator: nn.Module, recipe: RecipeConfig, label_prior: LabelPrior | None = None) -> None:
+        self.generator, self.recipe = generator, recipe
+        self.resolution = recipe.resolution
+        self.label_prior = label_prior
+        """How the attributes of its training's faces go together; None of a model without attributes, or of 0.1.0."""
+        self._network: nn.Module | None = None
+        self._mean_styles: dict[tuple[bool, bytes], Tensor] = {}
+
+    def latents(self, seed: int = 0, index: Sequence[int] | np.ndarray = (0,)) -> np.ndarray:
+        """Return float32 [N, Z]: latents of numbered samples; row i is a function of (seed, index[i]) alone.
+
+        Raises:
+            UserError: ``seed`` or a number is out of range.
+        """
+        index_N = _checked_index(seed, index)
+        return draw_latents(seed, "latents", index_N, self.recipe.latent_size, self.recipe.latent)
+
+    def labels(
+        self,
+        seed: int = 0,
+        index: Sequence[int] | np.ndarray = (0,),
+        attributes: Mapping[str, float] | None = None,
+        *,
+        labels: str = "prior",
+    ) -> np.ndarray | None:
+        """Return float32 [N, 40]: what ``sample`` says to the generator of these samples, or None if nothing.
+
+        Raises:
+            UserError: as ``sample``.
+        """
+        conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
+        labels_NA = conditioning.of(seed, index_N)
+        return None if labels_NA is None else conditioning.amplified(labels_NA)
+
+    def styles(self, latents: np.ndarray, attributes: Attributes = None, *, truncation: float = 1.0) -> np.ndarray:
+        """Return float32 [N, W]: the styles of latents [N, Z], from which ``generate`` makes the same faces.
+
+        ``attributes``: {name: value from -1, absent, to 1, present}, said of every face, or float [N, 40] as ``labels``
+        returns them. ``truncation`` moves styles towards the mean style: w' = m + t (w - m) (Karras et al. 2019,
+        appendix B); m is that of faces of which the same attributes are said, or, with an array, of all faces.
+
+        Raises:
+            UserError: a value out of range, an array of another shape, or a generator without styles.
+        """
+        self._check_styles()
+        latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
+        parts = [
+            self._styles(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
+            for place in _batches(len(latent_NZ))
+        ]
+        return torch.cat(parts).float().cpu().numpy()
+
+    def generate(
+        self,
+        latents: np.ndarray | None = None,
+        *,
+        styles: np.ndarray | None = None,
+        attributes: Attributes = None,
+        truncation: float = 1.0,
+    ) -> np.ndarray:
+        """Return uint8 [N, R, R, 3]: the faces of latents [N, Z] or of styles [N, W].
+
+        ``attributes`` and ``truncation`` are those of ``styles``, and part of styles already; truncation of a generator
+        without styles multiplies its latents.
+
+        Raises:
+            UserError: as ``styles``; or neither latents nor styles are given, or both.
+        """
+        if (latents is None) == (styles is None):
+            raise UserError("generate: give latents [N, Z], or styles=[N, W]")
+        if styles is not None:
+            if attributes is not None or truncation != 1:
+                raise UserError("generate: attributes and truncation are part of styles; give them to styles()")
+            self._check_styles()
+            style_NW = _checked_rows("styles", styles, int(self.generator.style_size))  # type: ignore[arg-type]
+            parts = [self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW))]
+            return np.concatenate([to_uint8(part) for part in parts])
+        assert latents is not None
+        latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
+        return np.concatenate([
+            to_uint8(
+                self._images(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
+            )
+            for place in _batches(len(latent_NZ))
+        ])  # fmt: skip
+
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        attributes: Mapping[str, float] | None = None,
+        truncation: float = 1.0,
+        labels: str = "prior",
+    ) -> np.ndarray:
+        """Return uint8 [count, R, R, 3]: faces ``first`` onwards of a seed.
+
+        Face i of a seed is the same face in any count: within a grey level or two, and byte for byte in the same call
+        on the same machine.
+
+        ``attributes``: {name: value from -1, absent, to 1, present}; 0: nothing is said of it. ``labels``: "prior"
+        draws the other attributes, given those; where nothing is asked, some are withheld, as in training. "none" says
+        nothing of them, and neither does a model without a label prior.
+
+        Raises:
+            UserError: ``count``, ``seed``, ``first``, ``truncation`` or ``labels`` out of range, an unknown attribute,
+                or attributes asked of a model that was trained without them.
+        """
+        batches = self._numbered(count, seed, first, attributes, truncation, labels)
+        return np.concatenate([to_uint8(image_NCHW) for image_NCHW, _ in batches])
+
+    def _numbered(
+        self, count: int, seed: int, first: int, attributes: Mapping[str, float] | None, truncation: float, labels: str
+    ) -> Iterator[tuple[Tensor, np.ndarray | None]]:
+        """Check the arguments; return what yields (images float [n, 3, R, R], labels before amplification)."""
+        check_range("count", count, 1, 10**9)
+        check_range("first", first, 0, 2**62)
+        _check_seed(seed)
+        _check_truncation(truncation)
+        conditioning = self._conditioning(attributes, labels)
+
+        def batches() -> Iterator[tuple[Tensor, np.ndarray | None]]:
+            for place in _batches(count):
+                index_N = np.arange(first + place.start, first + place.stop)
+                labels_NA = conditioning.of(seed, index_N)
+                given_NA = None if labels_NA is None else conditioning.amplified(labels_NA)
+                yield self._images(self.latents(seed, index_N), given_NA, conditioning, truncation), labels_NA
+
+        return batches()
+
+    @property
+    def network(self) -> nn.Module:
+        """The generator made ready for inference, when it is first needed."""
+        if self._network is None:
+            self._network = for_inference(self.generator)
+        return self._network
+
+    def _conditioning(self, attributes: Mapping[str, float] | None, labels: str) -> Labels:
+        if labels not in LABELS:
+            raise UserError(f"labels={labels!r}: choose {' or '.join(LABELS)}")
+        asked_A = asked_vector(attributes) if attributes else None
+        if attributes:
+            self._check_attributes(", ".join(attributes))
+        prior = self.label_prior if labels == "prior" else None
+        return Labels(prior, asked_A, self.recipe.label_dropout)
+
+    def _inputs(
+        self, latents: np.ndarray, attributes: Attributes, truncation: float
+    ) -> tuple[np.ndarray, np.ndarray | None, Labels]:
+        """Return latents and labels of one length, and whose mean style is gone towards."""
+        _check_truncation(truncation)
+        latent_NZ = _checked_rows("latents", latents, self.recipe.latent_size)
+        if isinstance(attributes, np.ndarray):
+            self._check_attributes("they")
+            labels_NA = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
+            if len(labels_NA) != len(latent_NZ):
+                raise UserError(f"{len(labels_NA)} rows of attributes for {len(latent_NZ)} latents: give one for each")
+            return latent_NZ, labels_NA, self._conditioning(None, "prior")
+        conditioning = self._conditioning(attributes, "none")
+        asked_NA = conditioning.of(0, np.arange(len(latent_NZ)))
+        return latent_NZ, None if asked_NA is None else conditioning.amplified(asked_NA), conditioning
+
+    @torch.inference_mode()
+    def _images(
+        self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, conditioning: Labels, truncation: float
+    ) -> Tensor:
+        """Return images, float [N, 3, R, R] in [-1, 1], of one internal batch; labels as the generator gets them."""
+        if not hasattr(self.generator, "mapping"):
+            return generate(self.network, latent_NZ if truncation == 1 else latent_NZ * np.float32(truncation))
+        return self._images_of(self._styles(latent_NZ, labels_NA, conditioning, truncation))
+
+    @torch.inference_mode()
+    def _images_of(self, style_NW: Tensor) -> Tensor:
+        return self.network.synthesize(style_NW.to(_device_of(self.network)))  # type: ignore[operator]
+
+    @torch.inference_mode()
+    def _styles(
+        self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, conditioning: Labels, truncation: float
+    ) -> Tensor:
+        style_NW = self._mapped(latent_NZ, labels_NA)
+        return style_NW if truncation == 1 else torch.lerp(self._mean_style(conditioning), style_NW, truncation)
+
+    def _mapped(self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None) -> Tensor:
+        device = _device_of(self.network)
+        given_NA = None if labels_NA is None else torch.from_numpy(labels_NA).to(device)
+        return self.network.mapping(torch.from_numpy(latent_NZ).to(device), given_NA)  # type: ignore[operator]
+
+    def _mean_style(self, conditioning: Labels) -> Tensor:
+        """Return [1, W]: the mean style over latents, and over labels as they are drawn, given what is asked for."""
+        asked_A = conditioning.asked_A
+        key = conditioning.prior is not None, b"" if asked_A is None else asked_A.tobytes()
+        if key not in self._mean_styles:
+            index_M = np.arange(_MEAN_COUNT)
+            latent_MZ = draw_latents(0, "mean-style", index_M, self.recipe.latent_size, self.recipe.latent)
+            labels_MA = conditioning.of(0, index_M, stream="mean-style/labels")
+            given_MA = None if labels_MA is None else conditioning.amplified(labels_MA)
+            self._mean_styles[key] = self._mapped(latent_MZ, given_MA).mean(0, keepdim=True)
+        return self._mean_styles[key]
+
+    def _check_styles(self) -> None:
+        if not hasattr(self.generator, "mapping"):
+            raise UserError(f"the recipe {self.recipe.name} has no styles; give latents")
+
+    def _check_attributes(self, names: str) -> None:
+        if not self.recipe.attributes:
+            raise UserError(
+                f"the recipe {self.recipe.name} makes faces without regard to attributes, so {names} cannot be asked "
+                "for; leave the attributes out"
+            )
+
+
+def _batches(count: int) -> list[slice]:
+    """Return the places of the internal batches of ``count`` rows."""
+    return [slice(start, min(start + INTERNAL_BATCH, count)) for start in range(0, count, INTERNAL_BATCH)]
+
+
+def _rows(array: np.ndarray | None, place: slice) -> np.ndarray | None:
+    return None if array is None else array[place]
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next(itertools.chain(network.parameters(), network.buffers())).device
+
+
+def check_range(name: str, value: int, least: int, most: int) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= most:
+        raise UserError(f"{name}={value}: choose a whole number from {least} to {most}")
+
+
+def _check_seed(seed: int) -> None:
+    check_range("seed", seed, 0, 2**63 - 1)
+
+
+def _check_truncation(truncation: float) -> None:
+    if not isinstance(truncation, numbers.Real) or not 0 <= truncation <= 1:
+        raise UserError(f"truncation={truncation}: choose from 0 (all faces alike) to 1 (as trained)")
+
+
+def _checked_index(seed: int, index: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return int64 [N]: the numbers of samples."""
+    _check_seed(seed)
+    index_N = np.asarray(index)
+    if index_N.ndim != 1 or not np.issubdtype(index_N.dtype, np.integer) or not len(index_N):
+        raise UserError("index: give the numbers of samples, such as range(16)")
+    if index_N.min() < 0 or index_N.max() > 2**62 + 10**9:
+        raise UserError(f"index: samples are numbered from 0 to {2**62}")
+    return index_N.astype(np.int64)
+
+
+def _checked_rows(name: str, array: np.ndarray, width: int) -> np.ndarray:
+    """Return finite float32 [N, width], N at least 1."""
+    try:
+        rows = np.ascontiguousarray(array, np.float32)
+    except (TypeError, ValueError):
+        rows = np.empty(0, np.float32)
+    if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
+        raise UserError(f"{name} of shape {list(np.shape(array))}: this model takes [N, {width}]")
+    if not np.isfinite(rows).all():
+        raise UserError(f"{name}: not all of these numbers are finite")
+    return rows
