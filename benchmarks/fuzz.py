@@ -46,10 +46,10 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.networks.keras_file import read_arrays
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
+from facegan.runs.overview import overview, reclaimable
 from facegan.settings import with_settings
 from facegan.training.log import RunLog
-from facegan.training.overview import overview, reclaimable
 from facegan.training.quick_score import Reference
 from facegan.training.schedule import Schedule
 from facegan.training.state import Choices

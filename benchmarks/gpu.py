@@ -263,7 +263,7 @@ def keep(session: Session) -> dict[str, Any]:
     """Keep the weights and the last grid."""
     from gpu_results import write_weights
 
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
 
     session.found["weights"] = write_weights(session.run, session.out)
     shutil.copy(RunFolder(session.run).list_grids()[-1], session.out / "training.png")

@@ -18,8 +18,8 @@ def write_weights(model: Path, out: Path, most: int = MOST_BYTES) -> dict[str, A
     import torch
     from safetensors.torch import save_file
 
-    from facegan.run import find_snapshot
-    from facegan.snapshot import read_tensors
+    from facegan.runs.folder import find_snapshot
+    from facegan.runs.snapshot import read_tensors
 
     info = find_snapshot(model)
     files: dict[str, list[str]] = {}
@@ -48,7 +48,7 @@ def join(results: Path, out: Path) -> None:
     """
     from safetensors.torch import load_file
 
-    from facegan.snapshot import write_snapshot
+    from facegan.runs.snapshot import write_snapshot
 
     weights = json.loads((results / "results.json").read_text(encoding="utf-8"))["weights"]
     tensors = {

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from facegan.data.packed import DataView, PackedDataset
-from facegan.evaluation.kernel import kernel_estimate
-from facegan.evaluation.neighbours import neighbour_estimates
 from facegan.evaluation.reference import Reference, reference_of
 from facegan.evaluation.scores import frechet_estimate
+from facegan.metrics.kernel import kernel_estimate
+from facegan.metrics.neighbours import neighbour_estimates
 from facegan.perception.spaces import open_space
 
 DIMENSIONS = 64

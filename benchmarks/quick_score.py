@@ -23,9 +23,9 @@ from facegan import api
 from facegan.attributes import attribute_index
 from facegan.data.order import evenly
 from facegan.data.packed import DataView, PackedDataset
-from facegan.frechet import Gaussian, frechet_distance
 from facegan.labelling import shipped
 from facegan.machine import describe_machine
+from facegan.metrics.frechet import Gaussian, frechet_distance
 from facegan.perception.corruptions import CORRUPTIONS
 from facegan.training.quick_score import COMPONENTS, score_faces
 

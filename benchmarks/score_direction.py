@@ -20,10 +20,10 @@ import torch
 from facegan import api
 from facegan.attributes import attribute_index
 from facegan.data.packed import DataView, PackedDataset
-from facegan.evaluation.neighbours import NAMES
 from facegan.evaluation.receipt import HIGHER_IS_BETTER
 from facegan.evaluation.reference import reference_of
 from facegan.evaluation.scores import all_scores
+from facegan.metrics.neighbours import NAMES
 from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.spaces import open_space
 from facegan.randomness import Stream

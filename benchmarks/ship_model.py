@@ -36,11 +36,11 @@ from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import four_digits, read_receipt
 from facegan.labelling import shipped
 from facegan.report.curves import score_curves, training_curves
-from facegan.run import SHIPPED, RunFolder, find_snapshot
+from facegan.runs.folder import SHIPPED, RunFolder, find_snapshot
+from facegan.runs.incidents import read_lines
+from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_tensors, write_snapshot
 from facegan.sampling.label_prior import fit
-from facegan.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_tensors, write_snapshot
 from facegan.training.batches import label_faces
-from facegan.training.incidents import read_lines
 
 COUNT = "10000"
 STEMS = ("ema", "discriminator")

@@ -25,9 +25,9 @@ from collections import Counter
 from pathlib import Path
 
 from facegan.errors import UserError
-from facegan.run import RunFolder
-from facegan.snapshot import read_info, read_tensors
-from facegan.training.verification import compare_runs
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import read_info, read_tensors
+from facegan.runs.verify_resume import compare_runs
 
 BATCH, INTERVAL = 16, 160
 SETTINGS = [

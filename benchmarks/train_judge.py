@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from facegan.data.packed import DataView, PackedDataset
-from facegan.frechet import Gaussian, frechet_distance
+from facegan.metrics.frechet import Gaussian, frechet_distance
 from facegan.perception import judge_net
 from facegan.perception.accuracy import probe_card
 from facegan.perception.corruptions import CORRUPTIONS

@@ -24,9 +24,10 @@ from facegan import recipes
 from facegan.config import RecipeConfig
 from facegan.data.packed import PackedDataset
 from facegan.data.writer import PackedWriter
-from facegan.run import RunFolder
+from facegan.runs import incidents
+from facegan.runs.folder import RunFolder
 from facegan.settings import with_settings
-from facegan.training import incidents, loop, steps
+from facegan.training import loop, steps
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from facegan.training.watchdog import alarms

@@ -7,10 +7,11 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "files"},
-    {"randomness", "pixels", "attributes", "config", "settings", "frechet"},
+    {"randomness", "pixels", "attributes", "config", "settings"},
+    {"metrics"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},
     {"sampling"},
-    {"snapshot", "run"},
+    {"runs"},
     {"perception"},
     {"labelling"},
     {"training"},

@@ -14,10 +14,10 @@ from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.networks import Pair, build_discriminator, build_generator
 from facegan.pixels import to_uint8
-from facegan.run import find_snapshot
+from facegan.runs.folder import find_snapshot
+from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, load_network, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.sampler import LABELS, Sampler, check_range
-from facegan.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, load_network, read_tensors
 
 __all__ = ["LABELS", "Model", "build", "load"]
 

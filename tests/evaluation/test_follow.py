@@ -10,10 +10,10 @@ import torch
 
 from facegan.errors import UserError
 from facegan.evaluation.follow import append, digest_of, follow, headline, read_scores, unscored
-from facegan.evaluation.intervals import Estimate
 from facegan.evaluation.receipt import Receipt, Score
-from facegan.run import RunFolder
-from facegan.snapshot import write_snapshot
+from facegan.metrics.intervals import Estimate
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import write_snapshot
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
 

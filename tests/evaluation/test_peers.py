@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from facegan.evaluation.inception_score import inception_score
-from facegan.evaluation.kernel import kernel_distance
-from facegan.evaluation.neighbours import NAMES, neighbour_estimates
-from facegan.frechet import Gaussian, frechet_distance
+from facegan.metrics.frechet import Gaussian, frechet_distance
+from facegan.metrics.inception_score import inception_score
+from facegan.metrics.kernel import kernel_distance
+from facegan.metrics.neighbours import NAMES, neighbour_estimates
 from facegan.perception.inception import SIDE, Inception
 from facegan.perception.resizing import resize
 from tests.peers.cases import features, images, inception_weights, kernel_subsets

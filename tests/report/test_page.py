@@ -9,12 +9,12 @@ import pytest
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.evaluation.audit import Audit
 from facegan.evaluation.coverage import presences
-from facegan.evaluation.intervals import Estimate
 from facegan.evaluation.memorisation import Tail, Verdict
 from facegan.evaluation.receipt import Receipt, Score
+from facegan.metrics.intervals import Estimate
 from facegan.pixels import grid, save_png
 from facegan.report.page import Findings, render
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
 
 MODEL = {"path": "runs/<b>a</b>", "recipe": "dcgan", "resolution": 16, "nimg": 1234, "sha256": "ab" * 32}
 

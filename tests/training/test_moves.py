@@ -13,7 +13,7 @@ import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import describe_machine, other_machine
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
 from facegan.training import choices, setup
 from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.schedule import Schedule

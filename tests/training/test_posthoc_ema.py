@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import facegan
 from facegan.errors import UserError
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
 from facegan.training.ema import ema_decay
 from facegan.training.posthoc_ema import averaged, coefficients, profile, stored_averages, write_average
 from facegan.training.schedule import Schedule

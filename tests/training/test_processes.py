@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facegan.config import OptimizerConfig
-from facegan.snapshot import read_info, read_tensors
+from facegan.runs.snapshot import read_info, read_tensors
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe

@@ -13,12 +13,11 @@ from facegan.config import RunConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.labelling import shipped
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
+from facegan.runs.overview import overview, reclaimable
+from facegan.runs.retention import best_of, kept, scores
 from facegan.training import quick_score as module
-from facegan.training.overview import overview, reclaimable
 from facegan.training.quick_score import COMPONENTS, Reference, quick_score, reference_of, score_faces, score_images
-from facegan.training.retention import best_of, kept
-from facegan.training.saving import scores
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.conftest import small_recipe, write_packed

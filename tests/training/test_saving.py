@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from facegan.run import RunFolder
-from facegan.snapshot import SnapshotDamagedError, SnapshotWriteError, read_info, read_tensors
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import SnapshotDamagedError, SnapshotWriteError, read_info, read_tensors
 from facegan.training import saving
 from facegan.training.schedule import Schedule
 from facegan.training.train import train

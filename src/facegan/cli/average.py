@@ -24,7 +24,7 @@ def average(
     facegan average runs/style --halflife 300k --out style-300k
     facegan sample style-300k --count 64 --out faces.png
     """
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
     from facegan.training.posthoc_ema import averaged, stored_averages, write_average
 
     length = count_option(halflife, "--halflife")

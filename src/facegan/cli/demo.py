@@ -55,7 +55,7 @@ def demo(
     from facegan.cli.progress import make_watcher
     from facegan.data.prepare import prepare
     from facegan.machine import keep_freed_memory
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
     from facegan.synthesis import write_synthetic_dataset
     from facegan.training.schedule import Schedule
     from facegan.training.train import train

@@ -109,8 +109,8 @@ def _follow(
     run: Path, out: Path | None, wanted: dict[str, Any], measured: Callable[[Path], Receipt], as_json: bool
 ) -> None:
     from facegan.evaluation.follow import follow, headline
-    from facegan.run import RunFolder
-    from facegan.snapshot import SnapshotInfo
+    from facegan.runs.folder import RunFolder
+    from facegan.runs.snapshot import SnapshotInfo
 
     if out is not None:
         raise UserError("--follow writes the scores into the run's folder: leave --out out")

@@ -34,7 +34,7 @@ def faces_of(
     import numpy as np
 
     from facegan.data.packed import DataView, PackedDataset, map_array
-    from facegan.run import SHIPPED
+    from facegan.runs.folder import SHIPPED
 
     if model.suffix == ".npy" and model.is_file():
         try:
@@ -73,7 +73,7 @@ def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
     """
     if data:
         return data
-    from facegan.run import RUN_FILE, SHIPPED, RunFolder
+    from facegan.runs.folder import RUN_FILE, SHIPPED, RunFolder
 
     if not model.exists() and str(model) not in SHIPPED:
         raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")

@@ -12,7 +12,7 @@ from facegan.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
 
 
 def film(
@@ -35,7 +35,7 @@ def film(
     from PIL import Image
 
     from facegan import pixels
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
 
     if not 1 <= faces <= 64 or not 1 <= stages <= 1000:
         raise UserError(f"--faces {faces} --stages {stages}: choose from 1 to 64 faces and from 1 to 1000 stages")

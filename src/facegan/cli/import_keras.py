@@ -33,7 +33,7 @@ def import_keras(
     from facegan.errors import UserError
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.keras_weights import load_keras_file
-    from facegan.snapshot import write_snapshot
+    from facegan.runs.snapshot import write_snapshot
 
     settings = recipes.recipe(recipe, resolution)
     if not settings.network.startswith("classic-"):

@@ -85,7 +85,7 @@ def write_report(
     from facegan.files import write_text
     from facegan.machine import keep_freed_memory
     from facegan.report.page import Findings, render
-    from facegan.run import RUN_FILE, RunFolder
+    from facegan.runs.folder import RUN_FILE, RunFolder
 
     keep_freed_memory()
     loaded = api.load(model)

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
 
 
 def runs(
@@ -32,7 +32,7 @@ def runs(
     facegan runs clean runs/first
     """
     from facegan.errors import UserError
-    from facegan.training.overview import find_runs
+    from facegan.runs.overview import find_runs
 
     words = words or []
     cleaning = words[:1] == ["clean"]
@@ -56,7 +56,7 @@ def _show(found: list[RunFolder], json: bool) -> None:
 
     from facegan.cli.progress import OutputConsole
     from facegan.errors import UserError
-    from facegan.training.overview import overview
+    from facegan.runs.overview import overview
 
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "recipe", "images", "rate", "quick score", "Frechet", "health", "size", "now"):
@@ -113,7 +113,7 @@ def _newest_score(folder: RunFolder) -> str:
 
 
 def _clean(found: list[RunFolder], yes: bool) -> None:
-    from facegan.training.overview import reclaim, reclaimable
+    from facegan.runs.overview import reclaim, reclaimable
 
     offered = {folder: items for folder in found if (items := reclaimable(folder))}
     for items in offered.values():

@@ -152,7 +152,7 @@ def train(
     }
     if on_collapse not in ("warn", "rewind", "stop"):
         raise UserError(f"--on-collapse {on_collapse}: choose warn, rewind or stop")
-    from facegan.run import RunFolder
+    from facegan.runs.folder import RunFolder
     from facegan.settings import with_settings
     from facegan.training.setup import base_recipe, run_data
 

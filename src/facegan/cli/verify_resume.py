@@ -44,7 +44,7 @@ def verify_resume(
     facegan verify-resume data/celeba64 --recipe classic-tanh --images 5k --precision bfloat16
     """
     from facegan.errors import UserError
-    from facegan.training.verification import verify_resume as verify
+    from facegan.runs.verify_resume import verify_resume as verify
 
     number = count_option(images, "--images")
     if not 2 <= batch <= 65536:

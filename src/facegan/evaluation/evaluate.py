@@ -16,12 +16,12 @@ import torch
 import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.evaluation.inception_score import inception_score
-from facegan.evaluation.intervals import GROUPS, LEVEL
-from facegan.evaluation.neighbours import NEAREST
 from facegan.evaluation.receipt import Receipt, Score
 from facegan.evaluation.reference import Reference, kept_floor, reference_of
 from facegan.evaluation.scores import all_scores, floor_scores, refuse_few
+from facegan.metrics.inception_score import inception_score
+from facegan.metrics.intervals import GROUPS, LEVEL
+from facegan.metrics.neighbours import NEAREST
 from facegan.perception.inception import Inception
 from facegan.perception.spaces import Space
 

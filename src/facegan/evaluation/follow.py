@@ -16,9 +16,9 @@ from typing import Any
 
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, receipt_of
-from facegan.run import RunFolder
-from facegan.snapshot import LABEL_PRIOR, SnapshotInfo, read_info
-from facegan.training.incidents import read_lines
+from facegan.runs.folder import RunFolder
+from facegan.runs.incidents import read_lines
+from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, read_info
 
 _PATIENCE = 10.0
 """Seconds between two looks at the folder."""

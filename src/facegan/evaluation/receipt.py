@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from facegan.errors import UserError, brief
-from facegan.evaluation.intervals import Estimate
 from facegan.files import read_json, write_text
+from facegan.metrics.intervals import Estimate
 
 FORMAT_VERSION = 1
 HIGHER_IS_BETTER = {"precision": True, "recall": True, "density": True, "coverage": True, "inception score": True,

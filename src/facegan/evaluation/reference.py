@@ -22,11 +22,11 @@ from torch import Tensor
 
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.evaluation import neighbours
-from facegan.evaluation.kernel import mean_of_pairs
 from facegan.evaluation.receipt import Receipt, Score, read_receipt
 from facegan.files import replaced
-from facegan.frechet import Gaussian
+from facegan.metrics import neighbours
+from facegan.metrics.frechet import Gaussian
+from facegan.metrics.kernel import mean_of_pairs
 from facegan.perception.spaces import Space
 from facegan.randomness import Stream
 

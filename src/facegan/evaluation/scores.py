@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from facegan.errors import UserError
-from facegan.evaluation.intervals import GROUPS, Estimate, groups_of, jackknife
-from facegan.evaluation.kernel import kernel_estimate
-from facegan.evaluation.neighbours import neighbour_estimates
 from facegan.evaluation.receipt import Score
 from facegan.evaluation.reference import Reference
-from facegan.frechet import Gaussian, Sums, frechet_distance
+from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
+from facegan.metrics.intervals import GROUPS, Estimate, groups_of, jackknife
+from facegan.metrics.kernel import kernel_estimate
+from facegan.metrics.neighbours import neighbour_estimates
 from facegan.randomness import Stream
 
 LEAST = 1000

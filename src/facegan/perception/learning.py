@@ -29,7 +29,7 @@ from facegan.perception.corruptions import CORRUPTIONS, corrupt
 from facegan.perception.judge_net import SIDE, JudgeNet, JudgeTasks
 from facegan.perception.resizing import resize
 from facegan.randomness import Stream
-from facegan.snapshot import load_into, read_info, read_tensors, write_snapshot
+from facegan.runs.snapshot import load_into, read_info, read_tensors, write_snapshot
 
 _SHIFT = 4
 """Pixels at 64 px by which a face may be moved."""

@@ -16,8 +16,8 @@ from facegan.evaluation.audit import Audit
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, Score, four_digits
 from facegan.report import curves, pictures
-from facegan.run import RunFolder
-from facegan.training.incidents import read, read_lines
+from facegan.runs.folder import RunFolder
+from facegan.runs.incidents import read, read_lines
 
 _SHOWN_INCIDENTS = 20
 

@@ -12,19 +12,19 @@ from torch import nn
 from facegan import pixels
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
-from facegan.run import RunFolder
+from facegan.runs import incidents
+from facegan.runs.folder import RunFolder, nimg_of
+from facegan.runs.retention import ScoreKind, best_of, score_state, scores, without_score
+from facegan.runs.snapshot import LABEL_PRIOR, SnapshotWriteError, first_not_finite
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
-from facegan.snapshot import LABEL_PRIOR, SnapshotWriteError, first_not_finite
-from facegan.training import incidents
 from facegan.training.ema import calibrate
 from facegan.training.engine import Engine
 from facegan.training.faces import make_faces, run_prior
 from facegan.training.log import Clock, MetricWindow, RunLog, Watcher
 from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.quick_score import quick_score, reference_of
-from facegan.training.retention import best_of
-from facegan.training.saving import Saver, ScoreKind, score_state, scores, without_score
+from facegan.training.saving import Saver
 from facegan.training.schedule import Schedule, grid_name, is_due
 from facegan.training.state import TrainingState, state_tensors
 from facegan.training.thumbnails import data_distance, variety
@@ -256,9 +256,11 @@ class Duties:
         rollbacks = int(state.learnt.get("rollbacks", 0))
         for alarm in alarms(self._log.history):
             action = self._action(alarm, rollbacks)
-            incidents.record(
-                self.folder, alarm, action, rollbacks, sample_grid(state.sampler, self.config, self._prior)
-            )
+            incident = {
+                "kind": alarm.kind, "nimg": alarm.nimg, "message": alarm.message, "evidence": alarm.evidence,
+                "action": action, "rollbacks": rollbacks,
+            }  # fmt: skip
+            incidents.record(self.folder, incident, sample_grid(state.sampler, self.config, self._prior))
             verdict = self._verdict(alarm, action)
             self.watcher.event(
                 "alarm",
@@ -282,7 +284,7 @@ class Duties:
         if action == "warn":
             return None
         self._saver.wait()
-        known, existing = scores(self.folder), [int(path.name[5:]) for path in self.folder.list_snapshots()]
+        known, existing = scores(self.folder), [nimg_of(path) for path in self.folder.list_snapshots()]
         best = best_of(existing, known)
         path = None if best is None else str(self.folder.snapshot(best))
         if action == "stop" or not existing:

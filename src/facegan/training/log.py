@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from facegan.files import parse_json
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
 
 
 class Watcher(Protocol):

@@ -14,7 +14,7 @@ import torch
 from facegan.config import RecipeConfig, RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
 from facegan.training.duties import Duties, Verdict, slower
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.engine import Engine

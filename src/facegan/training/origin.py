@@ -7,9 +7,9 @@ from typing import Any
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
 from facegan.errors import UserError
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import INFO_FILE, SnapshotInfo
 from facegan.settings import differences, table_of
-from facegan.snapshot import INFO_FILE, SnapshotInfo
 
 _SCALED = ("generator.mapping_lr_multiplier",)
 """May change: the stored weights are scaled by it."""

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
-from facegan.run import RunFolder
-from facegan.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
 from facegan.training.ema import RAMP
 from facegan.training.state import ema_stem
 

@@ -29,8 +29,8 @@ from facegan.data.order import evenly
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.files import read_bytes, write_bytes
-from facegan.frechet import Gaussian, Sums, frechet_distance
 from facegan.labelling import shipped
+from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 from facegan.perception.attributes_net import DIMENSIONS
 from facegan.sampling.inference import for_inference
 from facegan.sampling.label_prior import LabelPrior

@@ -6,16 +6,15 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
 from facegan.config import RunConfig, to_dict
-from facegan.errors import UserError
-from facegan.run import RunFolder
-from facegan.snapshot import SnapshotWriteError, read_info, snapshot_bytes, write_snapshot
+from facegan.runs.folder import RunFolder, nimg_of
+from facegan.runs.retention import kept, scores
+from facegan.runs.snapshot import SnapshotWriteError, snapshot_bytes, write_snapshot
 from facegan.training.log import Watcher
-from facegan.training.retention import kept
 from facegan.training.state import TrainingState, state_tensors
 
 
@@ -107,40 +106,7 @@ class Saver:
         self._delete_what_is_not_kept()
 
     def _delete_what_is_not_kept(self) -> None:
-        paths = {int(path.name.removeprefix("nimg-")): path for path in self._folder.list_snapshots()}
+        paths = {nimg_of(path): path for path in self._folder.list_snapshots()}
         staying = kept(list(paths), scores(self._folder), newest=self._newest, every=self._every)
         for nimg in paths.keys() - staying:
             self._folder.delete_snapshot(paths[nimg])
-
-
-class ScoreKind(NamedTuple):
-    """What makes quick scores comparable, within one run."""
-
-    faces: int
-    network: str
-    """sha256 of attributes-net's weights."""
-
-
-def score_state(value: float, kind: ScoreKind) -> dict[str, Any]:
-    """Return what a snapshot's state says of its quick score."""
-    return {"quick_score": value, **{f"quick_score_{name}": told for name, told in kind._asdict().items()}}
-
-
-def without_score(learnt: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a snapshot's state without its score, which is not the next one's (``score``: of version 0.1.0)."""
-    return {name: value for name, value in learnt.items() if name != "score" and not name.startswith("quick_score")}
-
-
-def scores(folder: RunFolder) -> dict[int, float]:
-    """Return {nimg: quick score} of a run's snapshots: those that can be read and have one of the newest one's kind."""
-    found, kinds = {}, {}
-    for path in folder.list_snapshots():
-        try:
-            state = read_info(path).state
-        except UserError:
-            continue
-        if isinstance(score := state.get("quick_score"), float):
-            nimg = int(path.name.removeprefix("nimg-"))
-            found[nimg] = score
-            kinds[nimg] = tuple(state.get(f"quick_score_{name}") for name in ScoreKind._fields)
-    return {nimg: score for nimg, score in found.items() if kinds[nimg] == kinds[max(kinds)]}

@@ -14,9 +14,9 @@ from facegan.errors import UserError
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory, other_machine
 from facegan.recipes import RECIPES, usual_batch
 from facegan.recipes import recipe as recipe_named
-from facegan.run import RunFolder, find_snapshot
+from facegan.runs.folder import RunFolder, find_snapshot, nimg_of
+from facegan.runs.snapshot import INFO_FILE, SnapshotDamagedError, SnapshotInfo, free_bytes
 from facegan.settings import differences, table_of
-from facegan.snapshot import INFO_FILE, SnapshotDamagedError, SnapshotInfo, free_bytes
 from facegan.training.choices import FORMS, measure_choices
 from facegan.training.engine import Engine
 from facegan.training.origin import Origin
@@ -110,7 +110,7 @@ def _settle_again(folder: RunFolder, config: RunConfig, asked: Asked, engine: En
     wanted.check()
     threads = None if wanted.threads is None else min(wanted.threads, now["cores"])
     again, seconds = measure_choices(config, wanted.precision, threads, wanted.forms, engine)
-    newest = int(folder.list_snapshots()[-1].name.removeprefix("nimg-"))
+    newest = nimg_of(folder.list_snapshots()[-1])
     move = {"nimg": newest, "machine": before, "choices": choices.to_dict()}
     contents |= {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now}
     folder.create(contents | {"moves": [*contents.get("moves", []), move]})

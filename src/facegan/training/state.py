@@ -20,8 +20,16 @@ from facegan.machine import PRECISIONS, prefer_speed
 from facegan.networks import build_discriminator, build_generator
 from facegan.networks.convolution import DIRECT
 from facegan.networks.forms import forms_on, set_forms
+from facegan.runs.snapshot import (
+    INFO_FILE,
+    SnapshotInfo,
+    load_into,
+    load_network,
+    read_info,
+    read_tensors,
+    snapshot_bytes,
+)
 from facegan.settings import differences, table_of
-from facegan.snapshot import INFO_FILE, SnapshotInfo, load_into, load_network, read_info, read_tensors, snapshot_bytes
 from facegan.training.engine import Engine, Player, load_optimizer, optimizer_tensors
 
 

@@ -16,7 +16,7 @@ from facegan.config import RecipeConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import keep_freed_memory, most_memory
-from facegan.run import RunFolder, find_snapshot
+from facegan.runs.folder import RunFolder, find_snapshot
 from facegan.training.batches import Labeller, run_labels
 from facegan.training.checks import refuse_impossible
 from facegan.training.engine import Engine

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from facegan.errors import UserError
-from facegan.run import RunFolder
-from facegan.training.overview import find_runs, overview, reclaim, reclaimable
+from facegan.runs.folder import RunFolder
+from facegan.runs.overview import find_runs, overview, reclaim, reclaimable
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 from tests.command import facegan

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from facegan.errors import UserError
 from facegan.files import read_json
-from facegan.run import RUN_FILE, RunFolder
-from facegan.training.incidents import read, read_lines
-from facegan.training.retention import best_of
-from facegan.training.saving import scores
+from facegan.runs.folder import RUN_FILE, RunFolder, nimg_of
+from facegan.runs.incidents import read, read_lines
+from facegan.runs.retention import best_of, scores
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def overview(folder: RunFolder) -> RunOverview:
     if not isinstance(recipe, dict):
         raise UserError(f"{folder.path / RUN_FILE} is damaged; restore it from a copy, or train a new run")
     lines = [line for line in read_lines(folder.log) if type(line.get("nimg")) is int]
-    snapshots = [int(path.name.removeprefix("nimg-")) for path in folder.list_snapshots()]
+    snapshots = [nimg_of(path) for path in folder.list_snapshots()]
     rates = [line["images_per_s"] for line in lines[-50:] if isinstance(line.get("images_per_s"), float)]
     known = scores(folder)
     best = best_of(snapshots, known)
@@ -130,7 +129,7 @@ def reclaimable(folder: RunFolder) -> list[Reclaimable]:
         return []
     found = [(path, "half-written") for path in sorted(folder.snapshots.glob(".nimg-*"))]
     found += [(path, "set aside") for path in folder.list_set_aside()]
-    snapshots = {int(path.name.removeprefix("nimg-")): path for path in folder.list_snapshots()}
+    snapshots = {nimg_of(path): path for path in folder.list_snapshots()}
     staying = {max(snapshots, default=0), best_of(list(snapshots), scores(folder))}
     found += [(path, "neither newest nor best") for nimg, path in snapshots.items() if nimg not in staying]
     return [Reclaimable(path, size_of(path), reason) for path, reason in found]

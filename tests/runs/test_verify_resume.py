@@ -6,10 +6,10 @@ import sys
 import pytest
 import torch
 
-from facegan.run import RunFolder
-from facegan.snapshot import write_snapshot
-from facegan.training import verification
-from facegan.training.verification import compare_runs, verify_resume
+from facegan.runs import verify_resume as verification
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import write_snapshot
+from facegan.runs.verify_resume import compare_runs, verify_resume
 
 
 def two_runs(tmp_path, change):

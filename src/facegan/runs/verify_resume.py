@@ -20,9 +20,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from facegan.errors import UserError
-from facegan.run import RunFolder
-from facegan.snapshot import read_info
-from facegan.training.incidents import read_lines
+from facegan.runs.folder import RunFolder, nimg_of
+from facegan.runs.incidents import read_lines
+from facegan.runs.snapshot import read_info
 
 _PATIENCE = 600.0
 """Seconds without a sign of life after which a training is given up."""
@@ -130,7 +130,7 @@ def _end(command: list[str], folder: RunFolder, how: str, due: Callable[[], bool
     _, errors = process.communicate()
     if process.returncode not in (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM):
         raise UserError(f"the training ended with exit code {process.returncode}: {errors.strip()[-2000:]}")
-    resumed_at = int(folder.latest_snapshot().name.removeprefix("nimg-"))
+    resumed_at = nimg_of(folder.latest_snapshot())
     return Interruption(how, _newest_line(folder), resumed_at)
 
 

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 import facegan
 from facegan import recipes
 from facegan.errors import UserError
-from facegan.run import RunFolder
+from facegan.runs.folder import RunFolder
+from facegan.runs.snapshot import load_into, load_network, read_info, read_tensors, write_snapshot
 from facegan.settings import with_settings
-from facegan.snapshot import load_into, load_network, read_info, read_tensors, write_snapshot
 from facegan.training.schedule import Schedule
 from facegan.training.train import train
 

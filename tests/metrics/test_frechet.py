@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from facegan.frechet import Gaussian, Sums, frechet_distance
+from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 
 
 def gaussian(mean, covariance):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from facegan.evaluation.intervals import GROUPS, Estimate, groups_of, jackknife
+from facegan.metrics.intervals import GROUPS, Estimate, groups_of, jackknife
 
 
 def _score(log_p_NC: Tensor) -> float:

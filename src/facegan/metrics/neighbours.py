@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from facegan.evaluation.blocks import product_blocks
-from facegan.evaluation.intervals import GROUPS, Estimate, groups_of, jackknife
+from facegan.metrics.blocks import product_blocks
+from facegan.metrics.intervals import GROUPS, Estimate, groups_of, jackknife
 
 NEAREST = 5
 NAMES = ("precision", "recall", "density", "coverage")

@@ -25,10 +25,15 @@ from typing import Any
 
 from facegan.errors import UserError
 from facegan.files import LockedError, locked, read_json, write_text
-from facegan.snapshot import INFO_FILE, SnapshotInfo, read_info
+from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, read_info
 
 FORMAT_VERSION = 1
 RUN_FILE = "run.json"
+
+
+def nimg_of(snapshot: Path) -> int:
+    """Return the images seen when a snapshot of a run was taken, by the name of its folder."""
+    return int(snapshot.name.removeprefix("nimg-"))
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class RunFolder:
         """Return the whole snapshots, oldest first."""
         found = self.snapshots.glob("nimg-*") if self.snapshots.is_dir() else []
         whole = (path for path in found if re.fullmatch(r"nimg-\d{1,18}", path.name) and path.is_dir())
-        return sorted(whole, key=lambda path: int(path.name.removeprefix("nimg-")))
+        return sorted(whole, key=nimg_of)
 
     def list_grids(self) -> list[Path]:
         """Return the grids of samples, earliest first."""
@@ -206,7 +211,7 @@ class RunFolder:
             return False
 
 
-SHIPPED = {"celeba64": Path(__file__).parent / "models" / "celeba64"}
+SHIPPED = {"celeba64": Path(__file__).parents[1] / "models" / "celeba64"}
 """Models that come with the package, by name."""
 
 

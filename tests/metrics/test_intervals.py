@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from facegan.evaluation.intervals import Estimate, groups_of, jackknife, jackknife_variance, student_quantile
-from facegan.evaluation.kernel import kernel_distance, kernel_estimate
-from facegan.evaluation.neighbours import NAMES, neighbour_estimates
 from facegan.evaluation.reference import Reference
 from facegan.evaluation.scores import extrapolated_frechet, frechet_estimate
-from facegan.frechet import Gaussian, frechet_distance
+from facegan.metrics.frechet import Gaussian, frechet_distance
+from facegan.metrics.intervals import Estimate, groups_of, jackknife, jackknife_variance, student_quantile
+from facegan.metrics.kernel import kernel_distance, kernel_estimate
+from facegan.metrics.neighbours import NAMES, neighbour_estimates
 
 
 def draws(number, count, width, scale=1.0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +12,25 @@ import numpy as np
 
 from facegan import pixels
 from facegan.files import parse_json
-from facegan.run import RunFolder
-from facegan.training.watchdog import Alarm
+from facegan.runs.folder import RunFolder
 
 _SHOWN = 16
 """Faces in an incident's grid."""
 
 
-def record(folder: RunFolder, alarm: Alarm, action: str, rollbacks: int, faces_NHWC: np.ndarray) -> None:
-    """Append an alarm to the run's incidents, unless a resumed run has come to the very same one again.
+def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarray) -> None:
+    """Append an incident to those of a run, unless a resumed run has come to the very same one again.
 
-    ``action`` says what is done about it; ``rollbacks`` counts those before it. A disk that cannot be written costs
-    the entry, not the run.
+    ``incident`` has "kind", "nimg", "message", "evidence", "action" (what is done about it) and "rollbacks" (how many
+    there were before it). A disk that cannot be written costs the entry, not the run.
     """
-    identity = (alarm.kind, alarm.nimg, rollbacks)
-    if any((entry.get("kind"), entry.get("nimg"), entry.get("rollbacks")) == identity for entry in read(folder)):
+    identity = {name: incident[name] for name in ("kind", "nimg", "rollbacks")}
+    if any(all(entry.get(name) == value for name, value in identity.items()) for entry in read(folder)):
         return
-    entry: dict[str, Any] = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "kind": alarm.kind,
-        "nimg": alarm.nimg,
-        "message": alarm.message,
-        "evidence": alarm.evidence,
-        "action": action,
-        "rollbacks": rollbacks,
-    }
+    entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **incident}
     try:
-        picture = folder.path / "incidents" / f"{alarm.kind}-{alarm.nimg:09d}-{rollbacks}.png"
+        name = f"{incident['kind']}-{incident['nimg']:09d}-{incident['rollbacks']}.png"
+        picture = folder.path / "incidents" / name
         pixels.save_png(picture, pixels.grid(faces_NHWC[:_SHOWN]))
         entry["grid"] = str(picture.relative_to(folder.path))
         with folder.incidents.open("a", encoding="utf-8") as file:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from facegan.evaluation.blocks import product_blocks
-from facegan.evaluation.intervals import Estimate
+from facegan.metrics.blocks import product_blocks
+from facegan.metrics.intervals import Estimate
 
 
 def polynomial_kernel(x_ND: Tensor, y_MD: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -1,0 +1,1 @@
+"""Scores as pure mathematics on arrays of features, each with its interval."""

@@ -1,0 +1,1 @@
+"""Run folders and snapshots: what a training leaves on the disk."""
