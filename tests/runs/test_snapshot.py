@@ -99,7 +99,7 @@ def test_snapshots_are_ordered_by_images_and_half_ones_are_not_seen(tmp_path):
 
 # Files that somebody else made.
 
-STORED = Path(__file__).parent / "snapshots"
+STORED = Path(__file__).parents[1] / "snapshots"
 
 
 def rewrite(snapshot, file, content):
