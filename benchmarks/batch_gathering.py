@@ -16,11 +16,12 @@ from facegan import recipes
 from facegan.config import RunConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.machine import describe_machine
-from facegan.training.choices import measure_choices
+from facegan.training.autotune import autotune
+from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
-from facegan.training.loop import BatchSource
+from facegan.training.execution_plan import Requested
 from facegan.training.state import new_state
-from facegan.training.steps import StepInput, play_step
+from facegan.training.steps import Step, train_step
 
 
 def main() -> None:
@@ -34,17 +35,16 @@ def main() -> None:
     view = DataView([PackedDataset.open(path) for path in arguments.data])
     engine = Engine()
     config = RunConfig(recipe=recipes.recipe(arguments.recipe, view.resolution), batch=arguments.batch)
-    choices, _ = measure_choices(config, "auto", None, "auto", engine)
-    state = new_state(config, choices, engine)
+    plan, _ = autotune(config, Requested(), engine)
+    state = new_state(config, plan, engine)
     source = BatchSource(view, config, engine, state.discriminator.dtype)
     gathering, stepping = [], []
     for round_number in range(arguments.rounds + 2):
         index_N = np.arange(arguments.batch) + round_number * arguments.batch
         began = time.perf_counter()
-        real_NCHW = source.images(index_N)
+        batch = source.batch(index_N)
         gathered = time.perf_counter()
-        step = StepInput(recipe=config.recipe, seed=0, index_N=index_N)
-        metrics = play_step(state.generator, state.discriminator, real_NCHW, step)
+        metrics = train_step(state.generator, state.discriminator, Step(config.recipe, 0, batch))
         metrics["G_loss"].item()
         ended = time.perf_counter()
         if round_number >= 2:  # the first ones read the disk and set up the kernels
@@ -52,9 +52,7 @@ def main() -> None:
             stepping.append(ended - began)
     gather, step_seconds = statistics.median(gathering), statistics.median(stepping)
     print(describe_machine())
-    print(
-        f"{arguments.recipe} at {view.resolution} px, batch {arguments.batch}, {choices.precision}, {len(view):,} faces"
-    )
+    print(f"{arguments.recipe} at {view.resolution} px, batch {arguments.batch}, {plan.precision}, {len(view):,} faces")
     print(f"gather {gather * 1e3:.2f} ms, whole step {step_seconds * 1e3:.1f} ms, share {gather / step_seconds:.2%}")
 
 

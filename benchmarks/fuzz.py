@@ -49,11 +49,11 @@ from facegan.networks.keras_file import read_arrays
 from facegan.runs.folder import RunFolder
 from facegan.runs.overview import overview, reclaimable
 from facegan.settings import with_settings
+from facegan.training.execution_plan import ExecutionPlan, Requested
 from facegan.training.log import RunLog
 from facegan.training.quick_score import Reference
 from facegan.training.schedule import Schedule
-from facegan.training.state import Choices
-from facegan.training.train import train
+from facegan.training.train import Start, train
 
 SECONDS, WAITING, MEMORY = 2.0, 30.0, 512 << 20
 
@@ -205,8 +205,8 @@ SMALLEST = {
 def write_run(folder: Path, name: str = "dcgan") -> Path:
     recipe = with_settings(recipes.recipe(name, 16), [*SMALLEST[name], "attributes=false"])
     schedule = Schedule(images=16, log_every=8, score_count=4)
-    train([write_data(folder)], folder / "run", recipe, batch=8, schedule=schedule, threads=1, precision="float32",
-          forms="direct")  # fmt: skip
+    requested = Requested(threads=1, precision="float32", conv="direct")
+    train([write_data(folder)], folder / "run", recipe, start=Start(batch=8), schedule=schedule, requested=requested)
     return folder / "run"
 
 
@@ -240,7 +240,7 @@ def runs(folder: Path):
             if name == "log.jsonl":
                 RunLog(run, 16).close()
             facegan.config.from_dict(RunConfig, run.read().get("config"), "run.json")
-            Choices.from_dict(run.read().get("choices"), "run.json")
+            ExecutionPlan.from_dict(run.read().get("choices"), "run.json")
 
     names = ["run.json", "log.jsonl", "incidents.jsonl", "status.json", "quick-reference.safetensors"]
     return one_file_changed(run.path, names), check

@@ -31,7 +31,7 @@ from facegan.sampling.conditioning import kept_mask
 from facegan.sampling.inference import for_inference
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sampler import INTERNAL_BATCH, generate
-from facegan.training.batches import label_faces
+from facegan.training.labels import label_faces
 
 SHOWN = ("frechet", "precision", "recall")
 

@@ -24,7 +24,7 @@ from facegan.machine import describe_machine
 from facegan.recipes import recipe
 from facegan.settings import with_settings
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
+from facegan.training.train import Start, train
 
 
 def mebibytes(field: str) -> float:
@@ -34,7 +34,7 @@ def mebibytes(field: str) -> float:
 
 
 class Witness:
-    """A watcher of the training that writes down the resident memory every so many steps."""
+    """A listener of the training that writes down the resident memory every so many steps."""
 
     def __init__(self, every: int) -> None:
         self.every, self.seen = every, {}
@@ -57,7 +57,14 @@ def run(settings: RecipeConfig, batch: int, steps: int, every: int) -> dict[int,
         schedule = Schedule(
             images=steps * batch, log_every=100 * batch, sample_every=1000 * batch, snapshot_every=10**9
         )
-        train([Path(folder) / "data"], Path(folder) / "run", settings, batch=batch, schedule=schedule, watcher=witness)
+        train(
+            [Path(folder) / "data"],
+            Path(folder) / "run",
+            settings,
+            start=Start(batch=batch),
+            schedule=schedule,
+            listener=witness,
+        )
         return witness.seen
 
 

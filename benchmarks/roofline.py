@@ -28,10 +28,11 @@ from facegan.config import RunConfig
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.recipes import recipe, usual_batch
 from facegan.settings import with_settings
-from facegan.training.choices import measure_choices
+from facegan.training.autotune import autotune
 from facegan.training.engine import Engine
-from facegan.training.state import Choices, TrainingState, new_state
-from facegan.training.steps import StepInput, play_step
+from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.state import TrainingState, new_state
+from facegan.training.steps import Batch, Step, StepValues, train_step
 
 KINDS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::addmv", "aten::mv", "aten::baddbmm"),
@@ -87,27 +88,25 @@ def peaks() -> float:
     return best
 
 
-def cycle_of(config: RunConfig, choices: Choices, engine: Engine) -> tuple[TrainingState, Callable[[], None]]:
+def cycle_of(config: RunConfig, plan: ExecutionPlan, engine: Engine) -> tuple[TrainingState, Callable[[], None]]:
     """Return a state, and a function that takes its steps from one with penalties to the next."""
-    state, batch = new_state(config, choices, engine), config.batch
+    state, batch = new_state(config, plan, engine), config.batch
     size = config.recipe.resolution
     real = torch.ones(batch, 3, size, size, dtype=state.discriminator.dtype).to(memory_format=torch.channels_last)
     attributes = torch.ones(batch, ATTRIBUTE_COUNT, dtype=real.dtype) if config.recipe.attributes else None
 
     def cycle() -> None:
         for number in range(config.recipe.penalty_every):
-            step = StepInput(
-                recipe=config.recipe, seed=0, index_N=np.arange(batch), attributes_NA=attributes, penalties=number == 0
-            )
-            metrics = play_step(state.generator, state.discriminator, real, step)
+            step = Step(config.recipe, 0, Batch(np.arange(batch), real, attributes), StepValues(penalties=number == 0))
+            metrics = train_step(state.generator, state.discriminator, step)
         metrics["G_loss"].item()
 
     return state, cycle
 
 
-def operations(config: RunConfig, choices: Choices, engine: Engine) -> float:
+def operations(config: RunConfig, plan: ExecutionPlan, engine: Engine) -> float:
     """Return the floating-point operations of one image's share of a step, as counted while some run."""
-    _, cycle = cycle_of(config, choices, engine)
+    _, cycle = cycle_of(config, plan, engine)
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = Nowhere()  # modules' hooks cannot be there where a penalty takes a gradient of a gradient
     with counter:
@@ -125,13 +124,15 @@ def report(name: str, arguments: argparse.Namespace, peak: float, engine: Engine
     """Print the operations, the rate, the share of the peak, and where the time goes."""
     settings = with_settings(recipe(name, arguments.resolution), arguments.set)
     config = RunConfig(recipe=settings, batch=arguments.batch or usual_batch(name))
-    choices, _ = measure_choices(config, arguments.precision, arguments.threads, arguments.forms, engine)
-    plain = measure_choices(config, "float32", arguments.threads, "plain", engine)[0]
-    as_defined, as_computed = operations(config, plain, engine), operations(config, choices, engine)
-    _, cycle = cycle_of(config, choices, engine)
+    plan, _ = autotune(
+        config, Requested(precision=arguments.precision, threads=arguments.threads, conv=arguments.forms), engine
+    )
+    plain = autotune(config, Requested(precision="float32", threads=arguments.threads, conv="plain"), engine)[0]
+    as_defined, as_computed = operations(config, plain, engine), operations(config, plan, engine)
+    _, cycle = cycle_of(config, plan, engine)
     rate = config.batch * settings.penalty_every / seconds(cycle)
-    print(f"\n{name} at {arguments.resolution} px, batch {config.batch}, {choices.precision}")
-    print(f"  forms: {dict(choices.generator)} {dict(choices.discriminator)}")
+    print(f"\n{name} at {arguments.resolution} px, batch {config.batch}, {plan.precision}")
+    print(f"  forms: {dict(plan.generator)} {dict(plan.discriminator)}")
     print(f"  GFLOP an image: {as_defined / 1e9:.2f} as defined, {as_computed / 1e9:.2f} as computed")
     print(
         f"  {rate:.1f} images/s: {as_computed * rate / 1e12:.3f} TFLOP/s, {as_computed * rate / peak:.0%} of the best "

@@ -3,7 +3,7 @@
     python benchmarks/run_costs.py dcgan --steps 60
 
 A real training with the default intervals scaled down: a line of the log every 20 steps as by default, one snapshot
-in the middle. Each duty is timed where the training waits for it; shares are of the time between two of its kind at
+in the middle. Each part is timed where the training waits for it; shares are of the time between two of its kind at
 the default intervals (1,280 images for the log, 5,000 for a grid, 20,000 for a snapshot).
 """
 
@@ -26,11 +26,12 @@ import torch
 from facegan.data.writer import PackedWriter
 from facegan.machine import describe_machine
 from facegan.recipes import recipe
-from facegan.training import duties
-from facegan.training.log import MetricWindow
-from facegan.training.saving import Saver
+from facegan.training import monitor
+from facegan.training.metrics import MetricWindow
+from facegan.training.recovery import Recovery
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
+from facegan.training.snapshot_writer import SnapshotWriter
+from facegan.training.train import Start, train
 from facegan.training.watchdog import alarms
 
 BATCH = 64
@@ -49,7 +50,7 @@ def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Events:
-    """A watcher that keeps the snapshots' events and the steps' moments."""
+    """A listener that keeps the snapshots' events and the steps' moments."""
 
     def __init__(self) -> None:
         self.snapshots: list[dict[str, Any]] = []
@@ -74,11 +75,12 @@ def ranks(number: int) -> float:
 
 
 def one(name: str, steps: int) -> None:
-    for method in ("_write_losses", "_judge", "_grid", "_snapshot"):
-        setattr(duties.Duties, method, timed(method, getattr(duties.Duties, method)))
-    duties.quick_score = timed("quick score", duties.quick_score)
-    duties.first_not_finite = timed("finite", duties.first_not_finite)
-    Saver.save = timed("copy", Saver.save)  # type: ignore[method-assign]
+    for method in ("_write_losses", "_grid", "_snapshot"):
+        setattr(monitor.Monitor, method, timed(method, getattr(monitor.Monitor, method)))
+    Recovery.judge = timed("judge", Recovery.judge)  # type: ignore[method-assign]
+    monitor.quick_score = timed("quick score", monitor.quick_score)
+    monitor.first_not_finite = timed("finite", monitor.first_not_finite)
+    SnapshotWriter.save = timed("copy", SnapshotWriter.save)  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory(dir=".") as folder:
         images = np.random.default_rng(0).integers(0, 256, (512, 64, 64, 3), np.uint8)
         with PackedWriter(Path(folder) / "data", resolution=64, capacity=len(images)) as writer:
@@ -90,10 +92,15 @@ def one(name: str, steps: int) -> None:
             snapshot_every=steps // 2 * BATCH,
         )  # fmt: skip
         train(
-            [Path(folder) / "data"], Path(folder) / "run", recipe(name), batch=BATCH, schedule=schedule, watcher=events
+            [Path(folder) / "data"],
+            Path(folder) / "run",
+            recipe(name),
+            start=Start(batch=BATCH),
+            schedule=schedule,
+            listener=events,
         )
     step = statistics.median(np.diff(events.moments))
-    line, judge = statistics.median(spent["_write_losses"]), statistics.median(spent["_judge"])
+    line, judge = statistics.median(spent["_write_losses"]), statistics.median(spent["judge"])
     history = [{"nimg": 1280 * number, "D_loss": 0.7, "D_ranks": 0.9, "D_on_G": 0.3, "D_accuracy_fake": 0.8,
                 "G_gradient_norm": 1.0} for number in range(1600)]  # fmt: skip
     started = time.perf_counter()

@@ -40,7 +40,7 @@ from facegan.runs.folder import SHIPPED, RunFolder, find_snapshot
 from facegan.runs.incidents import read_lines
 from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_tensors, write_snapshot
 from facegan.sampling.label_prior import fit
-from facegan.training.batches import label_faces
+from facegan.training.labels import label_faces
 
 COUNT = "10000"
 STEMS = ("ema", "discriminator")

@@ -27,9 +27,10 @@ from facegan.data.writer import PackedWriter
 from facegan.runs import incidents
 from facegan.runs.folder import RunFolder
 from facegan.settings import with_settings
-from facegan.training import loop, steps
+from facegan.training import steps, trainer
+from facegan.training.execution_plan import Requested
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
+from facegan.training.train import Start, train
 from facegan.training.watchdog import alarms
 
 BATCH, HEALTHY, LIMIT, EVERY = 32, 12_000, 12_000, 960
@@ -79,21 +80,21 @@ FAILURES = (
 @contextmanager
 def planted(failure: Failure):
     """Inside, every step of training suffers from the failure."""
-    play = steps.play_step
+    play = steps.train_step
 
-    def play_and_fail(generator, discriminator, real_NCHW, step):
+    def play_and_fail(generator, discriminator, step):
         if failure.before_step is not None:
             failure.before_step(generator, discriminator)
-        metrics = play(generator, discriminator, real_NCHW, step)
+        metrics = play(generator, discriminator, step)
         if failure.after_step is not None:
             failure.after_step(generator, discriminator)
         return metrics
 
-    loop.play_step = play_and_fail
+    trainer.train_step = play_and_fail
     try:
         yield
     finally:
-        loop.play_step = play
+        trainer.train_step = play
 
 
 def write_one_image(data: Path, out: Path) -> Path:
@@ -112,10 +113,24 @@ def plant(failure: Failure, data: Path, base: Path, recipe: RecipeConfig, work: 
         recipe = with_settings(recipe, list(failure.settings))
         schedule = replace(schedule, images=HEALTHY + LIMIT)
         with planted(failure):
-            train([data], base, recipe, batch=BATCH, schedule=schedule, fork=run, precision="float32")
+            train(
+                [data],
+                base,
+                recipe,
+                start=Start(batch=BATCH, fork=run),
+                schedule=schedule,
+                requested=Requested(precision="float32"),
+            )
     else:
         data = write_one_image(data, work / "one-image")
-        train([data], run, recipe, batch=BATCH, schedule=replace(schedule, images=LIMIT), precision="float32")
+        train(
+            [data],
+            run,
+            recipe,
+            start=Start(batch=BATCH),
+            schedule=replace(schedule, images=LIMIT),
+            requested=Requested(precision="float32"),
+        )
     began = 0 if failure.one_image else HEALTHY
     found = [(entry["kind"], entry["nimg"] - began) for entry in incidents.read(RunFolder(run))]
     right = [(kind, after) for kind, after in found if kind in failure.right]
@@ -151,7 +166,14 @@ def main() -> None:
     recipe = with_settings(recipes.recipe("dcgan", 32), NARROW)
     schedule = Schedule(images=HEALTHY, log_every=EVERY, sample_every=EVERY, snapshot_every=2 * EVERY, keep=1)
     base = arguments.work / "healthy"
-    train([arguments.data], base, recipe, batch=BATCH, schedule=schedule, precision="float32")
+    train(
+        [arguments.data],
+        base,
+        recipe,
+        start=Start(batch=BATCH),
+        schedule=schedule,
+        requested=Requested(precision="float32"),
+    )
     before = incidents.read(RunFolder(base))
     print(f"before anything was planted: {len(before)} alarms in {HEALTHY:,} images")
     print("| planted | right alarm | after images | others, after images |\n|---|---|---|---|")

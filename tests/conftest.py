@@ -7,7 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: before torch is imported
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from facegan import recipes
 from facegan.config import RecipeConfig
 from facegan.data.writer import PackedWriter
 from facegan.randomness import Stream
+from facegan.training import train as training
+from facegan.training.execution_plan import Requested
 
 
 def small_recipe(name: str, **changes: object) -> RecipeConfig:
@@ -30,6 +32,15 @@ def small_recipe(name: str, **changes: object) -> RecipeConfig:
             config, latent_size=16, generator=small | {"style_size": 16}, discriminator=small, attributes=False
         )
     return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def train(data: list[Path], run: Path, recipe: RecipeConfig, **options: object) -> training.TrainResult:
+    """Train; options of ``Start`` and ``Requested`` are given by their names."""
+    groups = {"start": training.Start, "requested": Requested}
+    for group, kind in groups.items():
+        own = {item.name: options.pop(item.name) for item in fields(kind) if item.name in options}
+        options[group] = kind(**own)  # type: ignore[arg-type]
+    return training.train(data, run, recipe, **options)  # type: ignore[arg-type]
 
 
 def write_packed(path: Path, count: int, resolution: int, seed: int = 0, identities: np.ndarray | None = None) -> Path:

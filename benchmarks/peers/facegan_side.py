@@ -23,22 +23,25 @@ from facegan.networks import build_generator
 from facegan.recipes import recipe
 from facegan.sampling.sampler import Sampler
 from facegan.settings import with_settings
-from facegan.training.choices import measure_choices
+from facegan.training.autotune import autotune
 from facegan.training.ema import update_ema
 from facegan.training.engine import Engine
+from facegan.training.execution_plan import Requested
 from facegan.training.state import new_state
-from facegan.training.steps import StepInput, play_step
+from facegan.training.steps import Batch, Step, StepValues, train_step
 
 
 def training(arguments: argparse.Namespace) -> Callable[[int], None]:
-    """Return a function of the number of steps: both players, and the average where the recipe has one."""
+    """Return a function of the number of steps: both networks, and the average where the recipe has one."""
     keep_freed_memory()
     engine, batch = Engine(accelerator="auto"), arguments.batch
     settings = with_settings(recipe(arguments.recipe, arguments.resolution), arguments.set)
     config = RunConfig(recipe=settings, batch=batch)
-    choices, _ = measure_choices(config, arguments.precision, arguments.threads, arguments.forms, engine)
-    print(f"{choices.precision}, {choices.threads} threads, {choices.generator | choices.discriminator}", flush=True)
-    state = new_state(config, choices, engine)
+    plan, _ = autotune(
+        config, Requested(precision=arguments.precision, threads=arguments.threads, conv=arguments.forms), engine
+    )
+    print(f"{plan.precision}, {plan.threads} threads, {plan.generator | plan.discriminator}", flush=True)
+    state = new_state(config, plan, engine)
     real = torch.rand(batch, 3, arguments.resolution, arguments.resolution, device=engine.device) * 2 - 1
     real = real.to(dtype=state.discriminator.dtype, memory_format=torch.channels_last)
 
@@ -46,14 +49,9 @@ def training(arguments: argparse.Namespace) -> Callable[[int], None]:
 
     def run(count: int) -> None:
         for _ in range(count):
-            step = StepInput(
-                recipe=settings,
-                seed=0,
-                index_N=np.arange(state.nimg, state.nimg + batch),
-                attributes_NA=attributes,
-                penalties=state.nimg // batch % settings.penalty_every == 0,
-            )
-            metrics = play_step(state.generator, state.discriminator, real, step)
+            values = StepValues(penalties=state.nimg // batch % settings.penalty_every == 0)
+            images = Batch(np.arange(state.nimg, state.nimg + batch), real, attributes)
+            metrics = train_step(state.generator, state.discriminator, Step(settings, 0, images, values))
             if state.average is not None:
                 update_ema(state.average, state.generator.network, 0.99)
             state.nimg += batch
@@ -78,7 +76,7 @@ def sampling(arguments: argparse.Namespace) -> Callable[[int], None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["train", "sample"])
+    parser.add_argument("what", plan=["train", "sample"])
     parser.add_argument("recipe")
     parser.add_argument("resolution", type=int)
     parser.add_argument("--batch", type=int, default=64)

@@ -38,7 +38,7 @@ def require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """One network's optimiser."""
+    """One network's optimizer."""
 
     name: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 2e-4
@@ -65,7 +65,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
-    """Networks, losses and optimisers: everything about a training but its data, its batch and its seed."""
+    """Networks, losses and optimizers: everything about a training but its data, its batch and its seed."""
 
     name: str
     network: str

@@ -1,4 +1,4 @@
-"""Named full configurations: networks, losses and optimisers. Each is a function of the resolution."""
+"""Named full configurations: networks, losses and optimizers. Each is a function of the resolution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def classic_tanh(resolution: int = 64) -> RecipeConfig:
 
     In every step D learns from real and fake in one batch with labels 1 and 0, then G through D with D untouched.
 
-    The presentation names no optimiser. SGD 5e-4 with Nesterov momentum 0.9, usual for this pair in public Keras code,
+    The presentation names no optimizer. SGD 5e-4 with Nesterov momentum 0.9, usual for this pair in public Keras code,
     gave patches of colour and no face in 15,000 images of CelebA (batch 32), D being right on 99% of them; Adam, with
     D's rate a twentieth of G's, gave varied faces in as many.
     """
@@ -34,7 +34,7 @@ def classic_dcgan(resolution: int = 64) -> RecipeConfig:
 
     In every step D learns from real and fake in one batch with labels 1 and 0, then G through D with D untouched.
 
-    The presentation names no optimiser; Adam 2e-4 with beta1 0.5 is usual for this pair in public Keras code. Two
+    The presentation names no optimizer; Adam 2e-4 with beta1 0.5 is usual for this pair in public Keras code. Two
     things are ours. Adam's rates are 5e-5 and 2e-5: at 2e-4 D's loss was 0 after 5,000 images of CelebA (batch 32), at
     1e-4 and 5e-5 faces came sooner, but nearly all the same one. And G's step passes real and fake images through D
     together (``generator_batch="joint"``, the loss on the fakes), so that batch normalisation sees what it saw in D's

@@ -105,7 +105,7 @@ def calmed(network: str, arrays: Arrays, weights: list[np.ndarray]) -> list[np.n
 
 
 def draw_images(stream: str, index_N: np.ndarray, resolution: int) -> np.ndarray:
-    """Return float32 [N, R, R, 3] in [-1, 1]: coloured squares of 8 px under fine noise. Nobody's face."""
+    """Return float32 [N, R, R, 3] in [-1, 1]: coloured squares of 8 px under fine noise. NullListener's face."""
     coarse_size = resolution // 8
     coarse = Stream(SEED, f"{stream}/coarse").uniform(index_N, coarse_size**2 * 3)
     coarse = coarse.reshape(-1, coarse_size, coarse_size, 3).repeat(8, axis=1).repeat(8, axis=2)

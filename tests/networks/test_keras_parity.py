@@ -22,8 +22,9 @@ from facegan.networks.classic import ClassicDcganGenerator
 from facegan.networks.keras_weights import load_keras_weights
 from facegan.networks.layers import BatchNorm
 from facegan.networks.summary import summarize, totals
-from facegan.training.engine import Engine, Player
-from facegan.training.steps import StepInput, play_step
+from facegan.training.engine import Engine
+from facegan.training.learner import Learner
+from facegan.training.steps import Batch, Step, train_step
 from tests.keras_parity import cases
 
 RECORDING = Path(os.environ.get("FACEGAN_KERAS_PARITY", Path(cases.__file__).parent))
@@ -103,7 +104,7 @@ def test_the_outputs_are_those_of_keras(network, recorded, weights):
             assert_near(f"moving {name} {number}", tensor.numpy(), keras, OUTPUT_TOLERANCE)
 
 
-def use_keras_epsilon(player: Player, step: int) -> None:
+def use_keras_epsilon(player: Learner, step: int) -> None:
     """Make step 1, 2 ... of torch's Adam that of Keras.
 
     torch adds epsilon to the root of the corrected second moment; Keras adds it before the correction ("epsilon hat":
@@ -128,15 +129,14 @@ def test_three_steps_have_the_losses_of_keras(run, recorded, weights):
     for name in names:
         network = empty_network(name)
         load_keras_weights(network, cases.calmed(name, FACTS["networks"][name]["weights"], weights(name)))
-        players.append(Player(network, OPTIMIZERS[run.optimizer], "float32", engine))
+        players.append(Learner(network, OPTIMIZERS[run.optimizer], "float32", engine))
     losses: dict[str, list[float]] = {"D_loss": [], "G_loss": []}
     for number in range(cases.STEPS):
         if run.optimizer == "adam":
             for player in players:
                 use_keras_epsilon(player, number + 1)
-        step = StepInput(recipe=recipe, seed=cases.SEED, index_N=cases.step_index(number))
         real_NCHW = torch.from_numpy(cases.real_images(number)).permute(0, 3, 1, 2)
-        logged = play_step(*players, real_NCHW, step)
+        logged = train_step(*players, Step(recipe, cases.SEED, Batch(cases.step_index(number), real_NCHW)))
         for name, values in losses.items():
             values.append(logged[name].item())
     for name, values in losses.items():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from facegan.errors import UserError
 from facegan.networks import build_discriminator, build_generator
-from facegan.networks.convolution import DIRECT, PLAIN
+from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.style import StyleDiscriminator, sizes
 from facegan.networks.style_layers import SLOPE, MinibatchDeviation, ScaledConv, ScaleShiftLeak
 

@@ -9,9 +9,8 @@ from facegan.errors import UserError
 from facegan.runs.folder import RunFolder
 from facegan.runs.overview import find_runs, overview, reclaim, reclaimable
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
 from tests.command import facegan
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def made(tmp_path_factory, packed16):
     schedule = Schedule(images=64, log_every=8, sample_every=32, snapshot_every=16, keep=9, score_count=4)
     for name in ("one", "inner/two"):
         train([packed16], folder / name, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32",
-              threads=1, forms="direct")  # fmt: skip
+              threads=1, conv="direct")  # fmt: skip
     return folder
 
 

@@ -15,7 +15,7 @@ from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import load_into, load_network, read_info, read_tensors, write_snapshot
 from facegan.settings import with_settings
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
+from tests.conftest import train
 
 
 @pytest.fixture

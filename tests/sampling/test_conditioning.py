@@ -15,8 +15,7 @@ from facegan.sampling.conditioning import Labels, amplification, kept_mask
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 SMILING, YOUNG = 31, 39
 
@@ -33,7 +32,7 @@ def run(tmp_path_factory, packed16):
     train(
         [packed16], path, small_recipe("style-s", attributes=True), batch=8,
         schedule=Schedule(images=16, score_count=0),
-        precision="float32", threads=1, forms="direct", labeller=labeller,
+        precision="float32", threads=1, conv="direct", labeller=labeller,
     )  # fmt: skip
     return path
 

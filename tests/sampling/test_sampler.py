@@ -8,8 +8,7 @@ from facegan.errors import UserError
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sampler import INTERNAL_BATCH, Sampler
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 
 @pytest.fixture(scope="module")

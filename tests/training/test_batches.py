@@ -10,8 +10,9 @@ from facegan.config import RunConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.training.batches import BatchSource, kept_attributes, label_faces, run_labels
+from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
+from facegan.training.labels import kept_attributes, label_faces, run_labels
 from tests.conftest import small_recipe
 
 
@@ -77,16 +78,15 @@ def test_a_batch_has_the_attributes_of_its_images(half_labelled):
     config, engine = RunConfig(recipe=recipe, batch=8), Engine(accelerator="cpu")
     source = BatchSource(half_labelled, config, engine, engine_dtype())
     index_N = np.arange(40)
-    place_N = np.rint((source.images(index_N)[:, 0, 0, 0].numpy() + 1) * 127.5).astype(int)  # brightness is the place
-    own_NA, found_NA = half_labelled.attributes(place_N), source.attributes(index_N).numpy()
+    batch = source.batch(index_N)
+    place_N = np.rint((batch.image_NCHW[:, 0, 0, 0].numpy() + 1) * 127.5).astype(int)  # brightness is the place
+    own_NA, found_NA = half_labelled.attributes(place_N), batch.attributes_NA.numpy()
     assert (found_NA[place_N >= 10] == 0).all()
     kept = found_NA != 0
     np.testing.assert_array_equal(found_NA[kept], own_NA[kept])
     assert 0.3 < kept[place_N < 10].mean() < 0.7
-    assert (
-        BatchSource(half_labelled, RunConfig(recipe=small_recipe("dcgan")), engine, engine_dtype()).attributes(index_N)
-        is None
-    )
+    unlabelled = BatchSource(half_labelled, RunConfig(recipe=small_recipe("dcgan")), engine, engine_dtype())
+    assert unlabelled.batch(index_N).attributes_NA is None
 
 
 def engine_dtype():

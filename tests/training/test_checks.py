@@ -7,8 +7,7 @@ import pytest
 from facegan.errors import UserError
 from facegan.training.checks import refuse_impossible
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 
 @pytest.mark.parametrize(("name", "changes", "message"), [
@@ -69,7 +68,7 @@ def test_networks_that_cannot_be(tmp_path, packed16, options):
 
 def test_an_existing_run_is_no_reason_to_try_what_cannot_work(tmp_path, packed16):
     run, recipe = tmp_path / "run", small_recipe("dcgan")
-    train([packed16], run, recipe, batch=8, schedule=Schedule(images=8, score_count=0), threads=1, forms="direct")
+    train([packed16], run, recipe, batch=8, schedule=Schedule(images=8, score_count=0), threads=1, conv="direct")
     with pytest.raises(UserError, match="has batch normalisation"):
         train([packed16], run, small_recipe("dcgan", r1=1.0), batch=8, schedule=Schedule(images=8, score_count=0))
 
@@ -86,7 +85,7 @@ def test_an_existing_run_is_no_reason_to_try_what_cannot_work(tmp_path, packed16
 def test_losses_train_every_recipe_they_make_sense_for(tmp_path, packed16, name, changes):
     result = train(
         [packed16], tmp_path / "run", small_recipe(name, **changes), batch=8,
-        schedule=Schedule(images=32, log_every=8, score_count=0), precision="float32", threads=1, forms="direct",
+        schedule=Schedule(images=32, log_every=8, score_count=0), precision="float32", threads=1, conv="direct",
     )  # fmt: skip
     import json
 

@@ -9,15 +9,18 @@ import torch
 
 from facegan.augment import ADA_STEPS
 from facegan.config import RunConfig
-from facegan.networks.forms import forms_on
-from facegan.training import choices, loop, prefetch
+from facegan.networks.conv_autotune import algorithms_on
+from facegan.training import autotune as autotune_module
+from facegan.training import prefetch, trainer
 from facegan.training import train as train_module
-from facegan.training.choices import measure_choices
-from facegan.training.engine import Engine, load_optimizer, optimizer_tensors
+from facegan.training.autotune import autotune
+from facegan.training.engine import Engine
+from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.learner import load_optimizer, optimizer_tensors
 from facegan.training.schedule import Schedule
-from facegan.training.state import Choices, new_state
-from facegan.training.steps import StepInput, play_step
-from tests.conftest import small_recipe
+from facegan.training.state import new_state
+from facegan.training.steps import Batch, Step, StepValues, train_step
+from tests.conftest import small_recipe, train
 from tests.simulated_cuda import DEVICE, DeviceMixError, Place, simulated_cuda
 
 BATCH = 8
@@ -34,7 +37,7 @@ VARIANTS = {
 
 def state_of(variant, engine, precision="bfloat16"):
     config = RunConfig(recipe=small_recipe(variant.split(",")[0], **VARIANTS[variant]), batch=BATCH)
-    return config.recipe, new_state(config, Choices(precision=precision, threads=1), engine)
+    return config.recipe, new_state(config, ExecutionPlan(precision=precision, threads=1), engine)
 
 
 def take_steps(recipe, state, count=2, first=0):
@@ -44,8 +47,8 @@ def take_steps(recipe, state, count=2, first=0):
     attributes_NA = torch.ones(BATCH, 40).to(device) if recipe.attributes else None
     for number in range(first, first + count):
         index_N = np.arange(BATCH * number, BATCH * (number + 1))
-        step = StepInput(recipe=recipe, seed=0, index_N=index_N, attributes_NA=attributes_NA, augment_p=0.9)
-        metrics = play_step(state.generator, state.discriminator, real_NCHW, step)
+        step = Step(recipe, 0, Batch(index_N, real_NCHW, attributes_NA), StepValues(augment_p=0.9))
+        metrics = train_step(state.generator, state.discriminator, step)
     return metrics
 
 
@@ -99,8 +102,8 @@ def run(data, folder, images, every=24, **options):
         on_collapse="rewind",
         score_count=16,
     )
-    options = {"precision": "float32", "threads": 1, "forms": "direct"} | options
-    return train_module.train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)
+    options = {"precision": "float32", "threads": 1, "conv": "direct"} | options
+    return train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)
 
 
 @contextmanager
@@ -127,17 +130,17 @@ def test_a_run_on_a_gpu_is_stopped_resumed_and_forked(tmp_path, packed16):
 
 def test_a_run_on_a_gpu_goes_back(tmp_path, packed16, monkeypatch):
     """Its batches go back with it."""
-    steps = loop.play_step
+    steps = trainer.train_step
     broken: list[int] = []
 
-    def play(generator, discriminator, real_NCHW, step):
-        metrics = steps(generator, discriminator, real_NCHW, step)
-        if step.index_N[0] == 32 and not broken:
+    def play(generator, discriminator, step):
+        metrics = steps(generator, discriminator, step)
+        if step.batch.index_N[0] == 32 and not broken:
             broken.append(32)
             metrics["D_loss"] = metrics["D_loss"] * float("nan")
         return metrics
 
-    monkeypatch.setattr(loop, "play_step", play)
+    monkeypatch.setattr(trainer, "train_step", play)
     on_cpu = run(packed16, tmp_path / "cpu", 72)
     broken.clear()
     with training_on_gpu():
@@ -155,7 +158,7 @@ def test_nobody_waits_between_two_looks_at_the_log(tmp_path, packed16):
         run(packed16, tmp_path / "run", 64, every=10_000)
         places = [wait.split(" at ")[1].split(":")[0] for wait in gpu.waits]
     assert places.count("augment.py") == 64 // BATCH // ADA_STEPS
-    of_a_step = ("training/steps", "training/prefetch", "training/batches", "training/loop", "training/ema",
+    of_a_step = ("training/steps", "training/prefetch", "training/batches", "training/trainer", "training/ema",
                  "networks/", "losses", "randomness", "machine")  # fmt: skip
     assert [place for place in places if place.startswith(of_a_step)] == []
 
@@ -171,16 +174,16 @@ def gpu_settings(monkeypatch):
     torch.set_num_threads(before[2])
 
 
-@pytest.mark.parametrize("forms", ["auto", "plain"])
-def test_whole_steps_are_tried_on_a_gpu(gpu_settings, forms):
+@pytest.mark.parametrize("conv", ["auto", "plain"])
+def test_whole_steps_are_tried_on_a_gpu(gpu_settings, conv):
     config = RunConfig(recipe=small_recipe("style-s"), batch=BATCH)
     with simulated_cuda() as gpu:
-        chosen, seconds = measure_choices(config, "auto", 1, forms, Place())
+        chosen, seconds = autotune(config, Requested(threads=1, conv=conv), Place())
         assert gpu.waits
     assert set(seconds["images_per_s"]) == {"float32", "bfloat16"}
     assert chosen.images_per_s == seconds["images_per_s"][chosen.precision] > 0
     assert (
-        set(chosen.generator.values()) == set(chosen.discriminator.values()) == {"direct" if forms == "auto" else forms}
+        set(chosen.generator.values()) == set(chosen.discriminator.values()) == {"direct" if conv == "auto" else conv}
     )
 
 
@@ -189,17 +192,17 @@ def test_whole_steps_are_tried_on_a_gpu(gpu_settings, forms):
 )
 def test_bfloat16_is_taken_where_whole_steps_are_clearly_faster(monkeypatch, gpu_settings, rate, precision):
     rates = {"float32": 100.0, "bfloat16": float(rate)}
-    monkeypatch.setattr(choices, "trial_rate", lambda config, chosen, engine: rates[chosen.precision])
+    monkeypatch.setattr(autotune_module, "trial_rate", lambda config, chosen, engine: rates[chosen.precision])
     config = RunConfig(recipe=small_recipe("dcgan"), batch=BATCH)
-    chosen, _ = measure_choices(config, "auto", 1, "auto", Place())
+    chosen, _ = autotune(config, Requested(threads=1), Place())
     assert (chosen.precision, chosen.images_per_s) == (precision, rates[precision])
 
 
 def test_a_run_that_began_on_a_cpu_has_no_tiles_on_a_gpu(gpu_settings):
     begun = {"a": "tiles-3", "b": "plain", "c": "direct"}
-    assert forms_on(torch.device("cpu"), begun) == begun
-    assert forms_on(DEVICE, begun) == begun | {"a": "direct"}
-    tiled = Choices(precision="bfloat16", threads=1, generator={"blocks.1": "tiles-2"})
+    assert algorithms_on(torch.device("cpu"), begun) == begun
+    assert algorithms_on(DEVICE, begun) == begun | {"a": "direct"}
+    tiled = ExecutionPlan(precision="bfloat16", threads=1, generator={"blocks.1": "tiles-2"})
     with simulated_cuda():
         state = new_state(RunConfig(recipe=small_recipe("dcgan"), batch=BATCH), tiled, Place())
     assert {getattr(layer, "form", "direct") for layer in state.generator.network.modules()} == {"direct"}

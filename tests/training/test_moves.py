@@ -14,13 +14,13 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder
-from facegan.training import choices, setup
+from facegan.training import setup
+from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.overfitting import ranking_faces, training_rank
+from facegan.training.run_settings import base_recipe, run_data
 from facegan.training.schedule import Schedule
-from facegan.training.setup import base_recipe, run_data
-from facegan.training.steps import StepInput
-from facegan.training.train import train
-from tests.conftest import small_recipe, write_packed
+from facegan.training.steps import Batch, Step, StepValues
+from tests.conftest import small_recipe, train, write_packed
 
 HERE = {"processor": "A", "instructions": ["avx2"], "cores": 2, "accelerator": None}
 
@@ -39,7 +39,7 @@ class Listener:
 
 def run(data, folder, images, *, recipe=None, **options):
     schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24, score_count=0)
-    options = {"precision": "float32", "threads": 1, "forms": "direct", "batch": 8} | options
+    options = {"precision": "float32", "threads": 1, "conv": "direct", "batch": 8} | options
     return train([data], folder, recipe or small_recipe("dcgan"), schedule=schedule, **options)
 
 
@@ -73,19 +73,19 @@ def test_a_machine_that_version_0_1_0_described_is_known_by_its_name():
 def test_on_another_processor_choices_are_measured_again_and_said(tmp_path, packed16, monkeypatch):
     asked = []
 
-    def measured(config, precision, threads, forms, engine):
-        asked.append((precision, threads, forms))
-        return choices.Choices(precision="float32", threads=threads, forms=forms), {}
+    def measured(config, requested, engine):
+        asked.append((requested.precision, requested.threads, requested.conv))
+        return ExecutionPlan(precision="float32", threads=requested.threads, conv=requested.conv), {}
 
     run(packed16, tmp_path / "run", 8, precision="bfloat16")
-    monkeypatch.setattr(setup, "measure_choices", measured)
+    monkeypatch.setattr(setup, "autotune", measured)
     listener = Listener()
-    run(packed16, tmp_path / "run", 16, watcher=listener, precision="auto")
+    run(packed16, tmp_path / "run", 16, listener=listener, precision="auto")
     assert asked == [] and listener.warnings == []  # the same machine: nothing is measured
     elsewhere = describe_machine() | {"processor": "Another 9000"}
     monkeypatch.setattr(setup, "describe_machine", lambda: elsewhere)
     assert (
-        run(packed16, tmp_path / "run", 24, watcher=listener, precision="auto", threads=None, forms="auto").nimg == 24
+        run(packed16, tmp_path / "run", 24, listener=listener, precision="auto", threads=None, conv="auto").nimg == 24
     )
     assert asked == [("bfloat16", 1, "direct")]  # what was asked for at the start is asked for again
     assert len(listener.warnings) == 1
@@ -93,7 +93,7 @@ def test_on_another_processor_choices_are_measured_again_and_said(tmp_path, pack
     contents = RunFolder(tmp_path / "run").read()
     assert contents["choices"]["precision"] == "float32" and contents["machine"] == elsewhere
     assert [(move["nimg"], move["choices"]["precision"]) for move in contents["moves"]] == [(16, "bfloat16")]
-    run(packed16, tmp_path / "run", 32, watcher=listener, precision="auto")  # and then it is the run's own
+    run(packed16, tmp_path / "run", 32, listener=listener, precision="auto")  # and then it is the run's own
     assert len(asked) == len(listener.warnings) == 1
 
 
@@ -270,12 +270,11 @@ def test_a_discriminator_that_knows_its_training_faces_ranks_them_higher(tmp_pat
 
 def test_instance_noise_is_as_strong_as_its_schedule_says():
     image_NCHW = torch.zeros(8, 3, 16, 16)
-    steps = [
-        StepInput(recipe=small_recipe("dcgan"), seed=0, index_N=np.arange(8), noise_std=noise) for noise in (0.0, 0.3)
-    ]
+    recipe, batch = small_recipe("dcgan"), Batch(np.arange(8), image_NCHW)
+    steps = [Step(recipe, 0, batch, StepValues(noise_std=noise)) for noise in (0.0, 0.3)]
     assert torch.equal(steps[0].changed(image_NCHW, "real"), image_NCHW)
     noisy = {which: steps[1].changed(image_NCHW, which) for which in ("real", "fake")}
     assert noisy["real"].std() == pytest.approx(0.3, rel=0.05) and abs(noisy["real"].mean()) < 0.02
     assert not torch.equal(noisy["real"], noisy["fake"])
-    last = StepInput(recipe=small_recipe("dcgan"), seed=0, index_N=np.arange(7, 8), noise_std=0.3)
+    last = Step(recipe, 0, Batch(np.arange(7, 8), image_NCHW[7:]), StepValues(noise_std=0.3))
     assert torch.equal(last.changed(image_NCHW[7:], "real")[0], noisy["real"][7])  # a function of the position alone

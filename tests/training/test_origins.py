@@ -9,14 +9,13 @@ from safetensors.torch import load_file
 from facegan.config import OptimizerConfig
 from facegan.errors import UserError
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 
 def run(data, folder, images, *, recipe=None, **options):
     schedule = Schedule(images=images, log_every=8, sample_every=24, snapshot_every=24, score_count=0)
     recipe = recipe or small_recipe("dcgan")
-    options = {"precision": "float32", "threads": 1, "forms": "direct", "batch": 8} | options
+    options = {"precision": "float32", "threads": 1, "conv": "direct", "batch": 8} | options
     return train([data], folder, recipe, schedule=schedule, **options)
 
 

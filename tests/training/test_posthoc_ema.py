@@ -13,8 +13,7 @@ from facegan.runs.folder import RunFolder
 from facegan.training.ema import ema_decay
 from facegan.training.posthoc_ema import averaged, coefficients, profile, stored_averages, write_average
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 
 @pytest.mark.parametrize("halflife", [100, 3000])
@@ -50,7 +49,7 @@ def test_what_a_run_did_not_keep_is_made_of_what_it_kept(tmp_path, packed16):
     recipe = small_recipe("style-s", ema_halflife=8, extra_ema_halflives=(40,))
     control = replace(recipe, extra_ema_halflives=(20, 40))
     schedule = Schedule(images=1200, log_every=1200, sample_every=1200, snapshot_every=80, keep=99, score_count=0)
-    options = {"batch": 4, "precision": "float32", "threads": 1, "forms": "direct", "schedule": schedule}
+    options = {"batch": 4, "precision": "float32", "threads": 1, "conv": "direct", "schedule": schedule}
     kept = train([packed16], tmp_path / "kept", control, **options)
     wanted = load_file(kept.snapshot / "ema-20.safetensors")
     stored = [item for item in stored_averages(RunFolder(tmp_path / "kept")) if item.halflife != 20]
@@ -72,7 +71,7 @@ def test_what_a_run_did_not_keep_is_made_of_what_it_kept(tmp_path, packed16):
 def test_a_run_without_averages_is_told_how_to_keep_them(tmp_path, packed16):
     schedule = Schedule(images=8, log_every=8, sample_every=8, snapshot_every=8, score_count=0)
     recipe = small_recipe("dcgan", ema_halflife=0)
-    train([packed16], tmp_path / "run", recipe, batch=8, threads=1, forms="direct", schedule=schedule)
+    train([packed16], tmp_path / "run", recipe, batch=8, threads=1, conv="direct", schedule=schedule)
     with pytest.raises(UserError, match="ema_halflife=100k"):
         stored_averages(RunFolder(tmp_path / "run"))
     with pytest.raises(UserError, match="nowhere is no run"):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from facegan.data.writer import PackedWriter
 from facegan.randomness import Stream
 from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
+from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.prefetch import AHEAD, PrefetchedSource, batch_source
-from facegan.training.state import Choices, new_state
-from facegan.training.steps import StepInput, draws_of, play_step
+from facegan.training.state import new_state
+from facegan.training.steps import Step, StepValues, draws_of, train_step
 from tests.conftest import small_recipe
 
 BATCH = 8
@@ -58,14 +60,14 @@ def test_batches_are_the_same_in_any_order(view, name, share):
     with PrefetchedSource(*given) as source:
         for first in (0, 8, 16, 24, 32, 8, 16, 640, 648, 0):  # across epochs, back as a rewind goes, and far ahead
             index_N = positions(first, share)
-            wanted_NA, found_NA = plain.attributes(index_N), source.attributes(index_N)
-            assert (wanted_NA is None) == (found_NA is None) == (name != "style-s")
-            assert found_NA is None or torch.equal(found_NA, wanted_NA)
-            found_NCHW = source.images(index_N)
-            assert torch.equal(found_NCHW, plain.images(index_N))
-            assert found_NCHW.is_contiguous(memory_format=torch.channels_last)
+            wanted, found = plain.batch(index_N), source.batch(index_N)
+            assert (wanted.attributes_NA is None) == (found.attributes_NA is None) == (name != "style-s")
+            assert found.attributes_NA is None or torch.equal(found.attributes_NA, wanted.attributes_NA)
+            assert torch.equal(found.image_NCHW, wanted.image_NCHW)
+            assert found.image_NCHW.is_contiguous(memory_format=torch.channels_last)
+            np.testing.assert_array_equal(found.index_N, index_N)
             drawn = draws_of(given[1].recipe, given[1].seed, index_N)
-            assert {name: np.asarray(value).tolist() for name, value in source.draws(index_N).items()} == {
+            assert {name: np.asarray(value).tolist() for name, value in found.draws.items()} == {
                 name: np.asarray(value).tolist() for name, value in drawn.items()
             }
 
@@ -77,22 +79,18 @@ def test_a_step_with_draws_made_ahead_is_the_same(view, changes, monkeypatch):
     given = arguments(view, **changes)
     recipe, ends = given[1].recipe, []
     for made_ahead in (False, True):
-        state = new_state(given[1], Choices(precision="float32", threads=1), given[2])
+        state = new_state(given[1], ExecutionPlan(precision="float32", threads=1), given[2])
         with PrefetchedSource(*given) as source:
             for first in (0, BATCH):
-                index_N = positions(first)
-                draws = source.draws(index_N) if made_ahead else {}
-                step = StepInput(
-                    recipe=recipe, seed=0, index_N=index_N, attributes_NA=source.attributes(index_N), augment_p=0.8,
-                    draws=draws,
-                )  # fmt: skip
-                image_NCHW = source.images(index_N)
+                batch = source.batch(positions(first))
+                batch = batch if made_ahead else replace(batch, draws={})
+                step = Step(recipe, 0, batch, StepValues(augment_p=0.8))
                 wait_for(lambda: all(future.done() for future in source._coming.values()))
                 with monkeypatch.context() as patch:
                     if made_ahead:  # nothing is left to draw
                         patch.setattr("facegan.training.steps.draw_latents", None)
                         patch.setattr("facegan.augment.augmentation_draws", None)
-                    play_step(state.generator, state.discriminator, image_NCHW, step)
+                    train_step(state.generator, state.discriminator, step)
         ends.append(state.generator.network.state_dict())
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
@@ -100,7 +98,7 @@ def test_a_step_with_draws_made_ahead_is_the_same(view, changes, monkeypatch):
 def test_the_thread_is_ahead_fails_where_it_is_asked_and_ends(view, monkeypatch):
     given = arguments(view)
     with PrefetchedSource(*given) as source:
-        source.images(positions(0))
+        source.batch(positions(0))
         wait_for(lambda: len(source._coming) == AHEAD and all(future.done() for future in source._coming.values()))
 
         def broken(*_):
@@ -108,9 +106,9 @@ def test_the_thread_is_ahead_fails_where_it_is_asked_and_ends(view, monkeypatch)
 
         monkeypatch.setattr(view, "images", broken)
         for number in range(1, AHEAD + 1):  # made already
-            source.images(positions(number * BATCH))
+            source.batch(positions(number * BATCH))
         with pytest.raises(OSError, match="the disk is gone"):
-            source.images(positions((AHEAD + 1) * BATCH))
+            source.batch(positions((AHEAD + 1) * BATCH))
         assert any(thread.name.startswith("facegan-batches") for thread in threading.enumerate())
     assert not any(thread.name.startswith("facegan-batches") for thread in threading.enumerate())
 

@@ -11,16 +11,14 @@ import torch
 from facegan.config import OptimizerConfig
 from facegan.runs.snapshot import read_info, read_tensors
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from facegan.config import OptimizerConfig
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 data, run, name, images = sys.argv[1:]
 images = int(images)
 sgd = OptimizerConfig(name="sgd", learning_rate=0.01)
@@ -28,7 +26,7 @@ steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
 recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
 schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=4)
 train([Path(data)], Path(run), recipe, batch=8, schedule=schedule,
-      precision="float32", threads=1, forms="direct", accelerator="cpu", devices=2)
+      precision="float32", threads=1, conv="direct", accelerator="cpu", devices=2)
 """
 
 
@@ -43,7 +41,7 @@ def test_two_processes_equal_one(tmp_path, packed16, name):
     schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=0)
     one = train(
         [packed16], tmp_path / "one", recipe, batch=8, schedule=schedule,
-        precision="float32", threads=1, forms="direct",
+        precision="float32", threads=1, conv="direct",
     )  # fmt: skip
     script = tmp_path / "train_in_two.py"
     script.write_text(SCRIPT)

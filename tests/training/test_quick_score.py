@@ -19,8 +19,7 @@ from facegan.runs.retention import best_of, kept, scores
 from facegan.training import quick_score as module
 from facegan.training.quick_score import COMPONENTS, Reference, quick_score, reference_of, score_faces, score_images
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe, write_packed
+from tests.conftest import small_recipe, train, write_packed
 
 COUNT = 160
 
@@ -142,7 +141,7 @@ def test_a_reference_is_kept_and_tied_to_its_data_and_network(tmp_path, packed16
     assert Reference.load(file, other.content_hash) is None
     with pytest.raises(UserError, match="cannot be written"):
         monkeypatch.undo()
-        reference_of(tmp_path / "nowhere" / "file", view)
+        reference_of(file / "beneath-a-file", view)
 
 
 def test_which_snapshots_stay():
@@ -173,7 +172,7 @@ def run(data, folder, images, score_count):
     events = Events()
     schedule = Schedule(images=images, log_every=8, sample_every=48, snapshot_every=8, keep=9, score_count=score_count)
     train([data], folder, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32", threads=1,
-          forms="direct", watcher=events)  # fmt: skip
+          conv="direct", listener=events)  # fmt: skip
     return [fields for kind, fields in events.seen if kind == "reference"]
 
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from facegan.errors import UserError
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe, write_packed
+from tests.conftest import small_recipe, train, write_packed
 
 BATCH = 8
 VARIANTS = {
@@ -27,7 +26,7 @@ def digests(snapshot):
 
 
 def run(data, folder, recipe, images, score_count=0, **options):
-    options = {"precision": "float32", "threads": 1, "forms": "direct"} | options
+    options = {"precision": "float32", "threads": 1, "conv": "direct"} | options
     schedule = Schedule(images=images, log_every=BATCH, sample_every=24, snapshot_every=24, score_count=score_count)
     return train([data], folder, recipe, batch=BATCH, schedule=schedule, **options)
 
@@ -171,7 +170,7 @@ def test_a_window_of_the_log_goes_on_after_a_stop(tmp_path, packed16):
 
 def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16):
     recipe = small_recipe("classic-dcgan")
-    run(packed16, tmp_path / "first", recipe, 8, forms="auto", precision="auto")
+    run(packed16, tmp_path / "first", recipe, 8, conv="auto", precision="auto")
     file = tmp_path / "first" / "run.json"
     contents = json.loads(file.read_text())
     choices = contents["choices"]
@@ -182,9 +181,9 @@ def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16)
         choices[side] = dict.fromkeys(choices[side], "tiles-2")
     file.write_text(json.dumps(contents | {"choices": choices | {"precision": "float32"}}))
     shutil.copytree(tmp_path / "first", tmp_path / "second")
-    straight = run(packed16, tmp_path / "first", recipe, 40, forms="auto", precision="auto")
+    straight = run(packed16, tmp_path / "first", recipe, 40, conv="auto", precision="auto")
     for images in (16, 40):
-        stopped = run(packed16, tmp_path / "second", recipe, images, forms="auto", precision="auto")
+        stopped = run(packed16, tmp_path / "second", recipe, images, conv="auto", precision="auto")
     assert digests(straight.snapshot) == digests(stopped.snapshot)
     with pytest.raises(UserError, match=r"forms +auto +plain"):
-        run(packed16, tmp_path / "first", recipe, 48, forms="plain", precision="auto")
+        run(packed16, tmp_path / "first", recipe, 48, conv="plain", precision="auto")

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from facegan.config import RunConfig
-from facegan.networks.forms import all_in_form, set_forms
+from facegan.networks.conv_autotune import same_algorithm, set_algorithms
 from facegan.training.engine import Engine
-from facegan.training.state import Choices, new_state
-from facegan.training.steps import StepInput, discriminator_step, generator_step, make_fakes
+from facegan.training.execution_plan import ExecutionPlan
+from facegan.training.state import new_state
+from facegan.training.steps import Batch, Step, StepValues, discriminator_step, generator_step, make_fakes
 from tests.conftest import small_recipe
 
 BATCH = 8
@@ -20,18 +21,18 @@ BATCH = 8
 
 def play(recipe, precision="float32"):
     state = new_state(
-        RunConfig(recipe=recipe, batch=BATCH), Choices(precision=precision, threads=1), Engine(accelerator="cpu")
+        RunConfig(recipe=recipe, batch=BATCH), ExecutionPlan(precision=precision, threads=1), Engine(accelerator="cpu")
     )
     real_NCHW = torch.linspace(-1, 1, BATCH * 3 * 16 * 16).sin().view(BATCH, 3, 16, 16).to(state.generator.dtype)
-    return state, real_NCHW, StepInput(recipe=recipe, seed=0, index_N=np.arange(BATCH))
+    return state, real_NCHW, Step(recipe, 0, Batch(np.arange(BATCH), real_NCHW))
 
 
-def teach_discriminator(state, real_NCHW, step):
-    return discriminator_step(state.discriminator, real_NCHW, make_fakes(state.generator, step), step)
+def teach_discriminator(state, step):
+    return discriminator_step(state.discriminator, make_fakes(state.generator, step), step)
 
 
-def teach_generator(state, real_NCHW, step):
-    return generator_step(state.generator, state.discriminator, real_NCHW, make_fakes(state.generator, step), step)
+def teach_generator(state, step):
+    return generator_step(state.generator, state.discriminator, make_fakes(state.generator, step), step)
 
 
 def copied(player):
@@ -46,16 +47,16 @@ def changed(player, before):
 @pytest.mark.parametrize("name", ["classic-tanh", "classic-dcgan", "dcgan", "style-s"])
 def test_each_player_moves_alone(name, precision):
     # The relativistic loss would leave the bias of the logit alone.
-    state, real_NCHW, step = play(small_recipe(name, fakes="training", loss="non-saturating"), precision)
+    state, _real_NCHW, step = play(small_recipe(name, fakes="training", loss="non-saturating"), precision)
     if name == "style-s":
-        step = replace(step, attributes_NA=torch.ones(BATCH, 40))
+        step = replace(step, batch=replace(step.batch, attributes_NA=torch.ones(BATCH, 40)))
     g_before, d_before = copied(state.generator), copied(state.discriminator)
-    teach_discriminator(state, real_NCHW, step)
+    teach_discriminator(state, step)
     assert changed(state.generator, g_before) == set()
     d_after = changed(state.discriminator, d_before)
     assert d_after >= {parameter for parameter, _ in state.discriminator.network.named_parameters()}
     d_before = copied(state.discriminator)
-    teach_generator(state, real_NCHW, step)
+    teach_generator(state, step)
     assert changed(state.discriminator, d_before) == set()  # neither parameters nor moving statistics
     trained = {parameter for parameter, _ in state.generator.network.named_parameters()}
     assert len(changed(state.generator, g_before) & trained) >= len(trained) - 2  # a bias before BN has gradient ~0
@@ -69,7 +70,7 @@ def test_discriminator_loss_is_binary_cross_entropy_of_one_batch():
     D = copy.deepcopy(state.discriminator.network)
     probability = D(torch.cat([real_NCHW, fake_NCHW])).sigmoid()
     target = torch.cat([torch.full((BATCH,), 0.9), torch.zeros(BATCH)])
-    metrics = teach_discriminator(state, real_NCHW, step)
+    metrics = teach_discriminator(state, step)
     torch.testing.assert_close(metrics["D_loss"], F.binary_cross_entropy(probability, target).detach())
 
 
@@ -78,7 +79,7 @@ def test_separate_batches_add_the_two_means():
     fake_NCHW = make_fakes(state.generator, step).detach()
     D = copy.deepcopy(state.discriminator.network)
     expected = F.softplus(-D(real_NCHW)).mean() + F.softplus(D(fake_NCHW)).mean()
-    metrics = teach_discriminator(state, real_NCHW, step)
+    metrics = teach_discriminator(state, step)
     torch.testing.assert_close(metrics["D_loss"], expected.detach())
 
 
@@ -91,7 +92,7 @@ def test_generator_loss_uses_the_statistics_of_its_batch(batch):
     if batch == "moving":
         D.eval()
     logit = D(torch.cat([real_NCHW, fake_NCHW]))[BATCH:] if batch == "joint" else D(fake_NCHW)
-    metrics = teach_generator(state, real_NCHW, step)
+    metrics = teach_generator(state, step)
     torch.testing.assert_close(metrics["G_loss"], F.softplus(-logit).mean().detach())
     assert all(module.training for module in state.discriminator.working.modules())
 
@@ -100,17 +101,17 @@ def test_dropout_acts_where_batch_normalisation_does_not():
     losses = []
     for dropout in (0.0, 0.4):
         recipe = small_recipe("classic-dcgan", discriminator={"dropout": dropout}, generator_batch="moving")
-        state, real_NCHW, step = play(recipe)
-        losses.append(teach_generator(state, real_NCHW, step)["G_loss"].item())
+        state, _real_NCHW, step = play(recipe)
+        losses.append(teach_generator(state, step)["G_loss"].item())
     assert losses[0] != losses[1]
 
 
 def test_dropout_acts_in_both_steps():
     losses = {}
     for dropout in (0.0, 0.4):
-        state, real_NCHW, step = play(small_recipe("classic-dcgan", discriminator={"dropout": dropout}))
-        g = teach_generator(state, real_NCHW, step)["G_loss"]
-        d = teach_discriminator(state, real_NCHW, step)["D_loss"]
+        state, _real_NCHW, step = play(small_recipe("classic-dcgan", discriminator={"dropout": dropout}))
+        g = teach_generator(state, step)["G_loss"]
+        d = teach_discriminator(state, step)["D_loss"]
         losses[dropout] = (g.item(), d.item())
     assert losses[0.0][0] != losses[0.4][0]
     assert losses[0.0][1] != losses[0.4][1]
@@ -134,7 +135,7 @@ def test_separate_batches_normalise_and_learn_as_two_passes():
     D = copy.deepcopy(state.discriminator.network)
     fake_NCHW = make_fakes(state.generator, step).detach()
     (F.softplus(-D(real_NCHW)).mean() + F.softplus(D(fake_NCHW)).mean()).backward()
-    discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)
+    discriminator_step(state.discriminator, fake_NCHW, step)
     for apart, together in zip(D.parameters(), state.discriminator.network.parameters(), strict=True):
         torch.testing.assert_close(together.grad, apart.grad, rtol=1e-3, atol=1e-5)
     for (name, apart), together in zip(D.named_buffers(), state.discriminator.network.buffers(), strict=True):
@@ -142,12 +143,12 @@ def test_separate_batches_normalise_and_learn_as_two_passes():
 
 
 def test_shared_fakes_are_those_of_the_generators_own_step():
-    state, real_NCHW, step = play(small_recipe("dcgan", fakes="shared"))
+    state, _real_NCHW, step = play(small_recipe("dcgan", fakes="shared"))
     G, D = copy.deepcopy(state.generator.network), copy.deepcopy(state.discriminator.network)
     image_NCHW = G(step.latents("G", torch.device("cpu")))
     fake_NCHW = make_fakes(state.generator, step)
     torch.testing.assert_close(fake_NCHW, image_NCHW)
-    metrics = generator_step(state.generator, state.discriminator, real_NCHW, fake_NCHW, step)
+    metrics = generator_step(state.generator, state.discriminator, fake_NCHW, step)
     loss = F.softplus(-D(image_NCHW)).mean()
     loss.backward()
     torch.testing.assert_close(metrics["G_loss"], loss.detach())
@@ -161,8 +162,8 @@ def test_bfloat16_keeps_a_float32_master_and_steps_alike():
     recipe = small_recipe("classic-dcgan", discriminator={"dropout": 0.0})
     norms = {}
     for precision in ("float32", "bfloat16"):
-        state, real_NCHW, step = play(recipe, precision)
-        metrics = teach_discriminator(state, real_NCHW, step)
+        state, _real_NCHW, step = play(recipe, precision)
+        metrics = teach_discriminator(state, step)
         norms[precision] = metrics["D_gradient_norm"].item()
         assert {tensor.dtype for tensor in state.discriminator.network.state_dict().values()} == {torch.float32}
     assert norms["bfloat16"] == pytest.approx(norms["float32"], rel=0.1)
@@ -176,7 +177,7 @@ def test_a_relativistic_step_with_penalties_against_its_definition():
     state, real_NCHW, step = play(recipe)
     D = copy.deepcopy(state.discriminator.network)
     fake_NCHW = make_fakes(state.generator, step)
-    found = discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)
+    found = discriminator_step(state.discriminator, fake_NCHW, step)
     real, fake = real_NCHW.clone().requires_grad_(), fake_NCHW.detach().clone().requires_grad_()
     both = D(torch.cat([real.detach(), fake.detach()])).chunk(2)
     loss = (F.softplus(both[1] - both[0]) + 1e-3 * ((both[0] + both[1]) / 2).square()).mean()
@@ -186,24 +187,24 @@ def test_a_relativistic_step_with_penalties_against_its_definition():
     assert found["D_penalty"].item() == pytest.approx(4 * penalty.item(), rel=1e-4)
     with torch.no_grad():
         logit_N, real_logit_N = (state.discriminator.network(x) for x in (fake, real))
-    told = generator_step(state.generator, state.discriminator, real_NCHW, fake_NCHW, step)
+    told = generator_step(state.generator, state.discriminator, fake_NCHW, step)
     assert told["G_loss"].item() == pytest.approx(F.softplus(real_logit_N - logit_N).mean().item(), rel=1e-5)
 
 
 def test_penalties_come_when_they_are_due():
-    state, real_NCHW, step = play(small_recipe("style-s", penalty_every=4))
-    quiet = replace(step, penalties=False)
-    assert teach_discriminator(state, real_NCHW, quiet)["D_penalty"].item() == 0
-    assert teach_discriminator(state, real_NCHW, step)["D_penalty"].item() > 0
+    state, _real_NCHW, step = play(small_recipe("style-s", penalty_every=4))
+    quiet = replace(step, values=StepValues(penalties=False))
+    assert teach_discriminator(state, quiet)["D_penalty"].item() == 0
+    assert teach_discriminator(state, step)["D_penalty"].item() > 0
 
 
 def test_penalties_are_the_same_in_every_form():
     found = []
     for form in ("direct", "tiles-2"):
-        state, real_NCHW, step = play(small_recipe("style-s", loss="hinge"))
+        state, _real_NCHW, step = play(small_recipe("style-s", loss="hinge"))
         D = state.discriminator.network
-        set_forms(D, all_in_form(D, form))
-        metrics = teach_discriminator(state, real_NCHW, step)
+        set_algorithms(D, same_algorithm(D, form))
+        metrics = teach_discriminator(state, step)
         gradients = torch.cat([parameter.grad.flatten() for parameter in D.parameters() if parameter.grad is not None])
         found.append((metrics["D_penalty"], gradients))
     torch.testing.assert_close(found[1], found[0], rtol=2e-3, atol=2e-4)
@@ -211,8 +212,8 @@ def test_penalties_are_the_same_in_every_form():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_what_is_usual_reaches_the_snapshot(precision):
-    state, real_NCHW, step = play(small_recipe("style-s"), precision)
-    teach_discriminator(state, real_NCHW, step)
+    state, _real_NCHW, step = play(small_recipe("style-s"), precision)
+    teach_discriminator(state, step)
     assert state.discriminator.network.state_dict()["deviation.usual"] > 0
 
 
@@ -220,11 +221,11 @@ def test_the_sign_that_steers_augmentation():
     state, real_NCHW, step = play(small_recipe("style-s", loss="hinge"))
     with torch.no_grad():
         state.discriminator.network.logit.bias.fill_(1e3)
-    assert teach_discriminator(state, real_NCHW, step)["D_sign"] == 1
+    assert teach_discriminator(state, step)["D_sign"] == 1
     state, real_NCHW, step = play(small_recipe("style-s", augment="none"))
     fake_NCHW = make_fakes(state.generator, step)
     real_N, fake_N = state.discriminator.network(torch.cat([real_NCHW, fake_NCHW.detach()])).chunk(2)
-    found = discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)["D_sign"]
+    found = discriminator_step(state.discriminator, fake_NCHW, step)["D_sign"]
     assert found.item() == pytest.approx((real_N > fake_N).float().mean().item() * 2 - 1)
 
 
@@ -232,9 +233,9 @@ def test_attributes_reach_both_players():
     recipe = small_recipe("style-s", attributes=True, augment="none")
     seen = []
     for sign in (-1, 1):
-        state, real_NCHW, step = play(recipe)
-        step = replace(step, attributes_NA=torch.full((BATCH, 40), float(sign)))
+        state, _real_NCHW, step = play(recipe)
+        step = replace(step, batch=replace(step.batch, attributes_NA=torch.full((BATCH, 40), float(sign))))
         fake_NCHW = make_fakes(state.generator, step)
-        seen.append((fake_NCHW, discriminator_step(state.discriminator, real_NCHW, fake_NCHW, step)["D_loss"]))
+        seen.append((fake_NCHW, discriminator_step(state.discriminator, fake_NCHW, step)["D_loss"]))
     assert not torch.equal(seen[0][0], seen[1][0])
     assert seen[0][1] != seen[1][1]

@@ -10,11 +10,10 @@ import torch
 
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.training import loop, steps
+from facegan.training import recovery, steps, trainer
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
 from facegan.training.watchdog import DETECTORS, alarms
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 
 BATCH = 8
 
@@ -117,23 +116,23 @@ def run(data, folder, images=200, *, on_collapse="warn", score_count=0, **change
     )
     return train(
         [data], folder, small_recipe("dcgan", **changes), batch=BATCH, schedule=schedule, precision="float32",
-        threads=1, forms="direct",
+        threads=1, conv="direct",
     )  # fmt: skip
 
 
 def poison(monkeypatch, *, at, most):
     """Put NaN into a weight of D after the step that ends at ``at``, ``most`` times."""
-    left, play = [most], steps.play_step
+    left, play = [most], steps.train_step
 
-    def poisoned(generator, discriminator, real_NCHW, step):
-        metrics = play(generator, discriminator, real_NCHW, step)
-        if int(step.index_N[0]) + BATCH == at and left[0]:
+    def poisoned(generator, discriminator, step):
+        metrics = play(generator, discriminator, step)
+        if int(step.batch.index_N[0]) + BATCH == at and left[0]:
             left[0] -= 1
             with torch.no_grad():
                 next(discriminator.network.parameters())[0, 0, 0, 0] = float("nan")
         return metrics
 
-    monkeypatch.setattr(loop, "play_step", poisoned)
+    monkeypatch.setattr(trainer, "train_step", poisoned)
 
 
 def incidents(folder):
@@ -169,7 +168,7 @@ def test_a_run_that_goes_back_ends_the_same_if_it_is_killed(tmp_path, packed16, 
         pass
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "_go_back", lambda *_: (_ for _ in ()).throw(KilledError()))
+        patched.setattr(recovery.Recovery, "rewind", lambda *_: (_ for _ in ()).throw(KilledError()))
         with pytest.raises(KilledError):
             run(packed16, tmp_path / "killed")
     again = run(packed16, tmp_path / "killed")
@@ -193,17 +192,17 @@ def test_the_third_time_it_stops_and_names_the_best_snapshot(tmp_path, packed16,
 
 def zero_last_layer(monkeypatch, *, at):
     """From ``at`` on, G's last layer is zero after every step: all its images are alike."""
-    play = steps.play_step
+    play = steps.train_step
 
-    def zeroed(generator, discriminator, real_NCHW, step):
-        metrics = play(generator, discriminator, real_NCHW, step)
-        if at <= int(step.index_N[0]) and step.rate == 1.0:
+    def zeroed(generator, discriminator, step):
+        metrics = play(generator, discriminator, step)
+        if at <= int(step.batch.index_N[0]) and step.values.lr_scale == 1.0:
             with torch.no_grad():
                 for parameter in list(generator.network.parameters())[-2:]:
                     parameter.zero_()
         return metrics
 
-    monkeypatch.setattr(loop, "play_step", zeroed)
+    monkeypatch.setattr(trainer, "train_step", zeroed)
 
 
 @pytest.mark.parametrize("policy", ["warn", "rewind", "stop"])

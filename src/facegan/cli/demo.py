@@ -52,17 +52,18 @@ def demo(
     from facegan import labelling, pixels, recipes
     from facegan.cli.film import stages_picture
     from facegan.cli.prepare import progress_reporter
-    from facegan.cli.progress import make_watcher
+    from facegan.cli.progress import make_listener
     from facegan.data.prepare import prepare
     from facegan.machine import keep_freed_memory
     from facegan.runs.folder import RunFolder
     from facegan.synthesis import write_synthetic_dataset
+    from facegan.training.execution_plan import Requested
     from facegan.training.schedule import Schedule
     from facegan.training.train import train
 
     def say(text: str, **fields: Any) -> None:
         if json:
-            watcher.event("demo", message=text, **fields)
+            listener.event("demo", message=text, **fields)
         else:
             typer.echo(text)
 
@@ -72,7 +73,7 @@ def demo(
         raise UserError(f"{out} holds other things than a demo; choose another folder with --out")
     keep_freed_memory()
     folder, model = RunFolder(run), facegan.load("celeba64")
-    with make_watcher(json) as watcher:
+    with make_listener(json) as listener:
         out.mkdir(parents=True, exist_ok=True)
         begun.touch()
         pixels.save_png(faces, pixels.grid(model.sample(64, seed=0, truncation=_TRUNCATION)))
@@ -85,13 +86,14 @@ def demo(
             say(f"2/4  {number:,} more, untruncated, labelled and packed, to train on: {made}")
             if not made.exists():
                 labeller = labelling.shipped()
-                write_synthetic_dataset(made, model, labeller, number, seed=1, progress=progress_reporter(watcher))
-            prepare(made, packed, resolution=64, progress=progress_reporter(watcher))
+                write_synthetic_dataset(made, model, labeller, number, seed=1, progress=progress_reporter(listener))
+            prepare(made, packed, resolution=64, progress=progress_reporter(listener))
         say(f"3/4  A new model learns from these for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")
         schedule = Schedule(minutes=minutes, log_every=1024, sample_every=1000, snapshot_every=16000, score_count=0)
         result = train(
-            [packed], run, recipes.recipe("style-s"), schedule=schedule, threads=threads, watcher=watcher, devices=1
-        )
+            [packed], run, recipes.recipe("style-s"), schedule=schedule,
+            requested=Requested(threads=threads, devices=1), listener=listener,
+        )  # fmt: skip
     stages = out / "stages.png"
     pixels.save_png(stages, stages_picture(folder))
     say(

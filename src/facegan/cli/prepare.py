@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from facegan.cli.progress import JsonWatcher, TerminalWatcher
+from facegan.cli.progress import JsonListener, TerminalListener
 
 
 def prepare(
@@ -59,12 +59,12 @@ def prepare(
     facegan prepare my-photos faces64 --preview
     """
     from facegan.cli.options import count_option
-    from facegan.cli.progress import make_watcher
+    from facegan.cli.progress import make_listener
     from facegan.data import prepare as preparing
 
-    watcher = make_watcher(json)
+    listener = make_listener(json)
     begin = time.monotonic()
-    with watcher:
+    with listener:
         result = preparing.prepare(
             source,
             out,
@@ -76,12 +76,12 @@ def prepare(
             workers=workers,
             limit=None if limit is None else count_option(limit, "--limit"),
             preview=preview,
-            progress=progress_reporter(watcher),
+            progress=progress_reporter(listener),
         )
     seconds = time.monotonic() - begin
     dataset, preflight = result.dataset, result.preflight
     if json:
-        watcher.event(
+        listener.event(
             "prepared",
             dataset=str(dataset.path),
             count=len(dataset),
@@ -119,7 +119,7 @@ def prepare(
         console.print(f"{result.preview}: look at what the network will see", markup=False, soft_wrap=True)
 
 
-def progress_reporter(watcher: JsonWatcher | TerminalWatcher) -> Callable[[int, int], None]:
+def progress_reporter(listener: JsonListener | TerminalListener) -> Callable[[int, int], None]:
     """Return what shows (images done, images in all) as a bar with rate and time left, or one JSON line a second."""
     begin = said = time.monotonic()
 
@@ -127,11 +127,11 @@ def progress_reporter(watcher: JsonWatcher | TerminalWatcher) -> Callable[[int, 
         nonlocal said
         now = time.monotonic()
         rate = done / max(now - begin, 1e-9)
-        watcher.progress(done, total, rate)
+        listener.progress(done, total, rate)
         if now - said >= 1:
             said = now
             left = (total - done) / rate
-            watcher.event("progress", done=done, total=total, images_per_s=round(rate, 1), seconds_left=round(left, 1))
+            listener.event("progress", done=done, total=total, images_per_s=round(rate, 1), seconds_left=round(left, 1))
 
     return report
 

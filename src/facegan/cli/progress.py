@@ -28,7 +28,7 @@ class OutputConsole(Console):
         talk_to_nobody()
 
 
-class JsonWatcher:
+class JsonListener:
     """One JSON line on standard output for each event."""
 
     def event(self, kind: str, **fields: Any) -> None:
@@ -45,7 +45,7 @@ class JsonWatcher:
     def __exit__(self, *error: object) -> None: ...
 
 
-class TerminalWatcher:
+class TerminalListener:
     """A progress bar with rate and time left; lines for what is worth keeping on the screen."""
 
     def __init__(self, console: Console) -> None:
@@ -150,6 +150,6 @@ def _space(fields: dict[str, Any]) -> str:
     return f"disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB in all, {free:,.0f} MB free{short}"
 
 
-def make_watcher(as_json: bool) -> JsonWatcher | TerminalWatcher:
-    """Return the watcher that a command's ``--json`` asks for."""
-    return JsonWatcher() if as_json else TerminalWatcher(OutputConsole())
+def make_listener(as_json: bool) -> JsonListener | TerminalListener:
+    """Return the listener that a command's ``--json`` asks for."""
+    return JsonListener() if as_json else TerminalListener(OutputConsole())

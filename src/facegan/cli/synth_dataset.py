@@ -30,7 +30,7 @@ def synth_dataset(
     from facegan import api, labelling
     from facegan.cli.options import count_option
     from facegan.cli.prepare import progress_reporter
-    from facegan.cli.progress import make_watcher
+    from facegan.cli.progress import make_listener
     from facegan.errors import UserError
     from facegan.machine import keep_freed_memory
     from facegan.synthesis import copies_sentence, write_synthetic_dataset
@@ -39,13 +39,13 @@ def synth_dataset(
     if not 0 <= seed < 2**63:
         raise UserError(f"--seed {seed}: choose a seed from 0 to 2^63 - 1")
     keep_freed_memory()
-    watcher = make_watcher(json)
-    with watcher:
+    listener = make_listener(json)
+    with listener:
         about = write_synthetic_dataset(
-            out, api.load(model), labelling.shipped(), number, seed, progress=progress_reporter(watcher)
+            out, api.load(model), labelling.shipped(), number, seed, progress=progress_reporter(listener)
         )
     if json:
-        watcher.event("made", dataset=str(out), count=number, seed=seed)
+        listener.event("made", dataset=str(out), count=number, seed=seed)
     else:
         typer.echo(
             f"{out}: {number:,} faces that nobody has; {copies_sentence(about)}; "

@@ -90,7 +90,7 @@ def train(
     ] = None,
     init: Annotated[
         Path | None,
-        typer.Option(help="Begin with the weights of this run or snapshot, fresh optimisers and a warm-up."),
+        typer.Option(help="Begin with the weights of this run or snapshot, fresh optimizers and a warm-up."),
     ] = None,
     keep_nimg: Annotated[
         bool,
@@ -131,62 +131,51 @@ def train(
     small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are alike or
     repeat one face; a quick score far above its best.
     """
+    import signal
+
+    from facegan.cli.progress import make_listener
     from facegan.data.packed import PackedDataset
     from facegan.errors import UserError
+    from facegan.runs.folder import RunFolder
+    from facegan.settings import with_settings
+    from facegan.training import train as training
+    from facegan.training.execution_plan import Requested
+    from facegan.training.run_settings import base_recipe, run_data
+    from facegan.training.schedule import Schedule
 
-    if minutes is not None and not 0 < minutes < 1e6:
-        raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
-    if not 1 <= keep <= 10**6:
-        raise UserError(f"--keep {keep}: keep 1 to a million snapshots")
     if threads is not None and not 1 <= threads <= 1024:
         raise UserError(f"--threads {threads}: give a number from 1 to 1024")
     if devices is not None and not 1 <= devices <= 1024:
         raise UserError(f"--devices {devices}: give a number from 1 to 1024")
-    counts = {
-        "images": count_option(images, "--images", least=0),
-        "sample_every": count_option(sample_every, "--sample-every"),
-        "snapshot_every": count_option(snapshot_every, "--snapshot-every"),
-        "log_every": count_option(log_every, "--log-every"),
-        "keep_every": count_option(keep_every, "--keep-every", least=0),
-        "score_count": count_option(score_faces, "--score-faces", least=0),
-    }
-    if on_collapse not in ("warn", "rewind", "stop"):
-        raise UserError(f"--on-collapse {on_collapse}: choose warn, rewind or stop")
-    from facegan.runs.folder import RunFolder
-    from facegan.settings import with_settings
-    from facegan.training.setup import base_recipe, run_data
-
+    schedule = Schedule(
+        images=count_option(images, "--images", least=0),
+        minutes=minutes,
+        sample_every=count_option(sample_every, "--sample-every"),
+        snapshot_every=count_option(snapshot_every, "--snapshot-every"),
+        log_every=count_option(log_every, "--log-every"),
+        keep=keep,
+        keep_every=count_option(keep_every, "--keep-every", least=0),
+        score_count=count_option(score_faces, "--score-faces", least=0),
+        on_collapse=on_collapse,  # type: ignore[arg-type]
+    )
+    requested = Requested(precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices)
+    start = training.Start(
+        batch=batch,
+        seed=seed,
+        fork=fork,
+        init=init,
+        keep_nimg=keep_nimg,
+        fresh_discriminator=fresh_discriminator,
+        warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
+    )
     data = data or run_data(RunFolder(fork or run), None if fork is None else run)
     base = base_recipe(recipe, PackedDataset.open(data[0]).resolution, run=run, fork=fork, init=init)
     settings = with_settings(base, set_ or [])
-
-    import signal
-
-    from facegan.cli.progress import make_watcher
-    from facegan.training import train as training
-    from facegan.training.schedule import Schedule
-
-    with make_watcher(json) as watcher:
+    with make_listener(json) as listener:
         result = training.train(
-            data,
-            run,
-            settings,
-            batch=batch,
-            seed=seed,
-            schedule=Schedule(minutes=minutes, keep=keep, on_collapse=on_collapse, **counts),  # type: ignore[arg-type]
-            precision=precision,
-            threads=threads,
-            forms=forms,
-            accelerator=accelerator,
-            devices=devices,
-            fork=fork,
-            init=init,
-            keep_nimg=keep_nimg,
-            fresh_discriminator=fresh_discriminator,
-            labeller=_label,
-            warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
-            watcher=watcher,
-        )
+            data, run, settings, start=start, schedule=schedule, requested=requested, labeller=_label,
+            listener=listener,
+        )  # fmt: skip
     if not result.is_main:
         return
     if result.alarm is not None:
@@ -205,7 +194,7 @@ def train(
         )
         raise typer.Exit(128 + result.signal)
     if not json:
-        whole = result.nimg >= counts["images"]
+        whole = result.nimg >= (schedule.images or 0)
         ended = "Done" if whole else f"Time is up ({minutes:g} minutes; the same command goes on)"
         if result.past:
             ended = f"Past --images {images} already: the run is"

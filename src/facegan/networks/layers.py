@@ -19,7 +19,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facegan.networks.convolution import DIRECT, PLAIN, convolve, convolve_transposed
+from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.randomness import random_bytes
 
 Shape = tuple[int, ...]
@@ -82,7 +82,7 @@ class Conv(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel, stride=stride, padding=fixed, bias=bias)
         self.same = padding == "same"
         self.initializer = initializer
-        self.form = DIRECT
+        self.algorithm = DIRECT
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
@@ -98,7 +98,7 @@ class Conv(nn.Conv2d):
             left, right = self._same_padding(x_NCHW.shape[3])
         else:
             top = bottom = left = right = int(self.padding[0])
-        return convolve(self.form, x_NCHW, self.weight, self.bias, self.stride[0], (top, bottom, left, right))
+        return convolve(self.algorithm, x_NCHW, self.weight, self.bias, self.stride[0], (top, bottom, left, right))
 
     def rows(self, shape: Shape) -> list[Row]:
         height, width, _ = shape
@@ -129,7 +129,7 @@ class UpsampleConv(nn.Conv2d):
     """Nearest upsampling by 2 and then a 5x5 convolution with ``same`` padding, computed at the low resolution.
 
     Output pixel (2i + a, 2j + b) sees only 3x3 input pixels, because the upsampled image repeats them: with the
-    repeated taps added up, each of the four phases (a, b) is a 3x3 convolution. Equal to the plain form, borders
+    repeated taps added up, each of the four phases (a, b) is a 3x3 convolution. Equal to the plain algorithm, borders
     included, with 2.8 times fewer multiplications.
     """
 
@@ -143,16 +143,16 @@ class UpsampleConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, 5, padding=2)
         self.initializer = initializer
         self.register_buffer("taps", torch.tensor(self._PHASE_TAPS, dtype=torch.float32), persistent=False)
-        self.form = DIRECT
+        self.algorithm = DIRECT
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        if self.form == PLAIN:
+        if self.algorithm == PLAIN:
             return self.plain_forward(x_NCHW)
         assert self.bias is not None
-        y = convolve(self.form, x_NCHW, fold_phases(self.weight, self.taps), self.bias.repeat(4), 1, (1, 1, 1, 1))
+        y = convolve(self.algorithm, x_NCHW, fold_phases(self.weight, self.taps), self.bias.repeat(4), 1, (1, 1, 1, 1))
         return phases_to_image(y)
 
     def plain_forward(self, x_NCHW: Tensor) -> Tensor:
@@ -174,13 +174,13 @@ class TransposedConv(nn.ConvTranspose2d):
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, padding: int, initializer: float) -> None:
         super().__init__(in_channels, out_channels, 4, stride=stride, padding=padding, bias=False)
         self.initializer = initializer
-        self.form = DIRECT
+        self.algorithm = DIRECT
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:  # type: ignore[override]
-        return convolve_transposed(self.form, x_NCHW, self.weight, self.stride[0], int(self.padding[0]))
+        return convolve_transposed(self.algorithm, x_NCHW, self.weight, self.stride[0], int(self.padding[0]))
 
     def rows(self, shape: Shape) -> list[Row]:
         size = (shape[0] - 1) * self.stride[0] - 2 * int(self.padding[0]) + 4
@@ -310,10 +310,10 @@ class PooledTanh(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.form = DIRECT
+        self.algorithm = DIRECT
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        return F.max_pool2d(x_NCHW.tanh(), 2) if self.form == PLAIN else F.max_pool2d(x_NCHW, 2).tanh()
+        return F.max_pool2d(x_NCHW.tanh(), 2) if self.algorithm == PLAIN else F.max_pool2d(x_NCHW, 2).tanh()
 
     def rows(self, shape: Shape) -> list[Row]:
         pooled = (shape[0] // 2, shape[1] // 2, shape[2])

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facegan.errors import UserError
-from facegan.networks.convolution import DIRECT, PLAIN, convolve, convolve_transposed
+from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.networks.layers import Row, Shape
 
 SLOPE = 0.2
@@ -52,7 +52,7 @@ class ScaledConv(nn.Module):
 
     "up" is nearest upsampling and then a 3x3 convolution, computed at once as a transposed 4x4 convolution of stride 2;
     "down" is a 3x3 convolution and then the mean of 2x2 pixels, computed as a 4x4 convolution of stride 2: 16 products
-    for four pixels where the plain form takes 36. Borders are zeros, as in the plain form.
+    for four pixels where the plain algorithm takes 36. Borders are zeros, as in the plain algorithm.
     """
 
     taps: Tensor
@@ -76,7 +76,7 @@ class ScaledConv(nn.Module):
         self.initializer = 1.0
         self.resample = resample
         self.scale = gain / math.sqrt(in_channels * kernel * kernel)
-        self.form = DIRECT
+        self.algorithm = DIRECT
         self._frozen: tuple[Tensor, Tensor] | None = None
         taps = {"up": _UP_TAPS, "down": _DOWN_TAPS, "": ()}[resample]
         self.register_buffer("taps", torch.tensor(taps), persistent=False)
@@ -95,14 +95,14 @@ class ScaledConv(nn.Module):
 
     def forward(self, x_NCHW: Tensor, kernel: Tensor | None = None) -> Tensor:
         """Return [N, O, H', W'] of x [N, C, H, W]; ``kernel``: what ``kernel()`` returned, if it is at hand."""
-        if self.form == PLAIN:
+        if self.algorithm == PLAIN:
             return self.plain_forward(x_NCHW)
         kernel = self.kernel() if kernel is None else kernel
         if self.resample == "up":
-            y_NCHW = convolve_transposed(self.form, x_NCHW, kernel, 2, 1)
+            y_NCHW = convolve_transposed(self.algorithm, x_NCHW, kernel, 2, 1)
             return y_NCHW if self.bias is None else y_NCHW + self.bias[:, None, None]
         pad = self.padding
-        return convolve(self.form, x_NCHW, kernel, self.bias, self.stride, (pad, pad, pad, pad))
+        return convolve(self.algorithm, x_NCHW, kernel, self.bias, self.stride, (pad, pad, pad, pad))
 
     def plain_forward(self, x_NCHW: Tensor) -> Tensor:
         """The definition that ``forward`` must equal."""

@@ -3,8 +3,8 @@
 Instead of ``taps`` products for each output, a tile of ``tile`` outputs takes n = tile + taps - 1 products in each
 direction: 49 instead of 225 for 3x3 outputs of a 5x5 kernel. Input tiles, kernel and output tiles change their basis
 by small matrices before and after; what is left are n * n matrix products. A stride of 2 is a convolution of stride 1
-over the four phases of the input. Equal to the direct form but for rounding, in float32 about 1e-5 of the largest
-value. Differentiable once: a second derivative, as a gradient penalty takes it, raises and needs the direct form.
+over the four phases of the input. Equal to the direct algorithm but for rounding, in float32 about 1e-5 of the largest
+value. Differentiable once: a second derivative, as a gradient penalty takes it, raises and needs the direct algorithm.
 
 Legend: N samples, C input channels, O output channels, H height, W width, n points of a tile in one direction,
 T tiles of all samples, K = n * n, F = stride * stride * C.

@@ -56,17 +56,17 @@ def probe_card(
     x_MD, x_ND = (learnt_MD - centre_D) / scale_D, (unseen_ND - centre_D) / scale_D
     probe = torch.nn.Linear(x_MD.shape[1], label_MA.shape[1])
     torch.nn.init.zeros_(probe.weight), torch.nn.init.zeros_(probe.bias)
-    optimiser = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
     known_MA, there_MA = torch.from_numpy(label_MA != 0), torch.from_numpy(label_MA > 0).float()
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         losses = F.binary_cross_entropy_with_logits(probe(x_MD), there_MA, reduction="none")
         loss = (losses * known_MA).sum() / known_MA.sum() + decay * (probe.weight**2).sum() / label_MA.shape[1]
         loss.backward()
         return loss
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     prior_A = _shares(label_MA)
     with torch.inference_mode():
         logit_NA = probe(x_ND).numpy()

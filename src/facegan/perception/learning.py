@@ -90,7 +90,7 @@ def _first_weights(network: nn.Module, seed: int, name: str) -> None:
 
 
 class _Pupil:
-    """Networks that learn together, their optimiser, and the newest checkpoint in a folder."""
+    """Networks that learn together, their optimizer, and the newest checkpoint in a folder."""
 
     def __init__(
         self, modules: dict[str, nn.Module], lessons: Lessons, folder: Path | None, **told: str | float
@@ -106,18 +106,18 @@ class _Pupil:
         decayed = [parameter for parameter in named.values() if parameter.ndim > 1]
         others = [parameter for parameter in named.values() if parameter.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": lessons.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=lessons.learning_rate, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.AdamW(groups, lr=lessons.learning_rate, betas=(0.9, 0.99))
         if folder is not None and (found := sorted(folder.glob("[0-9]*"))):
             self._resume(found[-1])
 
     def learn(self, loss: Tensor) -> None:
         """Take a step."""
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.lessons.rate(self.nimg)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 5.0)
-        self.optimiser.step()
+        self.optimizer.step()
         before, self.nimg = self.nimg, self.nimg + self.lessons.batch
         every = self.lessons.checkpoint_every
         if self.folder is not None and self.nimg // every > before // every:
@@ -127,9 +127,9 @@ class _Pupil:
         moments = {
             f"{key}/{name}": value
             for name, parameter in self.parameters.items()
-            for key, value in self.optimiser.state[parameter].items()
+            for key, value in self.optimizer.state[parameter].items()
         }
-        tensors = {name: module.state_dict() for name, module in self.modules.items()} | {"optimiser": moments}
+        tensors = {name: module.state_dict() for name, module in self.modules.items()} | {"optimizer": moments}
         path = folder / f"{self.nimg:09d}"
         write_snapshot(path, nimg=self.nimg, config=self._settings, state={}, tensors=tensors)
         for older in folder.glob("[0-9]*"):
@@ -146,9 +146,9 @@ class _Pupil:
             )
         for name, module in self.modules.items():
             load_into(module, read_tensors(info, name), str(path))
-        for key, value in read_tensors(info, "optimiser").items():
+        for key, value in read_tensors(info, "optimizer").items():
             field, name = key.split("/", 1)
-            self.optimiser.state[self.parameters[name]][field] = value
+            self.optimizer.state[self.parameters[name]][field] = value
         self.nimg = info.nimg
 
 

@@ -19,6 +19,8 @@ from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sampler import generate
 
+GRID_COUNT = 64
+
 
 def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarray | None) -> LabelPrior | None:
     """Return the label prior of a run, or None if it learns without attributes or hardly any face has one.
@@ -42,6 +44,20 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
         except OSError as error:
             raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
     return prior
+
+
+class FixedFaces:
+    """The grid of samples: the same latents and labels over a run's life."""
+
+    def __init__(self, config: RunConfig, prior: LabelPrior | None) -> None:
+        self._config, self.prior = config, prior
+
+    def grid(self, generator: nn.Module) -> np.ndarray:
+        """Return uint8 [64, R, R, 3]; the generator's mode stays what it was."""
+        was_training = generator.training
+        faces_NHWC = make_faces(generator.eval(), self._config, self.prior, "grid", np.arange(GRID_COUNT))
+        generator.train(was_training)
+        return faces_NHWC
 
 
 def make_faces(

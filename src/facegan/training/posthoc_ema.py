@@ -22,8 +22,8 @@ from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
+from facegan.training.checkpointing import ema_stem
 from facegan.training.ema import RAMP
-from facegan.training.state import ema_stem
 
 _MOMENTS = 20_000
 _WORST = 0.35

@@ -8,7 +8,7 @@ that nothing changes but the time: the same numbers come at once, where the thre
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +22,7 @@ from facegan.data.packed import DataView
 from facegan.machine import onto
 from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
-from facegan.training.steps import Draws, draws_of
+from facegan.training.steps import Batch, Draws, draws_of
 
 AHEAD = 2
 """Steps whose numbers are made before they are asked for."""
@@ -39,15 +39,6 @@ class Made:
     attributes_NA: Tensor | None
     """float32; None: the recipe knows none."""
     draws: Draws
-
-
-@dataclass(frozen=True)
-class Placed:
-    """The same on the device."""
-
-    image_NCHW: Tensor
-    attributes_NA: Tensor | None
-    draws: Draws = field(default_factory=dict)
 
 
 def batch_source(
@@ -80,19 +71,12 @@ class PrefetchedSource(BatchSource):
         self._thread = ThreadPoolExecutor(1, "facegan-batches", initializer=_begin_thread, initargs=(engine.device,))
         self._coming: dict[int, Future[Made]] = {}
         """By the position of a batch's first image."""
-        self._now: tuple[int, Placed] | None = None
 
-    def images(self, index_N: np.ndarray) -> Tensor:
-        """Return float [N, 3, R, R] in [-1, 1]: the images at these positions of the run."""
-        return self._placed(index_N).image_NCHW
-
-    def attributes(self, index_N: np.ndarray) -> Tensor | None:
-        """Return float [N, 40]: what is said of the images at these positions, or None if the recipe knows none."""
-        return self._placed(index_N).attributes_NA
-
-    def draws(self, index_N: np.ndarray) -> Draws:
-        """Return what the step at these positions is going to draw."""
-        return self._placed(index_N).draws
+    def batch(self, index_N: np.ndarray) -> Batch:
+        """Return what the step at these positions of the run learns from, with what it is going to draw."""
+        made = self._taken(index_N)
+        attributes_NA = None if made.attributes_NA is None else onto(made.attributes_NA, self.device).to(self.dtype)
+        return Batch(index_N, self._placed_images(made), attributes_NA, made.draws)
 
     def close(self) -> None:
         """End the thread."""
@@ -106,13 +90,6 @@ class PrefetchedSource(BatchSource):
 
     def __enter__(self) -> Self:
         return self
-
-    def _placed(self, index_N: np.ndarray) -> Placed:
-        first = int(index_N[0])
-        if self._now is None or self._now[0] != first:
-            self._now = None  # its memory is free for the next one
-            self._now = first, self._place(self._taken(index_N))
-        return self._now[1]
 
     def _taken(self, index_N: np.ndarray) -> Made:
         first = int(index_N[0])
@@ -150,13 +127,12 @@ class PrefetchedSource(BatchSource):
         tensor = torch.from_numpy(values)
         return pin(tensor) if self.device.type == "cuda" else tensor
 
-    def _place(self, made: Made) -> Placed:
+    def _placed_images(self, made: Made) -> Tensor:
         image_NHWC = onto(made.image_NHWC, self.device)
         if made.mirrored_N is not None:
             mirrored_N111 = onto(made.mirrored_N, self.device)[:, None, None, None]
             image_NHWC = torch.where(mirrored_N111, image_NHWC.flip(2), image_NHWC)
-        attributes_NA = None if made.attributes_NA is None else onto(made.attributes_NA, self.device).to(self.dtype)
-        return Placed(pixels.to_float(image_NHWC, self.dtype), attributes_NA, made.draws)
+        return pixels.to_float(image_NHWC, self.dtype)
 
 
 def pin(tensor: Tensor) -> Tensor:

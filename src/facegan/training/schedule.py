@@ -9,11 +9,15 @@ from typing import Literal
 import numpy as np
 
 from facegan.config import Milestones, RecipeConfig
+from facegan.errors import UserError
+
+ON_COLLAPSE = ("warn", "rewind", "stop")
+"""What can be done about a suspected collapse."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long to train and how often to look. None of it changes what is learnt, but ``on_collapse``."""
+    """How long to train and how often to look. None of it changes what is extra, but ``on_collapse``."""
 
     images: int | None = None
     """Stop when the discriminator has seen so many real images."""
@@ -30,6 +34,16 @@ class Schedule:
     """Faces of each snapshot's quick score, 2 or more; 0: no score, and the best snapshot is the newest."""
     on_collapse: Literal["warn", "rewind", "stop"] = "warn"
     """What to do about a suspected collapse."""
+
+    def __post_init__(self) -> None:
+        if self.on_collapse not in ON_COLLAPSE:
+            raise UserError(f"--on-collapse {self.on_collapse}: choose {', '.join(ON_COLLAPSE)}")
+        if self.score_count < 0 or self.score_count == 1:
+            raise UserError(f"--score-faces {self.score_count}: give 2 or more, or 0 for no score")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise UserError(f"--minutes {self.minutes:g}: give a time above 0 and below a million minutes")
+        if not 1 <= self.keep <= 10**6:
+            raise UserError(f"--keep {self.keep}: keep 1 to a million snapshots")
 
     def seconds_left(self, nimg: int, rate: float, seconds: float) -> float | None:
         """Return the time to the end at this rate (images/s), ``seconds`` after the start; None if there is no end."""
@@ -63,7 +77,7 @@ def lr_factor(recipe: RecipeConfig, nimg: int, *, warmup: int = 0, start_nimg: i
 
     It rises from 0 to 1 over the ``warmup`` images after ``start_nimg``; after ``lr_decay_start`` images, unless those
     are 0, it falls as 1 / sqrt(nimg), so that what a batch says by chance stirs the weights less the longer they have
-    learnt; and ``lr_schedule`` multiplies it.
+    extra; and ``lr_schedule`` multiplies it.
     """
     since, steady = nimg - start_nimg, recipe.lr_decay_start
     rising = 1.0 if since >= warmup else since / warmup

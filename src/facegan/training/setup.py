@@ -1,42 +1,126 @@
-"""What stands between a command and a training: the run's own settings, what this machine does best, and a state."""
+"""From a command to a training: checks, the run's settings and its execution plan, and the state to begin with."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import torch
 
 import facegan
-from facegan.config import RecipeConfig, RunConfig, from_dict, to_dict
+from facegan.config import RecipeConfig, RunConfig, to_dict
+from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory, other_machine
-from facegan.recipes import RECIPES, usual_batch
-from facegan.recipes import recipe as recipe_named
-from facegan.runs.folder import RunFolder, find_snapshot, nimg_of
-from facegan.runs.snapshot import INFO_FILE, SnapshotDamagedError, SnapshotInfo, free_bytes
-from facegan.settings import differences, table_of
-from facegan.training.choices import FORMS, measure_choices
+from facegan.machine import describe_machine, keep_freed_memory, other_machine
+from facegan.runs.folder import RunFolder, nimg_of
+from facegan.runs.snapshot import SnapshotDamagedError, free_bytes
+from facegan.training.autotune import autotune
+from facegan.training.checkpointing import full_snapshot_bytes, load_state, restore
+from facegan.training.checks import refuse_impossible
+from facegan.training.context import Context
 from facegan.training.engine import Engine
-from facegan.training.origin import Origin
+from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.labels import Labeller, run_labels
+from facegan.training.run_settings import refuse_other_settings, refuse_other_start
 from facegan.training.schedule import Schedule
-from facegan.training.state import (
-    Choices,
-    TrainingState,
-    full_snapshot_bytes,
-    load_state,
-    new_state,
-    restore,
-    warm_start,
-    weights_digest,
-)
-
-WARMUP = 10_000
-"""Images over which the learning rates rise after a warm start, unless told otherwise."""
+from facegan.training.state import TrainingState, new_state
+from facegan.training.trainer import Trainer
+from facegan.training.warm_start import InitialWeights, warm_start
 
 
-def is_strange(path: Path) -> bool:
+def open_data(paths: Sequence[Path], recipe: RecipeConfig) -> DataView:
+    """Return the faces that training sees: those of packed datasets, without those of held-out people.
+
+    Raises:
+        UserError: a dataset cannot be used, or is of another resolution than the recipe.
+    """
+    datasets = [PackedDataset.open(path) for path in paths]
+    for dataset in datasets:
+        dataset.verify()
+    view = DataView(datasets)
+    if view.resolution != recipe.resolution:
+        raise UserError(
+            f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
+        )
+    return view
+
+
+def refuse_before_start(
+    folder: RunFolder,
+    config: RunConfig,
+    requested: Requested,
+    initial: InitialWeights,
+    *,
+    labelled: bool,
+) -> None:
+    """Refuse what cannot work, before anything is made; ``labelled``: whether faces have attributes to learn.
+
+    Raises:
+        UserError: what it is, and why.
+    """
+    if folder.path.exists() and not folder.exists() and _is_strange(folder.path):
+        raise UserError(
+            f"{folder.path} exists and is no run; choose a new folder for --run, facegan does not write into it"
+        )
+    initial.check(config.recipe)
+    refuse_impossible(config.recipe, config.batch, labelled=labelled)
+    if folder.list_snapshots():
+        refuse_other_settings(folder, config, requested)
+        refuse_other_start(folder, initial)
+
+
+def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None, *, told: str, new: bool) -> Trainer:
+    """Return what trains a run, from its last snapshot if it has one. The caller holds the folder's lock.
+
+    ``told``: what the user is to be told of its execution plan. ``new``: the folder was made for this call, and is
+    removed again if the run cannot be begun.
+
+    Raises:
+        UserError: the run cannot be begun or gone on with.
+    """
+    config, plan, engine, folder = context.config, context.plan, context.engine, context.folder
+    view, listener, schedule = context.view, context.listener, context.schedule
+    torch.set_num_threads(plan.threads)
+    try:
+        state, damaged = first_state(folder, config, plan, initial, engine)
+        space = disk_space(folder, state, schedule) if engine.is_main else {}
+        if engine.is_main:
+            recipe = config.recipe
+            run_labels(folder.labels, view, recipe, labeller, lambda count: listener.event("labels", faces=count))
+        engine.barrier()
+        labels_MA = run_labels(folder.labels, view, config.recipe, None)
+    except UserError:
+        if new and engine.is_main:  # nothing has been trained, and the command has to be mended
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    if engine.is_main:
+        wanted = {"images": schedule.images, "minutes": schedule.minutes, "pid": os.getpid()}
+        folder.write_status({**wanted, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    listener.event(
+        "start",
+        run=str(folder.path),
+        recipe=config.recipe.name,
+        resolution=config.recipe.resolution,
+        nimg=state.nimg,
+        faces=len(view),
+        held_out=sum(len(dataset) for dataset in view.datasets) - len(view),
+        device=str(engine.device),
+        processes=engine.world_size,
+        on_collapse=schedule.on_collapse,
+        origin="" if state.nimg > initial.first_nimg(config) else initial.sentence(config.warmup),
+        **space,
+        **plan.to_dict(),
+    )
+    for sentence in [*damaged, *([told] if told else [])]:
+        listener.event("warning", nimg=state.nimg, message=sentence)
+    return Trainer(replace(context, labels_MA=labels_MA), state)
+
+
+def _is_strange(path: Path) -> bool:
     """Return whether a path holds anything that a run of ours would not have left."""
     own = {".lock", "samples", "snapshots"}
     return not path.is_dir() or any(
@@ -44,207 +128,85 @@ def is_strange(path: Path) -> bool:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a command asks of the machine; "auto" and None are measured when a run starts."""
+def settle_plan(
+    folder: RunFolder,
+    config: RunConfig,
+    requested: Requested,
+    view: DataView,
+    initial: InitialWeights,
+    engine: Engine,
+) -> tuple[ExecutionPlan, str]:
+    """Return the run's execution plan, the same in every process, and what the user is to be told of it.
 
-    precision: str = "auto"
-    threads: int | None = None
-    forms: str = "auto"
-
-    def check(self) -> None:
-        """Raise a ``UserError`` for an unknown precision or form."""
-        if self.precision not in ("auto", *PRECISIONS):
-            raise UserError(f"--precision {self.precision}: choose auto, float32 or bfloat16")
-        if self.forms not in FORMS:
-            raise UserError(f"--forms {self.forms}: choose {', '.join(FORMS)}")
-
-    def named(self) -> dict[str, Any]:
-        """Return what is not left to be measured."""
-        given = {"precision": self.precision, "threads": self.threads, "forms": self.forms}
-        return {name: value for name, value in given.items() if value not in ("auto", None)}
-
-
-def settle(
-    folder: RunFolder, config: RunConfig, asked: Asked, data: Sequence[Path], origin: Origin, engine: Engine
-) -> tuple[Choices, str]:
-    """Return the run's own choices, and what the user is to be told of them.
-
-    They are those in ``run.json``; of a new run, new ones, measured here and written there. On a machine with another
-    processor they are measured again: with bfloat16, say, a processor without such units computes at half the speed.
+    It is the one in ``run.json``; of a new run, a new one, measured here and written there. On a machine with another
+    processor it is measured again: with bfloat16, say, a processor without such units computes at half the speed.
     """
-    if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
-        return _settle_again(folder, config, asked, engine)
-    choices, seconds = measure_choices(config, asked.precision, asked.threads, asked.forms, engine)
+    settled: tuple[ExecutionPlan, str] | None = None
+    if engine.is_main:
+        if engine.device.type == "cpu":
+            keep_freed_memory()
+        if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
+            settled = _settle_again(folder, config, requested, engine)
+        else:
+            settled = _settle_first(folder, config, requested, view, initial, engine), ""
+    settled = engine.fabric.broadcast(settled)
+    assert settled is not None
+    return settled
+
+
+def _settle_first(
+    folder: RunFolder,
+    config: RunConfig,
+    requested: Requested,
+    view: DataView,
+    initial: InitialWeights,
+    engine: Engine,
+) -> ExecutionPlan:
+    plan, seconds = autotune(config, requested, engine)
+    keeps = engine.device.type == "cpu" and keep_freed_memory()
     folder.create(
         {
             "config": to_dict(config),
-            "choices": choices.to_dict(),
-            "asked": asked.named(),
+            "choices": plan.to_dict(),
+            "asked": requested.named(),
             "measured_seconds": seconds,
             "machine": describe_machine(),
-            "allocator": "glibc, keeps freed memory"
-            if engine.device.type == "cpu" and keep_freed_memory()
-            else "as it comes",
+            "allocator": "glibc, keeps freed memory" if keeps else "as it comes",
             "processes": engine.world_size,
-            **origin.ancestry(),
-            "data": [str(path.absolute()) for path in data],
+            **initial.ancestry(),
+            "data": [str(dataset.path.absolute()) for dataset in view.datasets],
             "facegan": facegan.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
     )
-    return choices, ""
+    return plan
 
 
-def _settle_again(folder: RunFolder, config: RunConfig, asked: Asked, engine: Engine) -> tuple[Choices, str]:
+def _settle_again(
+    folder: RunFolder, config: RunConfig, requested: Requested, engine: Engine
+) -> tuple[ExecutionPlan, str]:
     contents, where = folder.read(), str(folder.path / "run.json")
-    choices = Choices.from_dict(contents.get("choices"), where)
+    plan = ExecutionPlan.from_dict(contents.get("choices"), where)
     before, now = contents.get("machine"), describe_machine()
     if not isinstance(before, dict):
-        return choices, ""
-    other = other_machine(before, now, threads=choices.threads, precision=choices.precision)
+        return plan, ""
+    other = other_machine(before, now, threads=plan.threads, precision=plan.precision)
     if other is None:
-        return choices, ""
-    kept = contents.get("asked")
-    wanted = replace(Asked(), **(kept if isinstance(kept, dict) else {}) | asked.named())
-    wanted.check()
-    threads = None if wanted.threads is None else min(wanted.threads, now["cores"])
-    again, seconds = measure_choices(config, wanted.precision, threads, wanted.forms, engine)
+        return plan, ""
+    wanted = requested.with_stored(contents.get("asked")).limited_to(now["cores"])
+    again, seconds = autotune(config, wanted, engine)
     newest = nimg_of(folder.list_snapshots()[-1])
-    move = {"nimg": newest, "machine": before, "choices": choices.to_dict()}
+    move = {"nimg": newest, "machine": before, "choices": plan.to_dict()}
     contents |= {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now}
     folder.create(contents | {"moves": [*contents.get("moves", []), move]})
     return again, (
-        f"this machine has {other}. Precision, threads and algorithms were measured again ({choices.precision}, "
-        f"{choices.threads} threads then; {again.precision}, {again.threads} now): up to {newest:,} images the run can "
+        f"this machine has {other}. Precision, threads and algorithms were measured again ({plan.precision}, "
+        f"{plan.threads} threads then; {again.precision}, {again.threads} now): up to {newest:,} images the run can "
         "be repeated to the bit, beyond them to rounding"
     )
 
 
-def base_recipe(
-    name: str | None, resolution: int, *, run: Path, fork: Path | None = None, init: Path | None = None
-) -> RecipeConfig:
-    """Return the recipe that a command's settings change.
-
-    That of the run, if it exists, or of the run that is forked; so a command need not repeat settings, and a recipe
-    whose defaults have changed since locks nobody out. Else the recipe called ``name``, or that of ``init``.
-
-    Raises:
-        UserError: there is nothing to go by.
-    """
-    own = run_config(RunFolder(fork or run))
-    if own is None and fork is not None:
-        own = _snapshot_config(find_snapshot(run))
-    if own is None and init is not None and name is None:
-        own = _snapshot_config(find_snapshot(init))
-    if own is not None and name in (None, own.recipe.name):
-        return own.recipe
-    if name is None:
-        raise UserError(f"{run} is no run yet: say how to begin it, with --recipe NAME ({', '.join(RECIPES)})")
-    return recipe_named(name, resolution)
-
-
-def run_data(folder: RunFolder, parent: Path | None = None) -> list[Path]:
-    """Return the data that a run was begun with, or the run that ``parent`` is or is a snapshot of.
-
-    Raises:
-        UserError: there is no such run, or its ``run.json`` names no data.
-    """
-    if not folder.exists() and parent is not None:
-        folder = RunFolder(parent if (parent / "run.json").is_file() else parent.parent.parent)
-    if not folder.exists():
-        raise UserError(f"{folder.path} is no run yet: give the folder of packed faces to train on")
-    paths = folder.read().get("data")
-    if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
-        raise _damaged(folder)
-    return [Path(path) for path in paths]
-
-
-def run_config(folder: RunFolder) -> RunConfig | None:
-    """Return the config of a run that has a snapshot, or None.
-
-    Raises:
-        UserError: ``run.json`` is damaged.
-    """
-    if not folder.exists() or not folder.list_snapshots():
-        return None
-    try:
-        return from_dict(RunConfig, folder.read()["config"], str(folder.path / "run.json"))
-    except (KeyError, TypeError):
-        raise _damaged(folder) from None
-
-
-def _snapshot_config(info: SnapshotInfo) -> RunConfig:
-    return from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
-
-
-def resolve_config(
-    folder: RunFolder,
-    recipe: RecipeConfig,
-    origin: Origin,
-    *,
-    data: str,
-    batch: int | None,
-    seed: int | None,
-    warmup: int | None,
-) -> RunConfig:
-    """Return the config that a command asks for; what it does not name is the run's own, or the forked run's."""
-    own = run_config(folder)
-    parent = own if own is not None else _snapshot_config(origin.fork) if origin.fork is not None else None
-    if batch is None:
-        batch = parent.batch if parent else usual_batch(recipe.name)
-    if seed is None:
-        seed = parent.seed if parent else 0
-    init = weights_digest(origin.init, fresh_discriminator=origin.fresh_discriminator) if origin.init else ""
-    start_nimg = origin.init.nimg if origin.init is not None and origin.keep_nimg else 0
-    if parent is not None and origin.init is None:
-        init, start_nimg = "" if own is None else own.init, parent.start_nimg
-    if warmup is None:
-        warmup = own.warmup if own is not None else WARMUP if origin.init is not None else 0
-    return RunConfig(recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg)
-
-
-def _damaged(folder: RunFolder) -> UserError:
-    return UserError(f"{folder.path / 'run.json'} is damaged; restore it from a copy, or train a new run")
-
-
-def refuse_other_origin(folder: RunFolder, origin: Origin) -> None:
-    """Refuse to fork into a run that began elsewhere."""
-    if origin.fork is None:
-        return
-    first = (folder.read().get("ancestry") or [{}])[0]
-    if first.get("how") != "fork" or first.get("sha256") != origin.fork.sha256:
-        raise UserError(
-            f"{folder.path} exists and did not begin with {origin.fork.path}; to go on with it, name it with --run and "
-            "leave --fork out"
-        )
-
-
-def refuse_other_settings(folder: RunFolder, config: RunConfig, asked: Asked) -> None:
-    """Refuse to go on with a run under other settings than its own.
-
-    Raises:
-        UserError: a table of those that differ.
-    """
-    contents, old = folder.read(), run_config(folder)
-    assert old is not None
-    try:
-        choices = {"forms": "direct", **contents["choices"]}
-        threads, precision = int(choices["threads"]), str(choices["precision"])
-        other = other_machine(contents["machine"], describe_machine(), threads=threads, precision=precision)
-    except (KeyError, TypeError, ValueError):
-        raise _damaged(folder) from None
-    changed = differences(old, config)
-    if other is None:
-        changed += [(name, choices.get(name), new) for name, new in asked.named().items() if new != choices.get(name)]
-    if changed:
-        raise UserError(
-            f"{folder.path} was begun with other settings; repeat its own, begin another run, or go on from here "
-            f"under the new ones with --fork NEWRUN:\n{table_of(changed, 'the run has', 'asked for')}"
-        )
-
-
-def room(folder: RunFolder, state: TrainingState, schedule: Schedule) -> dict[str, int]:
+def disk_space(folder: RunFolder, state: TrainingState, schedule: Schedule) -> dict[str, int]:
     """Return what the run's snapshots will need and what is free, in bytes.
 
     Raises:
@@ -264,8 +226,8 @@ def room(folder: RunFolder, state: TrainingState, schedule: Schedule) -> dict[st
     return {"snapshot_bytes": size, "needed_bytes": max(0, most - existing) * size, "free_bytes": free}
 
 
-def begin(
-    folder: RunFolder, config: RunConfig, choices: Choices, origin: Origin, engine: Engine
+def first_state(
+    folder: RunFolder, config: RunConfig, plan: ExecutionPlan, initial: InitialWeights, engine: Engine
 ) -> tuple[TrainingState, list[str]]:
     """Return the state of the newest snapshot that is whole, or that before the first step; and what is damaged.
 
@@ -276,24 +238,24 @@ def begin(
     engine.barrier()
     snapshots = folder.list_snapshots()
     if snapshots:
-        return _newest_whole(folder, snapshots, config, choices, engine)
-    if origin.fork is not None:
-        state = restore(origin.fork, config, choices, engine)
-        state.learnt = {}
+        return _newest_whole(folder, snapshots, config, plan, engine)
+    if initial.fork is not None:
+        state = restore(initial.fork, config, plan, engine)
+        state.extra = {}
         return state, []
-    if origin.init is not None:
-        fresh = origin.fresh_discriminator
-        return warm_start(origin.init, config, choices, engine, fresh_discriminator=fresh), []
-    return new_state(config, choices, engine), []
+    if initial.init is not None:
+        fresh = initial.fresh_discriminator
+        return warm_start(initial.init, config, plan, engine, fresh_discriminator=fresh), []
+    return new_state(config, plan, engine), []
 
 
 def _newest_whole(
-    folder: RunFolder, snapshots: list[Path], config: RunConfig, choices: Choices, engine: Engine
+    folder: RunFolder, snapshots: list[Path], config: RunConfig, plan: ExecutionPlan, engine: Engine
 ) -> tuple[TrainingState, list[str]]:
     damaged: dict[Path, SnapshotDamagedError] = {}
     for path in reversed(snapshots):
         try:
-            state = load_state(path, config, choices, engine)
+            state = load_state(path, config, plan, engine)
         except SnapshotDamagedError as error:
             damaged[path] = error
             continue

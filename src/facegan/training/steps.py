@@ -1,4 +1,4 @@
-"""One step of each player. Each owns its backward pass and its optimiser step, and returns what the log wants."""
+"""One step of each network. Each owns its backward pass and its optimizer step, and returns what the log wants."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from facegan.losses import (
     gradient_penalty,
 )
 from facegan.machine import onto
-from facegan.networks.forms import direct_forms
+from facegan.networks.conv_autotune import twice_differentiable
 from facegan.networks.layers import SampleNoise, moving_statistics, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
-from facegan.training.engine import Player
+from facegan.training.learner import Learner
 
 Draws = Mapping[str, "Tensor | np.ndarray"]
 """What chance decides in a step, by the name of its stream."""
@@ -34,12 +34,12 @@ Draws = Mapping[str, "Tensor | np.ndarray"]
 def draws_of(recipe: RecipeConfig, seed: int, index_N: np.ndarray) -> Draws:
     """Return the latents, float32 [N, Z], and the uniform numbers of augmentation, float64, that a step will draw.
 
-    A step that is given them (``StepInput.draws``) has nothing to draw but dropout's masks, which the device makes.
+    A step that is given them (``Batch.draws``) has nothing to draw but dropout's masks, which the device makes.
     """
-    players = "G" if recipe.fakes == "shared" else "DG"
+    sides = "G" if recipe.fakes == "shared" else "DG"
     draws: dict[str, Tensor | np.ndarray] = {
         name: draw_latents(seed, name, index_N, recipe.latent_size, recipe.latent)
-        for name in (f"train/latents-{player}" for player in players)
+        for name in (f"train/latents-{side}" for side in sides)
     }
     if recipe.augment != "none":
         real = ["G-real"] if recipe.generator_batch == "joint" or recipe.loss in NEEDS_REAL else []
@@ -49,17 +49,25 @@ def draws_of(recipe: RecipeConfig, seed: int, index_N: np.ndarray) -> Draws:
 
 
 @dataclass(frozen=True)
-class StepInput:
-    """What both players need to know of a step."""
+class Batch:
+    """What a step learns from: this process's share of the images, and what belongs to them."""
 
-    recipe: RecipeConfig
-    seed: int
     index_N: np.ndarray
-    """int64 [N]: images shown before each of this process's samples, since the run's start."""
-    rate: float = 1.0
-    """What both learning rates are multiplied by."""
+    """int64 [N]: images shown before each of these, since the run's start."""
+    image_NCHW: Tensor
+    """float [N, 3, R, R] in [-1, 1]."""
     attributes_NA: Tensor | None = None
-    """Of the real images, and those that fakes are asked for; None: the recipe knows none."""
+    """float [N, 40]: of the real images, and those that fakes are asked for; None: the recipe knows none."""
+    draws: Draws = field(default_factory=dict)
+    """What was drawn ahead; the rest is drawn where it is needed, and is the same."""
+
+
+@dataclass(frozen=True)
+class StepValues:
+    """What schedules say of a step."""
+
+    lr_scale: float = 1.0
+    """What both learning rates are multiplied by."""
     penalties: bool = True
     """Whether D's gradient is looked at in this step."""
     penalty_weight: float = 1.0
@@ -70,40 +78,49 @@ class StepInput:
     """Standard deviation of the noise on all images that D sees."""
     generator_learns: bool = True
     """Whether G has a step too."""
-    draws: Draws = field(default_factory=dict)
-    """What was drawn ahead; the rest is drawn where it is needed, and is the same."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of both networks: how (recipe, seed), from what (batch), and at which moment (values)."""
+
+    recipe: RecipeConfig
+    seed: int
+    batch: Batch
+    values: StepValues = StepValues()
 
     def condition(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
-        return {} if self.attributes_NA is None else {"attributes_NA": self.attributes_NA.repeat(copies, 1)}
+        attributes_NA = self.batch.attributes_NA
+        return {} if attributes_NA is None else {"attributes_NA": attributes_NA.repeat(copies, 1)}
 
     def changed(self, image_NCHW: Tensor, which: str) -> Tensor:
         """Return images as D is to see them; ``which`` names their part in the step."""
         recipe = self.recipe
         if recipe.augment != "none":
             stream = f"train/augment-{which}"
-            drawn = self.draws.get(stream)
+            drawn = self.batch.draws.get(stream)
             uniform_NK = None if drawn is None else np.asarray(drawn)
             image_NCHW = augment(
-                recipe.augment, self.augment_p, image_NCHW, self.seed, stream, self.index_N, uniform_NK
+                recipe.augment, self.values.augment_p, image_NCHW, self.seed, stream, self.batch.index_N, uniform_NK
             )
-        if self.noise_std:
-            values = Stream(self.seed, f"train/noise-{which}").normal(self.index_N, image_NCHW[0].numel())
-            noise_NX = onto(values * np.float32(self.noise_std), image_NCHW.device).to(image_NCHW.dtype)
+        if self.values.noise_std:
+            values = Stream(self.seed, f"train/noise-{which}").normal(self.batch.index_N, image_NCHW[0].numel())
+            noise_NX = onto(values * np.float32(self.values.noise_std), image_NCHW.device).to(image_NCHW.dtype)
             image_NCHW = image_NCHW + noise_NX.view(image_NCHW.shape)
         return image_NCHW
 
-    def latents(self, player: str, device: torch.device) -> Tensor:
+    def latents(self, side: str, device: torch.device) -> Tensor:
         """Return latents [N, Z] for the step of "D" or "G"."""
-        recipe, stream = self.recipe, f"train/latents-{player}"
-        drawn = self.draws.get(stream)
+        recipe, stream = self.recipe, f"train/latents-{side}"
+        drawn = self.batch.draws.get(stream)
         if drawn is None:
-            drawn = draw_latents(self.seed, stream, self.index_N, recipe.latent_size, recipe.latent)
+            drawn = draw_latents(self.seed, stream, self.batch.index_N, recipe.latent_size, recipe.latent)
         return onto(drawn, device)
 
     def noise(self, passed: str, device: torch.device) -> SampleNoise:
         """Return the source of dropout masks for the pass of "G" images through D."""
-        return SampleNoise(self.seed, f"train/{passed}", onto(self.index_N, device))
+        return SampleNoise(self.seed, f"train/{passed}", onto(self.batch.index_N, device))
 
 
 @contextmanager
@@ -117,7 +134,7 @@ def untouched(discriminator: nn.Module) -> Iterator[None]:
         discriminator.requires_grad_(True)
 
 
-def make_fakes(generator: Player, step: StepInput) -> Tensor:
+def make_fakes(generator: Learner, step: Step) -> Tensor:
     """Return images [N, 3, R, R] for D to learn from, as the recipe's ``fakes`` says.
 
     "shared": those of G's own step, with gradients, moving G's statistics. Else G is left as it is.
@@ -133,20 +150,18 @@ def make_fakes(generator: Player, step: StepInput) -> Tensor:
 
 
 def logits_of_both(
-    discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput, passed: str
+    discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: Step, passed: str
 ) -> tuple[Tensor, Tensor]:
     """Return D's logits [N] of real and of fake images, which pass through it together, 2N at a time."""
     # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
-    index_2N = np.concatenate([2 * step.index_N, 2 * step.index_N + 1])
+    index_2N = np.concatenate([2 * step.batch.index_N, 2 * step.batch.index_N + 1])
     noise = SampleNoise(step.seed, f"train/{passed}", onto(index_2N, real_NCHW.device))
     both_NCHW = torch.cat([real_NCHW, fake_NCHW])
     real_logit_N, fake_logit_N = discriminator(both_NCHW, noise, **step.condition(2)).chunk(2)
     return real_logit_N, fake_logit_N
 
 
-def discriminator_step(
-    discriminator: Player, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput
-) -> dict[str, Tensor]:
+def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> dict[str, Tensor]:
     """Teach D that real images are 1 and G's are 0; return the log's tensors.
 
     "joint": both in one batch of 2N, loss = mean over 2N. "separate": each has its own batch statistics,
@@ -154,14 +169,14 @@ def discriminator_step(
     """
     recipe, D = step.recipe, discriminator.working
     joint = recipe.discriminator_batch == "joint"
-    real_NCHW, fake_NCHW = step.changed(real_NCHW, "real"), step.changed(fake_NCHW.detach(), "fake")
+    real_NCHW, fake_NCHW = step.changed(step.batch.image_NCHW, "real"), step.changed(fake_NCHW.detach(), "fake")
     with statistics_apart(D, 1 if joint else 2):
         real_logit_N, fake_logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "joint")
     loss_N = discriminator_loss(recipe.loss, real_logit_N, fake_logit_N, real_label=recipe.real_label)
     loss = loss_N.mean() * (0.5 if joint else 1.0)
     penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
     whole = loss if penalty is None else loss + penalty * recipe.penalty_every
-    norm = discriminator.update(whole, step.rate)
+    norm = discriminator.update(whole, step.values.lr_scale)
     return {
         "D_loss": loss.detach(),
         "D_accuracy_real": (real_logit_N.detach() > 0).float().mean(),
@@ -179,21 +194,25 @@ def _mean_sign(recipe: RecipeConfig, real_logit_N: Tensor, fake_logit_N: Tensor)
     return logit_N.float().sign().mean()
 
 
-def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput) -> Tensor | None:
+def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: Step) -> Tensor | None:
     """Return the sum of the recipe's penalties on D's gradient, or None where none is due."""
     recipe = step.recipe
-    if not step.penalties or not step.penalty_weight or not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
+    if (
+        not step.values.penalties
+        or not step.values.penalty_weight
+        or not (recipe.r1 or recipe.r2 or recipe.gradient_penalty)
+    ):
         return None
 
     def logits(image_NCHW: Tensor) -> Tensor:
-        copies = len(image_NCHW) // len(step.index_N)
-        index_N = np.tile(step.index_N, copies)
+        copies = len(image_NCHW) // len(step.batch.index_N)
+        index_N = np.tile(step.batch.index_N, copies)
         noise = SampleNoise(step.seed, "train/penalty", onto(index_N, image_NCHW.device))
         logit_N: Tensor = discriminator(image_NCHW, noise, **step.condition(copies))
         return logit_N
 
     total = real_NCHW.new_zeros((), dtype=torch.float32)
-    with statistics_frozen(discriminator), direct_forms(discriminator):
+    with statistics_frozen(discriminator), twice_differentiable(discriminator):
         penalised = [(recipe.r1, real_NCHW), (recipe.r2, fake_NCHW)]
         penalised = [(weight, image_NCHW) for weight, image_NCHW in penalised if weight]
         if penalised:
@@ -201,10 +220,10 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
             parts = squares.chunk(len(penalised))
             total = total + sum(0.5 * penalised[place][0] * part.mean() for place, part in enumerate(parts))
         if recipe.gradient_penalty:
-            share_N = onto(Stream(step.seed, "train/between").uniform(step.index_N, 1)[:, 0], real_NCHW.device)
+            share_N = onto(Stream(step.seed, "train/between").uniform(step.batch.index_N, 1)[:, 0], real_NCHW.device)
             between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N)
             total = total + recipe.gradient_penalty * between_N.mean()
-    return total * step.penalty_weight
+    return total * step.values.penalty_weight
 
 
 def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None, device: torch.device) -> dict[str, Tensor]:
@@ -214,14 +233,12 @@ def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None, device: torch.
     return {"D_penalty": torch.zeros((), device=device) if penalty is None else penalty.detach() * recipe.penalty_every}
 
 
-def generator_step(
-    generator: Player, discriminator: Player, real_NCHW: Tensor, fake_NCHW: Tensor, step: StepInput
-) -> dict[str, Tensor]:
+def generator_step(generator: Learner, discriminator: Learner, fake_NCHW: Tensor, step: Step) -> dict[str, Tensor]:
     """Teach G to make images that D calls 1, through D, with D's parameters untouched; return the log's tensors.
 
     ``fake_NCHW`` is what ``make_fakes`` made for D: used if the recipe's ``fakes`` are shared, else G makes its own.
     """
-    recipe, D = step.recipe, discriminator.working
+    recipe, D, real_NCHW = step.recipe, discriminator.working, step.batch.image_NCHW
     moving = moving_statistics(D) if recipe.generator_batch == "moving" else nullcontext()
     with untouched(D), moving:
         if recipe.fakes != "shared":
@@ -237,7 +254,7 @@ def generator_step(
                     real_NCHW = step.changed(real_NCHW, "G-real")
                     real_logit_N = D(real_NCHW, step.noise("G-real", real_NCHW.device), **step.condition())
         loss = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
-        norm = generator.update(loss, step.rate)
+        norm = generator.update(loss, step.values.lr_scale)
     return {
         "G_loss": loss.detach(),
         "D_on_G": logit_N.detach().float().sigmoid().mean(),
@@ -245,12 +262,12 @@ def generator_step(
     }
 
 
-def play_step(generator: Player, discriminator: Player, real_NCHW: Tensor, step: StepInput) -> dict[str, Tensor]:
-    """Take one step of each player, D first (of D alone, where G does not learn yet); return the log's tensors."""
-    if not step.generator_learns:
+def train_step(generator: Learner, discriminator: Learner, step: Step) -> dict[str, Tensor]:
+    """Take one step of D, then one of G (of D alone, where G does not learn yet); return the log's tensors."""
+    if not step.values.generator_learns:
         with torch.no_grad():
             fake_NCHW = make_fakes(generator, step)
-        return discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
+        return discriminator_step(discriminator, fake_NCHW, step)
     fake_NCHW = make_fakes(generator, step)
-    d_metrics = discriminator_step(discriminator, real_NCHW, fake_NCHW, step)
-    return d_metrics | generator_step(generator, discriminator, real_NCHW, fake_NCHW, step)
+    d_metrics = discriminator_step(discriminator, fake_NCHW, step)
+    return d_metrics | generator_step(generator, discriminator, fake_NCHW, step)

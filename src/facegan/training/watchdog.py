@@ -14,7 +14,6 @@ from typing import Any
 
 History = Sequence[Mapping[str, Any]]
 
-ON_COLLAPSE = ("warn", "rewind", "stop")
 MOST_ROLLBACKS = 2
 RATE_FACTOR = 0.5
 """What both learning rates are multiplied by at each rollback."""

@@ -9,10 +9,9 @@ import pytest
 
 from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import SnapshotDamagedError, SnapshotWriteError, read_info, read_tensors
-from facegan.training import saving
+from facegan.training import snapshot_writer
 from facegan.training.schedule import Schedule
-from facegan.training.train import train
-from tests.conftest import small_recipe
+from tests.conftest import small_recipe, train
 from tests.training.test_resume import digests, loss_lines
 
 
@@ -30,29 +29,29 @@ class Events:
         return [fields for name, fields in self.seen if name == kind]
 
 
-def run(data, folder, images=96, watcher=None):
+def run(data, folder, images=96, listener=None):
     schedule = Schedule(images=images, log_every=8, sample_every=48, snapshot_every=24, score_count=0)
     return train([data], folder, small_recipe("dcgan"), batch=8, schedule=schedule, precision="float32", threads=1,
-                 forms="direct", watcher=watcher)  # fmt: skip
+                 conv="direct", listener=listener)  # fmt: skip
 
 
 def fail(monkeypatch, at):
     """Let the writing of snapshots of these numbers of images fail as a full disk does."""
-    write = saving.write_snapshot
+    write = snapshot_writer.write_snapshot
 
     def failing(path, *, nimg, **contents):
         if nimg in at:
             raise SnapshotWriteError(f"the snapshot {path} cannot be written (No space left on device)")
         write(path, nimg=nimg, **contents)
 
-    monkeypatch.setattr(saving, "write_snapshot", failing)
+    monkeypatch.setattr(snapshot_writer, "write_snapshot", failing)
 
 
 def test_a_failed_write_is_tried_again_and_training_goes_on(tmp_path, packed16, monkeypatch):
     straight = run(packed16, tmp_path / "straight")
     fail(monkeypatch, {24, 32})
     events = Events()
-    result = run(packed16, tmp_path / "run", watcher=events)
+    result = run(packed16, tmp_path / "run", listener=events)
     assert digests(result.snapshot) == digests(straight.snapshot)
     assert events.of("warning")[0]["nimg"] == 24
     assert "No space left" in events.of("warning")[0]["message"]
@@ -94,7 +93,7 @@ def test_a_log_that_cannot_be_written_waits_and_holds_the_snapshots_back(tmp_pat
         pytest.skip("needs /proc")
     monkeypatch.setattr("facegan.training.log.os.fsync", no_space)
     events = Filling()
-    result = run(packed16, tmp_path / "run", watcher=events)
+    result = run(packed16, tmp_path / "run", listener=events)
     assert result.nimg == 96
     assert loss_lines(tmp_path / "run") == list(range(8, 97, 8))  # none is lost, none is there twice
     assert [event["nimg"] for event in events.of("snapshot")] == [0, 56, 72, 96]
@@ -109,7 +108,7 @@ def test_a_start_without_room_says_what_is_needed(tmp_path, packed16, monkeypatc
 
 def test_the_room_that_is_announced_is_the_room_that_is_taken(tmp_path, packed16):
     events = Events()
-    result = run(packed16, tmp_path / "run", watcher=events)
+    result = run(packed16, tmp_path / "run", listener=events)
     start = events.of("start")[0]
     files = sum(file.stat().st_size for file in result.snapshot.glob("*.safetensors"))
     assert start["snapshot_bytes"] == pytest.approx(files, rel=0.35)  # small networks: headers weigh
@@ -127,7 +126,7 @@ def test_every_snapshot_on_the_way_is_whole(tmp_path, packed16):
                     read_tensors(info, file.removesuffix(".safetensors"))
 
     events = Reading()
-    run(packed16, tmp_path / "run", watcher=events)
+    run(packed16, tmp_path / "run", listener=events)
     assert len(events.of("snapshot")) == 5
     state = json.loads((tmp_path / "run" / "status.json").read_text())
     assert state["images"] == 96
@@ -143,7 +142,7 @@ def test_a_damaged_newest_snapshot_is_set_aside_and_the_end_is_the_same(tmp_path
     file.write_bytes(content)
     (snapshots / "nimg-000000048" / "snapshot.json").unlink()
     events = Events()
-    ended = run(packed16, tmp_path / "hurt", watcher=events)
+    ended = run(packed16, tmp_path / "hurt", listener=events)
     assert events.of("start")[0]["nimg"] == 24
     warnings = [event["message"] for event in events.of("warning")]
     assert len(warnings) == 2 and "sha256 differs" in warnings[0] and "goes on from nimg-000000024" in warnings[0]

@@ -14,8 +14,9 @@ from facegan.config import RunConfig, to_dict
 from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.retention import kept, scores
 from facegan.runs.snapshot import SnapshotWriteError, snapshot_bytes, write_snapshot
-from facegan.training.log import Watcher
-from facegan.training.state import TrainingState, state_tensors
+from facegan.training.checkpointing import state_tensors
+from facegan.training.listener import Listener
+from facegan.training.state import TrainingState
 
 
 @dataclass
@@ -31,27 +32,27 @@ class _Writing:
     error: BaseException | None = None
 
 
-class Saver:
+class SnapshotWriter:
     """Writes a run's snapshots in a thread of its own, and keeps those that are to be kept."""
 
     def __init__(
         self,
         folder: RunFolder,
-        watcher: Watcher,
+        listener: Listener,
         *,
         newest: int,
         every: int,
         beside: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> None:
         """``beside``: further tensors of every snapshot, by stem and name, which never change."""
-        self._folder, self._watcher = folder, watcher
+        self._folder, self._listener = folder, listener
         self._beside = dict(beside or {})
         self._newest, self._every = newest, every
         self._writing: _Writing | None = None
         self.failed: SnapshotWriteError | None = None
         """Why the last write failed, until another begins."""
 
-    def save(self, state: TrainingState, config: RunConfig, learnt: dict[str, Any]) -> None:
+    def save(self, state: TrainingState, config: RunConfig, extra: dict[str, Any]) -> None:
         """Copy the state and begin to write it; waits for the write before it, if that is still going on."""
         self.wait()
         self.failed = None
@@ -66,7 +67,7 @@ class Saver:
         def write() -> None:
             began = time.perf_counter()
             try:
-                write_snapshot(path, nimg=nimg, config=settings, state=learnt, tensors=tensors)
+                write_snapshot(path, nimg=nimg, config=settings, state=extra, tensors=tensors)
             except BaseException as error:
                 writing.error = error
             writing.seconds = time.perf_counter() - began
@@ -91,11 +92,11 @@ class Saver:
         self._writing = None
         if isinstance(writing.error, SnapshotWriteError):
             self.failed = writing.error
-            self._watcher.event("warning", nimg=writing.nimg, message=f"{writing.error}; training goes on meanwhile")
+            self._listener.event("warning", nimg=writing.nimg, message=f"{writing.error}; training goes on meanwhile")
             return
         if writing.error is not None:
             raise writing.error
-        self._watcher.event(
+        self._listener.event(
             "snapshot",
             nimg=writing.nimg,
             path=str(self._folder.snapshot(writing.nimg)),

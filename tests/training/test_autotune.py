@@ -5,8 +5,9 @@ import torch
 
 from facegan.config import RunConfig
 from facegan.recipes import recipe
-from facegan.training import choices
+from facegan.training import autotune
 from facegan.training.engine import Engine
+from facegan.training.execution_plan import Requested
 
 
 @pytest.mark.parametrize(
@@ -15,11 +16,12 @@ from facegan.training.engine import Engine
 )
 def test_fewer_threads_where_they_are_faster(monkeypatch, rates, threads):
     before = torch.get_num_threads()
-    monkeypatch.setattr(choices, "usable_cores", lambda: 12)
-    monkeypatch.setattr(choices, "trial_rate", lambda config, chosen, engine: rates[torch.get_num_threads()])
+    monkeypatch.setattr(autotune, "usable_cores", lambda: 12)
+    monkeypatch.setattr(autotune, "trial_rate", lambda config, chosen, engine: rates[torch.get_num_threads()])
     config = RunConfig(recipe=recipe("dcgan", 16), batch=4)
+    requested = Requested(precision="float32", conv="direct")
     try:
-        chosen, _ = choices.measure_choices(config, "float32", None, "direct", Engine(accelerator="cpu"))
+        chosen, _ = autotune.autotune(config, requested, Engine(accelerator="cpu"))
     finally:
         torch.set_num_threads(before)
     assert chosen.threads == threads

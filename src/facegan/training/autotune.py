@@ -1,4 +1,4 @@
-"""What a run settles when it starts, by measuring on this machine: precision, threads, and a form for each layer."""
+"""The fastest execution plan on this machine, by measuring: precision, threads, and the convolutions' algorithms."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from facegan.config import RunConfig
 from facegan.cores import usable_cores
 from facegan.machine import PRECISIONS, finish
 from facegan.networks import build_discriminator, build_generator
-from facegan.networks.convolution import DIRECT, PLAIN
-from facegan.networks.forms import all_in_form, fastest, measure_forms
+from facegan.networks.conv_algorithms import DIRECT, PLAIN
+from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
 from facegan.training.engine import Engine
-from facegan.training.state import Choices, new_state
-from facegan.training.steps import StepInput, play_step
+from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.state import new_state
+from facegan.training.steps import Batch, Step, StepValues, train_step
 
-FORMS = ("auto", DIRECT, PLAIN)
 _BATCH = 16
-"""Images on which a layer's forms are measured."""
+"""Images on which a layer's algorithms are measured."""
 _TRIAL_STEPS = 3
 _WARM_STEPS, _GPU_STEPS = 3, 10
 """Steps on a GPU before the clock is looked at, while its library tries its algorithms, and between two looks."""
@@ -34,15 +34,13 @@ _BFLOAT16_SHARE = 0.8
 """bfloat16 is chosen where its convolutions need at most this share of float32's time."""
 
 
-def measure_choices(
-    config: RunConfig, precision: str, threads: int | None, forms: str, engine: Engine
-) -> tuple[Choices, dict[str, Any]]:
-    """Return the choices for a new run, and the seconds they rest on.
+def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[ExecutionPlan, dict[str, Any]]:
+    """Return the plan for a run, and the seconds it rests on. What is requested as "auto" is measured.
 
-    ``precision`` ("auto", "float32", "bfloat16"), ``threads`` and ``forms`` ("auto", "direct", "plain") are what was
-    asked for; what is "auto" is measured. ``threads`` None: as many as there are cores, or half of them, a quarter ...
-    where other work on this machine makes fewer faster. Leaves torch's number of threads set.
+    Threads that are None: as many as there are cores, or half of them, a quarter ... where other work on this machine
+    makes fewer faster. Leaves torch's number of threads set.
     """
+    precision, threads, conv = requested.precision, requested.threads, requested.conv
     recipe = config.recipe
     networks = {
         "generator": build_generator(recipe.network, recipe.generator_options, seed=None),
@@ -54,7 +52,7 @@ def measure_choices(
             threads = _fastest_threads(config, networks, engine)
     torch.set_num_threads(threads)
     if engine.device.type == "cuda":
-        return _on_gpu(config, networks, precision, threads, forms, engine)
+        return _on_gpu(config, networks, precision, threads, conv, engine)
     examples = {
         "generator": torch.ones(1, recipe.latent_size),
         "discriminator": torch.ones(1, 3, recipe.resolution, recipe.resolution),
@@ -62,44 +60,44 @@ def measure_choices(
     seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     chosen: dict[str, dict[str, str]] = {}
     measured = [precision] if precision != "auto" else list(PRECISIONS)
-    if forms == "auto" or precision == "auto":
+    if conv == "auto" or precision == "auto":
         for name in measured:
             for side, network in networks.items():
                 network.to(device=engine.device, dtype=PRECISIONS[name])
                 _fill(network)
                 example = examples[side].to(device=engine.device, dtype=PRECISIONS[name])
-                seconds.setdefault(name, {})[side] = measure_forms(
-                    network, example, min(_BATCH, config.batch), direct_only=forms != "auto"
+                seconds.setdefault(name, {})[side] = measure_algorithms(
+                    network, example, min(_BATCH, config.batch), direct_only=conv != "auto"
                 )
     if precision == "auto":
         total = {name: _best_total(of_side) for name, of_side in seconds.items()}
         precision = "bfloat16" if total["bfloat16"] < _BFLOAT16_SHARE * total["float32"] else "float32"
     for side, network in networks.items():
-        chosen[side] = fastest(seconds[precision][side]) if forms == "auto" else all_in_form(network, forms)
+        chosen[side] = fastest(seconds[precision][side]) if conv == "auto" else same_algorithm(network, conv)
     del networks
-    choices = Choices(
+    plan = ExecutionPlan(
         precision=precision,
         threads=threads,
-        forms=forms,
+        conv=conv,
         generator=chosen["generator"],
         discriminator=chosen["discriminator"],
     )
     if engine.world_size == 1:
-        choices = dataclasses.replace(choices, images_per_s=trial_rate(config, choices, engine))
-    return choices, seconds
+        plan = dataclasses.replace(plan, images_per_s=trial_rate(config, plan, engine))
+    return plan, seconds
 
 
 def _on_gpu(
-    config: RunConfig, networks: Mapping[str, nn.Module], precision: str, threads: int, forms: str, engine: Engine
-) -> tuple[Choices, dict[str, Any]]:
-    """Return the choices on a GPU, where layers that are measured one by one would say little of a step: it starts its
+    config: RunConfig, networks: Mapping[str, nn.Module], precision: str, threads: int, conv: str, engine: Engine
+) -> tuple[ExecutionPlan, dict[str, Any]]:
+    """Return the plan on a GPU, where layers that are measured one by one would say little of a step: it starts its
     small ones while large ones are under way. Whole steps of the run's own batch are tried in each precision.
 
     Where several processes would have to step together, bfloat16 is taken where the GPU has units for it.
     """
-    form = PLAIN if forms == PLAIN else DIRECT
-    G, D = (all_in_form(networks[side], form) for side in ("generator", "discriminator"))
-    asked = Choices(precision="float32", threads=threads, forms=forms, generator=G, discriminator=D)
+    algorithm = PLAIN if conv == PLAIN else DIRECT
+    G, D = (same_algorithm(networks[side], algorithm) for side in ("generator", "discriminator"))
+    asked = ExecutionPlan(precision="float32", threads=threads, conv=conv, generator=G, discriminator=D)
     rates: dict[str, float] = {}
     if engine.world_size == 1:
         for name in PRECISIONS if precision == "auto" else [precision]:
@@ -120,14 +118,14 @@ def _fastest_threads(config: RunConfig, networks: Mapping[str, nn.Module], engin
     Threads wait for each other many times in a step: where another program holds one core of two, both together reach
     a third of what one thread does.
     """
-    generator, discriminator = (all_in_form(networks[side], DIRECT) for side in ("generator", "discriminator"))
+    generator, discriminator = (same_algorithm(networks[side], DIRECT) for side in ("generator", "discriminator"))
     config = dataclasses.replace(config, batch=min(_BATCH, config.batch))
     threads = fewer = usable_cores()
     best = 0.0
     while True:
         torch.set_num_threads(fewer)
-        direct = Choices(
-            precision="float32", threads=fewer, forms=DIRECT, generator=generator, discriminator=discriminator
+        direct = ExecutionPlan(
+            precision="float32", threads=fewer, conv=DIRECT, generator=generator, discriminator=discriminator
         )
         rate = trial_rate(config, direct, engine)
         if rate < _FASTER * best:
@@ -139,7 +137,7 @@ def _fastest_threads(config: RunConfig, networks: Mapping[str, nn.Module], engin
 
 
 def _best_total(of_side: Mapping[str, Mapping[str, Mapping[str, float]]]) -> float:
-    return sum(min(of_form.values()) for layers in of_side.values() for of_form in layers.values())
+    return sum(min(of_algorithm.values()) for layers in of_side.values() for of_algorithm in layers.values())
 
 
 def _fill(network: nn.Module) -> None:
@@ -151,33 +149,33 @@ def _fill(network: nn.Module) -> None:
             parameter.copy_(values)
 
 
-def trial_rate(config: RunConfig, choices: Choices, engine: Engine) -> float:
+def trial_rate(config: RunConfig, plan: ExecutionPlan, engine: Engine) -> float:
     """Return the images a second of a few steps with throw-away networks."""
-    state = new_state(config, choices, engine, empty=True)
-    for player in (state.generator, state.discriminator):
-        _fill(player.network)
-        player.refresh()
+    state = new_state(config, plan, engine, empty=True)
+    for learner in (state.generator, state.discriminator):
+        _fill(learner.network)
+        learner.refresh()
     recipe, batch = config.recipe, config.batch
     real_NCHW = torch.zeros(batch, 3, recipe.resolution, recipe.resolution, device=engine.device)
     real_NCHW = real_NCHW.to(dtype=state.discriminator.dtype, memory_format=torch.channels_last)
 
     def seconds(penalties: bool) -> float:
-        step = StepInput(recipe=recipe, seed=config.seed, index_N=np.arange(batch), penalties=penalties)
+        step = Step(recipe, config.seed, Batch(np.arange(batch), real_NCHW), StepValues(penalties=penalties))
         if engine.device.type == "cuda":
             return seconds_on_gpu(step)
         taken = []
         for _ in range(_TRIAL_STEPS + 1):
             started = time.perf_counter()
-            play_step(state.generator, state.discriminator, real_NCHW, step)["G_loss"].item()
+            train_step(state.generator, state.discriminator, step)["G_loss"].item()
             taken.append(time.perf_counter() - started)
         return statistics.median(taken[1:])
 
-    def seconds_on_gpu(step: StepInput) -> float:
+    def seconds_on_gpu(step: Step) -> float:
         for count in (_WARM_STEPS, _GPU_STEPS):  # as in a training, nobody waits for each step
             finish(engine.device)
             started = time.perf_counter()
             for _ in range(count):
-                play_step(state.generator, state.discriminator, real_NCHW, step)
+                train_step(state.generator, state.discriminator, step)
             finish(engine.device)
         return (time.perf_counter() - started) / count
 

@@ -1,4 +1,4 @@
-"""One convolution, several forms of computing it. Which is fastest depends on shape and machine: ``forms`` measures.
+"""One convolution, several algorithms. Which is fastest depends on shape and machine: ``conv_autotune`` measures.
 
 Legend: N samples, C input channels, O output channels, H height, W width, k kernel size.
 """
@@ -20,14 +20,16 @@ TILES = ("tiles-2", "tiles-3", "tiles-4")
 Padding = tuple[int, int, int, int]
 
 
-def tile_of(form: str) -> int:
-    """Return the outputs of a tile in one direction, 0 for a form without tiles."""
-    return int(form.removeprefix("tiles-")) if form in TILES else 0
+def tile_of(algorithm: str) -> int:
+    """Return the outputs of a tile in one direction, 0 for a algorithm without tiles."""
+    return int(algorithm.removeprefix("tiles-")) if algorithm in TILES else 0
 
 
-def convolve(form: str, x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: Padding) -> Tensor:
+def convolve(
+    algorithm: str, x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: Padding
+) -> Tensor:
     """Return ``conv2d`` of x [N, C, H, W] with a square kernel [O, C, k, k]; padding: (top, bottom, left, right)."""
-    if tile := tile_of(form):
+    if tile := tile_of(algorithm):
         return winograd.convolve(x_NCHW, weight, bias, stride=stride, padding=padding, tile=tile)
     top, bottom, left, right = padding
     if not top == bottom == left == right:
@@ -35,8 +37,8 @@ def convolve(form: str, x_NCHW: Tensor, weight: Tensor, bias: Tensor | None, str
     return F.conv2d(x_NCHW, weight, bias, stride, top)
 
 
-def convolve_transposed(form: str, x_NCHW: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+def convolve_transposed(algorithm: str, x_NCHW: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
     """Return ``conv_transpose2d`` of x [N, C, H, W] with a square kernel [C, O, k, k]."""
-    if tile := tile_of(form):
+    if tile := tile_of(algorithm):
         return winograd.convolve_transposed(x_NCHW, weight, stride=stride, padding=padding, tile=tile)
     return F.conv_transpose2d(x_NCHW, weight, stride=stride, padding=padding)

@@ -1,26 +1,32 @@
-"""Where a new run's first weights come from, if its seed does not make them."""
+"""A new run that begins with the weights of another: a fork goes on with all of it, a warm start takes the weights."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
 from facegan.errors import UserError
+from facegan.networks import build_discriminator, build_generator
 from facegan.runs.folder import RunFolder
-from facegan.runs.snapshot import INFO_FILE, SnapshotInfo
+from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, load_network
 from facegan.settings import differences, table_of
+from facegan.training.engine import Engine
+from facegan.training.execution_plan import ExecutionPlan
+from facegan.training.mapping_rate import mapping_factor, scale_mapping
+from facegan.training.state import TrainingState, adaptive_of, state_of
 
 _SCALED = ("generator.mapping_lr_multiplier",)
 """May change: the stored weights are scaled by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class InitialWeights:
     """At most one of the two."""
 
     fork: SnapshotInfo | None = None
-    """A snapshot to go on from, optimisers, clock and all."""
+    """A snapshot to go on from, optimizers, clock and all."""
     init: SnapshotInfo | None = None
     """A model whose weights to begin with."""
     keep_nimg: bool = False
@@ -33,6 +39,10 @@ class Origin:
             flag = "--keep-nimg" if self.keep_nimg else "--fresh-discriminator"
             raise UserError(f"{flag} says how to begin with a model's weights: it needs --init MODEL")
 
+    def first_nimg(self, config: RunConfig) -> int:
+        """Return where the clock of a run that begins so stands at its start."""
+        return self.fork.nimg if self.fork is not None else config.start_nimg
+
     def sentence(self, warmup: int) -> str:
         """Return what the user is told of it."""
         if self.fork is not None:
@@ -44,7 +54,7 @@ class Origin:
         return f"begins with the {network} of {self.init.path}{clock}; the learning rates rise over {warmup:,} images"
 
     def check(self, recipe: RecipeConfig) -> None:
-        """Refuse settings whose networks (or, for a fork, optimisers) are not the source's.
+        """Refuse settings whose networks (or, for a fork, optimizers) are not the source's.
 
         Raises:
             UserError: a table of the settings that differ.
@@ -79,3 +89,42 @@ class Origin:
             "config": source.config,
         }
         return {"ancestry": [entry, *before]}
+
+
+def warm_start(
+    info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: Engine, *, fresh_discriminator: bool = False
+) -> TrainingState:
+    """Return a state before the first step whose weights are those that a model makes faces with, and its
+    discriminator's, unless the seed is to make a fresh one; the optimizers are fresh.
+
+    If the config's clock goes on from the model's (``start_nimg``), so does ADA's probability.
+
+    Raises:
+        UserError: the model's files are damaged, or are of other networks than the config's.
+    """
+    recipe, stem = config.recipe, _weights_stem(info)
+    generator = load_network(info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None))
+    if fresh_discriminator:
+        discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
+    else:
+        discriminator = load_network(
+            info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
+        )
+    own = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
+    scale_mapping(generator, mapping_factor(own.recipe, recipe))
+    state = state_of(generator, discriminator, config, plan, engine)
+    if config.start_nimg:
+        state.nimg = config.start_nimg
+        state.adaptive = adaptive_of(recipe, info.state.get("ada"))
+    return state
+
+
+def weights_digest(info: SnapshotInfo, *, fresh_discriminator: bool = False) -> str:
+    """Return the sha256 of the weights that ``warm_start`` takes."""
+    stems = [_weights_stem(info)] if fresh_discriminator else [_weights_stem(info), "discriminator"]
+    used = [info.sha256.get(f"{stem}.safetensors", "") for stem in stems]
+    return hashlib.sha256("\n".join(used).encode()).hexdigest()
+
+
+def _weights_stem(info: SnapshotInfo) -> str:
+    return "ema" if "ema.safetensors" in info.sha256 else "generator"

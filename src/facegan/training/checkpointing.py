@@ -1,0 +1,110 @@
+"""A training's state as the tensors of a snapshot, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from facegan.config import RunConfig, from_dict
+from facegan.errors import UserError
+from facegan.networks import build_discriminator, build_generator
+from facegan.runs.snapshot import (
+    INFO_FILE,
+    SnapshotInfo,
+    load_into,
+    load_network,
+    read_info,
+    read_tensors,
+    snapshot_bytes,
+)
+from facegan.settings import differences, table_of
+from facegan.training.engine import Engine
+from facegan.training.execution_plan import ExecutionPlan
+from facegan.training.learner import load_optimizer, optimizer_tensors
+from facegan.training.mapping_rate import mapping_factor, scale_mapping, scale_mapping_moments
+from facegan.training.state import TrainingState, adaptive_of, state_of
+
+
+def state_tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors of a snapshot, by the stem of its file and by name. They are the state's own, not copies."""
+    tensors = {
+        "generator": state.generator.network.state_dict(),
+        "discriminator": state.discriminator.network.state_dict(),
+        "optimizers": optimizer_tensors(state.generator, "generator")
+        | optimizer_tensors(state.discriminator, "discriminator"),
+    }
+    if state.average is not None:
+        tensors["ema"] = state.average.state_dict()
+    for halflife, average in state.extra_averages.items():
+        tensors[ema_stem(halflife)] = average.state_dict()
+    return tensors
+
+
+def ema_stem(halflife: int) -> str:
+    """Return the stem of the file that holds a further average."""
+    return f"ema-{halflife}"
+
+
+def load_state(path: Path, config: RunConfig, plan: ExecutionPlan, engine: Engine) -> TrainingState:
+    """Return the state that a snapshot of a run with this config holds.
+
+    Raises:
+        UserError: a file of it is missing, damaged or of another shape, or it is of another config.
+    """
+    info = read_info(path)
+    own = from_dict(RunConfig, info.config, str(path / INFO_FILE))
+    if changed := differences(own, config):
+        raise UserError(f"{path} is of other settings:\n{table_of(changed, 'the snapshot', 'the run')}")
+    return restore(info, config, plan, engine)
+
+
+def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: Engine) -> TrainingState:
+    """Return the state that a snapshot holds, to go on with under ``config``.
+
+    An average that the config asks for and the snapshot has not begins at the snapshot's average, or at its generator.
+    Where the config has another ``mapping_lr_multiplier``, the stored weights are scaled so that G stays the same.
+
+    Raises:
+        UserError: a file of it is missing, damaged or of another shape.
+    """
+    own = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
+    recipe, where = config.recipe, info.path / "optimizers.safetensors"
+    generator = load_network(
+        info, "generator", lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
+    )
+    discriminator = load_network(
+        info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
+    )
+    state = state_of(generator, discriminator, config, plan, engine)
+    ema = {halflife: ema_stem(halflife) for halflife in own.recipe.extra_ema_halflives}
+    if own.recipe.ema_halflife:
+        ema[own.recipe.ema_halflife] = "ema"
+    wanted = dict(state.extra_averages)
+    if state.average is not None:
+        wanted[recipe.ema_halflife] = state.average
+    for halflife, average in wanted.items():
+        if stem := ema.get(halflife, ema.get(own.recipe.ema_halflife)):
+            load_into(average, read_tensors(info, stem), f"{info.path}/{stem}.safetensors")
+    optimizers = read_tensors(info, "optimizers")
+    factor = mapping_factor(own.recipe, recipe)
+    for network in (state.generator.network, *wanted.values()):
+        scale_mapping(network, factor)
+    scale_mapping_moments(optimizers, factor)
+    state.generator.refresh()
+    starts = {"generator": own.start_nimg + own.recipe.generator_start, "discriminator": own.start_nimg}
+    for prefix, learner in (("generator", state.generator), ("discriminator", state.discriminator)):
+        load_optimizer(learner, optimizers, prefix, str(where), has_stepped=info.nimg > starts[prefix])
+    state.nimg, state.extra = info.nimg, info.state
+    state.adaptive = adaptive_of(recipe, info.state.get("ada"))
+    return state
+
+
+def full_snapshot_bytes(state: TrainingState) -> int:
+    """Return the size of a snapshot of this run once its optimizers have stepped."""
+    tensors = state_tensors(state)
+    moments = [
+        sum(parameter.numel() * 4 for parameter in learner.network.parameters()) * len(learner.fields - {"step"})
+        for learner in (state.generator, state.discriminator)
+    ]
+    return snapshot_bytes({stem: named for stem, named in tensors.items() if stem != "optimizers"}) + sum(moments)

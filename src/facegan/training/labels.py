@@ -1,0 +1,82 @@
+"""The attributes that a run learns with: the data's own, and a labeller's where those are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.config import RecipeConfig
+from facegan.data.packed import DataView
+from facegan.errors import UserError
+from facegan.files import read_bytes, write_bytes
+from facegan.randomness import Stream
+from facegan.sampling.conditioning import kept_mask
+
+Labeller = Callable[[np.ndarray], np.ndarray]
+"""uint8 [N, R, R, 3] -> logits of the 40 attributes, float32 [N, 40]."""
+
+_CHUNK = 256
+_LARGEST = 1 << 32
+"""Bytes of stored labels that are read at most; a million faces need 80 MB."""
+
+
+def kept_attributes(attributes_NA: np.ndarray, seed: int, index_N: np.ndarray, dropout: float) -> np.ndarray:
+    """Return float32 [N, 40]: attributes with some withheld (0), so that a model learns to be asked for any of them."""
+    return (attributes_NA * kept_mask(Stream(seed, "train/labels"), index_N, dropout)).astype(np.float32)
+
+
+def label_faces(view: DataView, labeller: Labeller) -> np.ndarray:
+    """Return float16 [M, 40]: a view's own attributes, and for faces without any the labeller's, 2 p - 1."""
+    index_M = np.arange(len(view))
+    labels_MA = view.attributes(index_M).astype(np.float16)
+    unlabelled = np.flatnonzero((labels_MA == 0).all(1))
+    for start in range(0, len(unlabelled), _CHUNK):
+        part = unlabelled[start : start + _CHUNK]
+        labels_MA[part] = np.tanh(labeller(view.images(part)) / 2).astype(np.float16)
+    return labels_MA
+
+
+def run_labels(
+    file: Path,
+    view: DataView,
+    recipe: RecipeConfig,
+    labeller: Labeller | None,
+    say: Callable[[int], None] = lambda _: None,
+) -> np.ndarray | None:
+    """Return the labels that a run learns with, float16 [M, 40], or None if the view's own are all it has.
+
+    Those of a labeller are kept in ``file`` for the run's life; before they are made, ``say`` is told how many.
+
+    Raises:
+        UserError: the file is damaged, or cannot be written.
+    """
+    if not (recipe.attributes and recipe.pseudo_labels):
+        return None
+    if file.exists():
+        try:
+            labels_MA = load(read_bytes(file, _LARGEST))["labels"]
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+            labels_MA = np.empty(0)
+        if labels_MA.shape != (len(view), ATTRIBUTE_COUNT) or labels_MA.dtype != np.float16:
+            raise UserError(f"{file} is damaged; restore it from a copy, or begin another run")
+        return labels_MA
+    unlabelled = sum(int((view.attributes(part) == 0).all(1).sum()) for part in _parts(len(view)))
+    if labeller is None or not unlabelled:
+        return None
+    say(unlabelled)
+    labels_MA = label_faces(view, labeller)
+    try:
+        write_bytes(file, save({"labels": labels_MA}))
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+    return labels_MA
+
+
+def _parts(count: int) -> Iterator[np.ndarray]:
+    for start in range(0, count, 1 << 16):
+        yield np.arange(start, min(count, start + (1 << 16)))

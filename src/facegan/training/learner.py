@@ -1,0 +1,123 @@
+"""A network that learns, and its optimizer's way into a snapshot and back."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from facegan.config import OptimizerConfig
+from facegan.errors import UserError
+from facegan.machine import PRECISIONS
+from facegan.training.engine import Engine
+
+
+class Learner:
+    """A network that learns: its float32 master, the form of it that runs, and its optimizer.
+
+    In bfloat16 the form that runs is a copy of the master whose convolution and dense weights are cast once for
+    each optimizer step; what keeps statistics is shared with the master and stays float32.
+    """
+
+    def __init__(self, network: nn.Module, optimizer: OptimizerConfig, precision: str, engine: Engine) -> None:
+        self.engine = engine
+        self.network = network.to(engine.device).train()
+        self.optimizer = make_optimizer(self.network, optimizer)
+        self.learning_rate = optimizer.learning_rate
+        self.fields = {"step", "exp_avg", "exp_avg_sq"} if optimizer.name == "adam" else set()
+        """What the optimizer keeps for each parameter once it has stepped."""
+        if optimizer.momentum and optimizer.name == "sgd":
+            self.fields = {"momentum_buffer"}
+        self.dtype = PRECISIONS[precision]
+        self.working = self.network
+        self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        if self.dtype != torch.float32:
+            self.working = copy.deepcopy(self.network)
+            for name, module in self.network.named_modules():
+                if hasattr(module, "update_statistics"):
+                    self.working.set_submodule(name, module)
+            for master, cast in zip(self.network.parameters(), self.working.parameters(), strict=True):
+                if master is not cast:
+                    cast.data = cast.data.to(self.dtype)
+                    self._pairs.append((master, cast))
+            self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Cast the master's weights into the form that runs, after they changed."""
+        if self._pairs:
+            torch._foreach_copy_([cast for _, cast in self._pairs], [master for master, _ in self._pairs])
+
+    def update(self, loss: Tensor, rate: float = 1.0) -> Tensor:
+        """Take one optimizer step down the gradient of the loss; return the gradient's norm, over all processes.
+
+        ``rate`` multiplies the learning rate.
+        """
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * rate
+        for parameter in self.working.parameters():
+            parameter.grad = None
+        loss.backward()
+        for master, cast in self._pairs:
+            master.grad = None if cast.grad is None else cast.grad.float()
+        gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
+        if self.engine.world_size > 1:
+            self._average(gradients)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        self.optimizer.step()
+        self.refresh()
+        return norm
+
+    def _average(self, gradients: list[Tensor]) -> None:
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = self.engine.sum(flat) / self.engine.world_size
+        parts = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return the optimizer that a config describes, over all parameters of a network."""
+    if config.name == "adam":
+        return torch.optim.Adam(
+            network.parameters(),
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            eps=config.epsilon,
+            fused=True,
+        )
+    return torch.optim.SGD(
+        network.parameters(), lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov, fused=True
+    )
+
+
+def optimizer_tensors(learner: Learner, prefix: str) -> dict[str, Tensor]:
+    """Return the optimizer's state as named tensors: ``<prefix>/<parameter>/<field>``."""
+    return {
+        f"{prefix}/{name}/{field}": value
+        for name, parameter in learner.network.named_parameters()
+        for field, value in learner.optimizer.state[parameter].items()
+        if value is not None
+    }
+
+
+def load_optimizer(
+    learner: Learner, tensors: dict[str, Tensor], prefix: str, where: str, *, has_stepped: bool = True
+) -> None:
+    """Give the optimizer the state that ``optimizer_tensors`` returned.
+
+    Raises:
+        UserError: it is another optimizer's, or that of another network. ``where`` names the file.
+    """
+    for name, parameter in learner.network.named_parameters():
+        start = f"{prefix}/{name}/"
+        fields = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+        if set(fields) != (learner.fields if has_stepped else set()):
+            raise UserError(f"{where} does not fit its own settings at {start}: it is another optimizer's state")
+        for field, value in fields.items():
+            if value.dtype != torch.float32 or value.shape != (() if field == "step" else parameter.shape):
+                raise UserError(f"{where} does not fit its own settings at {start}{field}")
+            moved = value.to(learner.engine.device)  # the step too: Adam's fused form wants all in one place
+            fields[field] = moved.to(memory_format=torch.channels_last) if value.dim() == 4 else moved
+        if fields:
+            learner.optimizer.state[parameter] = fields

@@ -1,0 +1,208 @@
+"""What a training shows of itself when it is due: the log's lines, grids of samples, snapshots with a quick score."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from facegan import pixels
+from facegan.runs.retention import ScoreKind, score_state, without_score
+from facegan.runs.snapshot import SnapshotWriteError, first_not_finite
+from facegan.sampling.latents import draw_latents
+from facegan.training.checkpointing import state_tensors
+from facegan.training.context import Context
+from facegan.training.ema import calibrate
+from facegan.training.faces import FixedFaces
+from facegan.training.log import RunLog
+from facegan.training.metrics import MetricWindow, Throughput
+from facegan.training.overfitting import ranking_faces, training_rank
+from facegan.training.quick_score import quick_score, reference_of
+from facegan.training.recovery import Decision, Recovery
+from facegan.training.schedule import grid_name, is_due
+from facegan.training.snapshot_writer import SnapshotWriter
+from facegan.training.state import TrainingState
+from facegan.training.thumbnails import data_distance, variety
+
+CALIBRATION_COUNT = 256
+
+
+class Monitor:
+    """Does what is due after each step, in one process the writing of it. All processes must call the same methods."""
+
+    def __init__(
+        self,
+        context: Context,
+        state: TrainingState,
+        recovery: Recovery,
+        log: RunLog | None,
+        writer: SnapshotWriter,
+        faces: FixedFaces,
+    ) -> None:
+        """``log``: None in processes that do not write."""
+        self._config, self._view, self._schedule = context.config, context.view, context.schedule
+        self._engine, self._folder, self._listener = context.engine, context.folder, context.listener
+        self._recovery, self._log, self._writer, self._faces = recovery, log, writer, faces
+        is_main = context.engine.is_main
+        self._distance = data_distance(context.view) if is_main else None
+        self._reference = None
+        if is_main and context.schedule.score_count:
+            self._reference = reference_of(
+                context.folder.quick_reference,
+                context.view,
+                lambda count: context.listener.event("reference", faces=count),
+            )
+        self._ranking = ranking_faces(context.view, context.view.datasets) if is_main else None
+        self.throughput = Throughput()
+        self.restart(state)
+
+    def begin(self, state: TrainingState) -> Decision | None:
+        """Leave the grid and the snapshot of a run's first moment."""
+        if not self._agreed(not self._folder.list_snapshots()):
+            return None
+        self._grid(state)
+        decision = self._recovery.judge(state)
+        self._snapshot(state)
+        self._writer.wait()  # from here on there is something to go back to
+        if self._writer.failed is not None:
+            raise self._writer.failed
+        self.throughput = Throughput()  # what was done so far was no step's
+        return decision
+
+    def after_step(self, state: TrainingState, metrics: dict[str, torch.Tensor]) -> Decision | None:
+        """Count a step and do what is due; return what is to be done about an alarm, if there is one."""
+        batch, schedule = self._config.batch, self._schedule
+        self._window.add(metrics)
+        rate = self.throughput.step(batch)
+        left = schedule.seconds_left(state.nimg, rate, self.throughput.seconds)
+        self._listener.progress(state.nimg, schedule.images, rate, left)
+        self._writer.poll()
+        logging, drawing, saving = (
+            is_due(state.nimg, batch, every)
+            for every in (schedule.log_every, schedule.sample_every, schedule.snapshot_every)
+        )
+        decision = None
+        if logging:
+            self._write_losses(state)
+            decision = self._recovery.judge(state)
+        if drawing and decision is None:
+            self._grid(state)
+            decision = self._recovery.judge(state)
+        again = logging and self._agreed(self._writer.failed is not None)
+        if (saving or again) and decision is None:
+            self._snapshot(state)
+            decision = self._recovery.judge(state)
+        return decision
+
+    def finish(self, state: TrainingState) -> Decision | None:
+        """Leave a line, a grid and a snapshot of the last step, whatever ended the loop."""
+        decision = None
+        if self._logged != state.nimg:
+            self._write_losses(state, unfinished=True)
+            decision = self._recovery.judge(state)
+        if self._drawn != state.nimg and decision is None:
+            self._grid(state, unfinished=True)
+        if self._saved != state.nimg and decision is None:
+            self._snapshot(state, unfinished=True)
+            decision = self._recovery.judge(state)
+        return decision
+
+    def _agreed(self, mine: bool) -> bool:
+        """Return the main process's answer in every process."""
+        return mine if self._engine.world_size == 1 else bool(self._engine.fabric.broadcast(mine))
+
+    def close(self) -> None:
+        """Wait for the last write and close the log; whatever could not be written is said.
+
+        Raises:
+            SnapshotWriteError: the last snapshot could not be written.
+        """
+        self._writer.wait()
+        if self._log is not None:
+            self._log.close()
+        if (failed := self._writer.failed) is not None:
+            newest = self._folder.list_snapshots()[-1:]
+            kept = f"; the newest one is {newest[0]}, and the same command goes on from there" if newest else ""
+            raise SnapshotWriteError(f"{failed}{kept}")
+
+    def restart(self, state: TrainingState) -> None:
+        """Go on from a state that was loaded again."""
+        self._window = MetricWindow(state.extra.get("window"), is_main=self._engine.is_main)
+        self._logged = self._drawn = self._saved = state.nimg
+        self._calibrated = -1
+
+    def _write_losses(self, state: TrainingState, *, unfinished: bool = False) -> None:
+        means = self._window.means(self._engine.world_size, self._engine.sum)
+        if state.adaptive is not None:
+            means["augment_p"] = state.adaptive.p
+        values = {**means, "images_per_s": self.throughput.window_rate()}
+        if not unfinished:
+            self._window.restart()
+        if self._log is not None:
+            self._log.line(state.nimg, values, unfinished=unfinished)
+            self._listener.event("log", nimg=state.nimg, seconds=round(self.throughput.seconds, 1), **values)
+        self._logged = state.nimg
+
+    def _grid(self, state: TrainingState, *, unfinished: bool = False) -> None:
+        self._calibrate(state)
+        self._drawn = state.nimg
+        if self._log is None or self._distance is None:
+            return
+        faces_NHWC = self._faces.grid(state.sampler)
+        statistics = variety(faces_NHWC, self._distance)
+        if state.nimg == 0:
+            statistics["data_distance"] = self._distance
+        self._log.line(state.nimg, statistics, unfinished=unfinished)
+        picture = pixels.grid(faces_NHWC)
+        path = self._folder.samples / grid_name(state.nimg, self._config.batch, len(self._view))
+        try:
+            pixels.save_png(path, picture)
+        except OSError as error:
+            reason = error.strerror or error
+            self._listener.event("warning", nimg=state.nimg, message=f"the grid {path} cannot be written ({reason})")
+            return
+        self._log.picture(state.nimg, picture)
+        self._listener.event("grid", nimg=state.nimg, path=str(path), **statistics)
+
+    def _snapshot(self, state: TrainingState, *, unfinished: bool = False) -> None:
+        self._calibrate(state)
+        extra = {**without_score(state.extra), "window": self._window.to_dict(self._engine.sum)}
+        if state.adaptive is not None:
+            extra["ada"] = state.adaptive.to_dict(self._engine.mean)
+        self._saved = state.nimg
+        if self._log is None:
+            return
+        broken = [
+            f"{stem}.{name}"
+            for stem, named in state_tensors(state).items()
+            if (name := first_not_finite(named)) is not None
+        ]
+        if broken:  # never written; the watchdog sees the line
+            self._log.line(state.nimg, {broken[0]: float("nan")}, unfinished=unfinished)
+            return
+        values: dict[str, float] = {}
+        if self._ranking is not None:
+            values["D_training_rank"] = training_rank(state.discriminator.network, *self._ranking)
+        if self._reference is not None:
+            count = self._schedule.score_count
+            score = quick_score(state.sampler, self._config, self._reference, count, self._faces.prior)
+            extra |= score_state(score, ScoreKind(count, self._reference.network))
+            values |= {"quick_score": score, "quick_score_faces": count}
+        if values:
+            self._log.line(state.nimg, values, unfinished=unfinished)
+        if not self._log.flush():
+            self._writer.failed = SnapshotWriteError(f"{self._folder.log} cannot be written; make room there")
+            self._listener.event(
+                "warning", nimg=state.nimg, message=f"{self._writer.failed}; training goes on meanwhile"
+            )
+            return
+        self._writer.save(state, self._config, extra)
+
+    def _calibrate(self, state: TrainingState) -> None:
+        """Make the averaged generators, if there are any, ready to sample from: a function of its weights alone."""
+        averages = state.averages(self._config.recipe.ema_halflife)
+        if averages and self._calibrated != state.nimg:
+            recipe, number_N = self._config.recipe, np.arange(CALIBRATION_COUNT)
+            latent_NZ = draw_latents(self._config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
+            for _, average in averages:
+                calibrate(average, torch.from_numpy(latent_NZ).to(self._engine.device).split(64))
+        self._calibrated = state.nimg

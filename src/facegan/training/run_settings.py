@@ -1,0 +1,142 @@
+"""Which settings a command means: those that it names, and for the rest those of its run, or of the one it forks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from facegan.config import RecipeConfig, RunConfig, from_dict
+from facegan.errors import UserError
+from facegan.machine import describe_machine, other_machine
+from facegan.recipes import RECIPES, usual_batch
+from facegan.recipes import recipe as recipe_named
+from facegan.runs.folder import RunFolder, find_snapshot
+from facegan.runs.snapshot import INFO_FILE, SnapshotInfo
+from facegan.settings import differences, table_of
+from facegan.training.execution_plan import Requested
+from facegan.training.warm_start import InitialWeights, weights_digest
+
+WARMUP = 10_000
+"""Images over which the learning rates rise after a warm start, unless told otherwise."""
+
+
+def base_recipe(
+    name: str | None, resolution: int, *, run: Path, fork: Path | None = None, init: Path | None = None
+) -> RecipeConfig:
+    """Return the recipe that a command's settings change.
+
+    That of the run, if it exists, or of the run that is forked; so a command need not repeat settings, and a recipe
+    whose defaults have changed since locks nobody out. Else the recipe called ``name``, or that of ``init``.
+
+    Raises:
+        UserError: there is nothing to go by.
+    """
+    own = run_config(RunFolder(fork or run))
+    if own is None and fork is not None:
+        own = _snapshot_config(find_snapshot(run))
+    if own is None and init is not None and name is None:
+        own = _snapshot_config(find_snapshot(init))
+    if own is not None and name in (None, own.recipe.name):
+        return own.recipe
+    if name is None:
+        raise UserError(f"{run} is no run yet: say how to begin it, with --recipe NAME ({', '.join(RECIPES)})")
+    return recipe_named(name, resolution)
+
+
+def run_data(folder: RunFolder, parent: Path | None = None) -> list[Path]:
+    """Return the data that a run was begun with, or the run that ``parent`` is or is a snapshot of.
+
+    Raises:
+        UserError: there is no such run, or its ``run.json`` names no data.
+    """
+    if not folder.exists() and parent is not None:
+        folder = RunFolder(parent if (parent / "run.json").is_file() else parent.parent.parent)
+    if not folder.exists():
+        raise UserError(f"{folder.path} is no run yet: give the folder of packed faces to train on")
+    paths = folder.read().get("data")
+    if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
+        raise _damaged(folder)
+    return [Path(path) for path in paths]
+
+
+def run_config(folder: RunFolder) -> RunConfig | None:
+    """Return the config of a run that has a snapshot, or None.
+
+    Raises:
+        UserError: ``run.json`` is damaged.
+    """
+    if not folder.exists() or not folder.list_snapshots():
+        return None
+    try:
+        return from_dict(RunConfig, folder.read()["config"], str(folder.path / "run.json"))
+    except (KeyError, TypeError):
+        raise _damaged(folder) from None
+
+
+def _snapshot_config(info: SnapshotInfo) -> RunConfig:
+    return from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
+
+
+def resolve_config(
+    folder: RunFolder,
+    recipe: RecipeConfig,
+    initial: InitialWeights,
+    *,
+    data: str,
+    batch: int | None,
+    seed: int | None,
+    warmup: int | None,
+) -> RunConfig:
+    """Return the config that a command asks for; what it does not name is the run's own, or the forked run's."""
+    own = run_config(folder)
+    parent = own if own is not None else _snapshot_config(initial.fork) if initial.fork is not None else None
+    if batch is None:
+        batch = parent.batch if parent else usual_batch(recipe.name)
+    if seed is None:
+        seed = parent.seed if parent else 0
+    init = weights_digest(initial.init, fresh_discriminator=initial.fresh_discriminator) if initial.init else ""
+    start_nimg = initial.init.nimg if initial.init is not None and initial.keep_nimg else 0
+    if parent is not None and initial.init is None:
+        init, start_nimg = "" if own is None else own.init, parent.start_nimg
+    if warmup is None:
+        warmup = own.warmup if own is not None else WARMUP if initial.init is not None else 0
+    return RunConfig(recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg)
+
+
+def _damaged(folder: RunFolder) -> UserError:
+    return UserError(f"{folder.path / 'run.json'} is damaged; restore it from a copy, or train a new run")
+
+
+def refuse_other_start(folder: RunFolder, initial: InitialWeights) -> None:
+    """Refuse to fork into a run that began elsewhere."""
+    if initial.fork is None:
+        return
+    first = (folder.read().get("ancestry") or [{}])[0]
+    if first.get("how") != "fork" or first.get("sha256") != initial.fork.sha256:
+        raise UserError(
+            f"{folder.path} exists and did not begin with {initial.fork.path}; to go on with it, name it with --run "
+            "and leave --fork out"
+        )
+
+
+def refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requested) -> None:
+    """Refuse to go on with a run under other settings than its own.
+
+    Raises:
+        UserError: a table of those that differ.
+    """
+    contents, old = folder.read(), run_config(folder)
+    assert old is not None
+    try:
+        plan = {"forms": "direct", **contents["choices"]}
+        threads, precision = int(plan["threads"]), str(plan["precision"])
+        other = other_machine(contents["machine"], describe_machine(), threads=threads, precision=precision)
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(folder) from None
+    changed = differences(old, config)
+    if other is None:
+        changed += [(name, plan.get(name), new) for name, new in requested.named().items() if new != plan.get(name)]
+    if changed:
+        raise UserError(
+            f"{folder.path} was begun with other settings; repeat its own, begin another run, or go on from here "
+            f"under the new ones with --fork NEWRUN:\n{table_of(changed, 'the run has', 'asked for')}"
+        )

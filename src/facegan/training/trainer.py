@@ -1,0 +1,124 @@
+"""The training loop: next batch -> discriminator step -> generator step -> average -> whatever is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from facegan.runs.snapshot import LABEL_PRIOR
+from facegan.training.context import Context
+from facegan.training.ema import ema_decay, update_ema
+from facegan.training.faces import FixedFaces, run_prior
+from facegan.training.log import RunLog
+from facegan.training.monitor import Monitor
+from facegan.training.prefetch import batch_source
+from facegan.training.recovery import Decision, Recovery
+from facegan.training.schedule import lr_factor, value_at
+from facegan.training.snapshot_writer import SnapshotWriter
+from facegan.training.state import TrainingState
+from facegan.training.steps import Step, StepValues, train_step
+from facegan.training.stop import StopRequest
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a training ended."""
+
+    nimg: int
+    signal: int | None
+    """The signal that ended it early, or None."""
+    decision: Decision | None
+    """What was decided about the alarm that ended it early, or None."""
+
+
+class Trainer:
+    """A run that is being trained, in one of its processes."""
+
+    def __init__(self, context: Context, state: TrainingState) -> None:
+        self.context, self.state = context, state
+        config, engine, folder, schedule = context.config, context.engine, context.folder, context.schedule
+        log = RunLog(folder, state.nimg) if engine.is_main else None
+        prior = run_prior(folder.label_prior, context.view, config, context.labels_MA) if engine.is_main else None
+        beside = {} if prior is None else {LABEL_PRIOR: prior.to_tensors()}
+        writer = SnapshotWriter(
+            folder, context.listener, newest=schedule.keep, every=schedule.keep_every, beside=beside
+        )
+        faces = FixedFaces(config, prior)
+        self.recovery = Recovery(context, log, writer, faces)
+        self.monitor = Monitor(context, state, self.recovery, log, writer, faces)
+        self.source = batch_source(context.view, config, engine, state.discriminator.dtype, context.labels_MA)
+        self._stop = StopRequest()
+
+    def fit(self) -> Ending:
+        """Train until the schedule's end, a signal or an alarm that stops, and leave a snapshot.
+
+        Raises:
+            SnapshotWriteError: the last snapshot could not be written.
+        """
+        with self._stop.listening(), self.source:
+            decision = self.monitor.begin(self.state)
+            while True:
+                if decision is not None and decision.rewind_to is not None:
+                    self.state = self.recovery.rewind(self.state, decision)
+                    self.monitor.restart(self.state)
+                    decision = None
+                if decision is not None:
+                    if decision.alarm.is_collapse:
+                        self.monitor.finish(self.state)
+                    break
+                if self._is_over():
+                    decision = self.monitor.finish(self.state)
+                    if decision is None or decision.rewind_to is None or self._stop.signal is not None:
+                        break
+                    continue
+                decision = self.monitor.after_step(self.state, self.step())
+            self.monitor.close()
+        self.context.engine.barrier()
+        return Ending(self.state.nimg, self._stop.signal, decision)
+
+    def step(self) -> dict[str, Tensor]:
+        """Take the next step of both networks and of the averages; return the log's tensors."""
+        state, config = self.state, self.context.config
+        batch = self.source.batch(self._next_images())
+        step = Step(config.recipe, config.seed, batch, self._values())
+        metrics = train_step(state.generator, state.discriminator, step)
+        state.nimg += config.batch
+        mean_sign = metrics.pop("D_sign")
+        if state.adaptive is not None:
+            state.adaptive.after_step(mean_sign, config.batch, self.context.engine.mean)
+        for halflife, average in state.averages(config.recipe.ema_halflife):
+            update_ema(average, state.generator.network, ema_decay(state.nimg, config.batch, halflife))
+        return metrics
+
+    def _next_images(self) -> np.ndarray:
+        """Return int64 [N]: the positions in the run of this process's share of the next batch."""
+        batch, engine = self.context.config.batch, self.context.engine
+        share = slice(engine.rank * batch // engine.world_size, (engine.rank + 1) * batch // engine.world_size)
+        return np.arange(self.state.nimg, self.state.nimg + batch)[share]
+
+    def _values(self) -> StepValues:
+        """Return what the schedules say of the next step."""
+        state, config, recipe = self.state, self.context.config, self.context.config.recipe
+        lr = lr_factor(recipe, state.nimg, warmup=config.warmup, start_nimg=config.start_nimg)
+        augment_p = value_at(recipe.augment_schedule, state.nimg) if recipe.augment == "scheduled" else 0.0
+        return StepValues(
+            lr_scale=lr * state.lr_scale,
+            penalties=state.nimg // config.batch % recipe.penalty_every == 0,
+            penalty_weight=value_at(recipe.penalty_schedule, state.nimg),
+            augment_p=augment_p if state.adaptive is None else state.adaptive.p,
+            noise_std=value_at(recipe.instance_noise, state.nimg, 0.0),
+            generator_learns=state.nimg >= config.start_nimg + recipe.generator_start,
+        )
+
+    def _is_over(self) -> bool:
+        """Return whether to stop now. Processes agree: one that went on alone would wait for the others for ever."""
+        schedule, engine = self.context.schedule, self.context.engine
+        late = schedule.minutes is not None and self.monitor.throughput.seconds >= schedule.minutes * 60
+        whole = schedule.images is not None and self.state.nimg >= schedule.images
+        mine = self._stop.signal is not None or late or whole
+        if engine.world_size == 1:
+            return mine
+        return bool(engine.sum(torch.tensor(float(mine), device=engine.device)).item() > 0)
