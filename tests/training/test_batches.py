@@ -10,9 +10,10 @@ from facegan.config import RunConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
+from facegan.runs.folder import RunFolder
 from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
-from facegan.training.labels import kept_attributes, label_faces, run_labels
+from facegan.training.labels import kept_attributes, label_faces, run_labels, settle_labels
 from tests.conftest import small_recipe
 
 
@@ -71,6 +72,30 @@ def test_labels_are_kept_for_the_runs_life(tmp_path, half_labelled):
     own = small_recipe("style-s", attributes=True, pseudo_labels=False)
     assert run_labels(tmp_path / "none", half_labelled, own, labeller) is None
     assert not (tmp_path / "none").exists()
+
+
+def test_a_run_goes_on_with_its_own_labels_or_not_at_all(tmp_path, half_labelled):
+    recipe = small_recipe("style-s", attributes=True)
+    folder, forked = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "forked")
+    for run in (folder, forked):
+        run.create({})
+    settle_labels(folder, half_labelled, recipe, labeller, None)
+    settle_labels(folder, half_labelled, recipe, None, None)
+    settle_labels(forked, half_labelled, recipe, None, folder)  # a fork takes them over
+    assert forked.labels.read_bytes() == folder.labels.read_bytes()
+    assert forked.read()["labels_sha256"] == folder.read()["labels_sha256"]
+    good = folder.labels.read_bytes()
+    run_labels(tmp_path / "others", half_labelled, recipe, lambda faces: -labeller(faces))
+    folder.labels.write_bytes((tmp_path / "others").read_bytes())
+    with pytest.raises(UserError, match="is not what the run began with"):
+        settle_labels(folder, half_labelled, recipe, labeller, None)
+    folder.labels.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        settle_labels(folder, half_labelled, recipe, labeller, None)
+    folder.labels.write_bytes(good)
+    folder.create({name: value for name, value in folder.read().items() if name != "labels_sha256"})  # of 0.1.0
+    settle_labels(folder, half_labelled, recipe, None, None)
+    assert folder.read()["labels_sha256"] == forked.read()["labels_sha256"]
 
 
 def test_a_batch_has_the_attributes_of_its_images(half_labelled):

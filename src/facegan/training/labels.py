@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,12 +17,14 @@ from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.files import read_bytes, write_bytes
 from facegan.randomness import Stream
+from facegan.runs.folder import RunFolder
 from facegan.sampling.conditioning import kept_mask
 
 Labeller = Callable[[np.ndarray], np.ndarray]
 """uint8 [N, R, R, 3] -> logits of the 40 attributes, float32 [N, 40]."""
 
 _CHUNK = 256
+_DIGEST = "labels_sha256"
 _LARGEST = 1 << 32
 """Bytes of stored labels that are read at most; a million faces need 80 MB."""
 
@@ -75,6 +79,40 @@ def run_labels(
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
     return labels_MA
+
+
+def settle_labels(
+    folder: RunFolder, view: DataView, recipe: RecipeConfig, labeller: Labeller | None, parent: RunFolder | None,
+    say: Callable[[int], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Make a run's labels, or take those of the run that it began with, and note their digest in ``run.json``.
+
+    They are part of what the run learns: from then on it goes on with these and no others. ``parent``: a run that
+    learnt from the same data.
+
+    Raises:
+        UserError: the labels are missing or others than they were, or cannot be written.
+    """
+    contents, file = folder.read(), folder.labels
+    recorded = contents.get(_DIGEST)  # runs of version 0.1.0 have none
+    if recorded is None and parent is not None and parent.labels.is_file() and not file.exists():
+        shutil.copyfile(parent.labels, file)
+    if recorded is not None and _sha256(file) != recorded:
+        what = "is not what the run began with" if file.exists() else "is missing"
+        raise UserError(
+            f"{file} {what}, and the run learns from it: restore it from a copy (sha256 {recorded}), or begin another "
+            "run with --fork"
+        )
+    run_labels(file, view, recipe, labeller, say)
+    if recorded is None and file.exists():
+        folder.create(contents | {_DIGEST: _sha256(file)})
+
+
+def _sha256(file: Path) -> str | None:
+    if not file.is_file():
+        return None
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _parts(count: int) -> Iterator[np.ndarray]:

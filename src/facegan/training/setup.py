@@ -24,7 +24,7 @@ from facegan.training.checks import refuse_impossible
 from facegan.training.context import Context
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan, Requested
-from facegan.training.labels import Labeller, run_labels
+from facegan.training.labels import Labeller, run_labels, settle_labels
 from facegan.training.run_settings import refuse_other_settings, refuse_other_start
 from facegan.training.schedule import Schedule
 from facegan.training.state import TrainingState, new_state
@@ -90,7 +90,10 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
         space = disk_space(folder, state, schedule) if engine.is_main else {}
         if engine.is_main:
             recipe = config.recipe
-            run_labels(folder.labels, view, recipe, labeller, lambda count: listener.event("labels", faces=count))
+            parent = initial.run_with_data(config.data)
+            if parent is not None and not folder.quick_reference.exists() and parent.quick_reference.is_file():
+                shutil.copyfile(parent.quick_reference, folder.quick_reference)
+            settle_labels(folder, view, recipe, labeller, parent, lambda count: listener.event("labels", faces=count))
         engine.barrier()
         labels_MA = run_labels(folder.labels, view, config.recipe, None)
     except UserError:

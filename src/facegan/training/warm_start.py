@@ -39,6 +39,15 @@ class InitialWeights:
             flag = "--keep-nimg" if self.keep_nimg else "--fresh-discriminator"
             raise UserError(f"{flag} says how to begin with a model's weights: it needs --init MODEL")
 
+    def run_with_data(self, data: str) -> RunFolder | None:
+        """Return the run that this begins with, if it learnt from data of this content hash."""
+        source = self.fork or self.init
+        if source is None:
+            return None
+        parent = RunFolder(source.path.parent.parent)
+        same = from_dict(RunConfig, source.config, str(source.path / INFO_FILE)).data == data
+        return parent if same and parent.exists() else None
+
     def first_nimg(self, config: RunConfig) -> int:
         """Return where the clock of a run that begins so stands at its start."""
         return self.fork.nimg if self.fork is not None else config.start_nimg
