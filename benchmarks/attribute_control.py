@@ -26,8 +26,8 @@ from facegan import pixels
 from facegan.api import LABELS
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.packed import DataView, PackedDataset
-from facegan.labelling import shipped
 from facegan.machine import keep_freed_memory
+from facegan.perception.labeller import shipped
 from facegan.perception.spaces import open_space
 
 

@@ -22,8 +22,8 @@ from facegan import api
 from facegan.data.packed import DataView, PackedDataset
 from facegan.evaluation.evaluate import evaluate, open_view
 from facegan.evaluation.receipt import Receipt, four_digits
-from facegan.labelling import shipped
 from facegan.machine import describe_machine, keep_freed_memory
+from facegan.perception.labeller import shipped
 from facegan.perception.spaces import DEFAULT, open_space
 from facegan.pixels import to_uint8
 from facegan.randomness import Stream

@@ -23,10 +23,10 @@ from facegan import api
 from facegan.attributes import attribute_index
 from facegan.data.order import evenly
 from facegan.data.packed import DataView, PackedDataset
-from facegan.labelling import shipped
 from facegan.machine import describe_machine
 from facegan.metrics.frechet import Gaussian, frechet_distance
 from facegan.perception.corruptions import CORRUPTIONS
+from facegan.perception.labeller import shipped
 from facegan.training.quick_score import COMPONENTS, score_faces
 
 CHUNK = 64

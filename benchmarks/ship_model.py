@@ -34,7 +34,7 @@ import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import four_digits, read_receipt
-from facegan.labelling import shipped
+from facegan.perception.labeller import shipped
 from facegan.report.curves import score_curves, training_curves
 from facegan.runs.folder import SHIPPED, RunFolder, find_snapshot
 from facegan.runs.incidents import read_lines

@@ -28,7 +28,7 @@ from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.judge_net import JudgeNet
 from facegan.perception.learning import Lessons, train_judge_net
 from facegan.perception.resizing import resize
-from facegan.perception.weights import load_network, save_network
+from facegan.perception.weights import load_weights, save_network
 
 STRENGTH = 0.25
 LESSONS = Lessons(128_000, learning_rate=1e-3)
@@ -72,7 +72,7 @@ def main() -> None:
     learnt, unseen = DataView(datasets), DataView(datasets, held_out=True)
     if arguments.weights:
         network = JudgeNet()
-        load_network(network, arguments.weights)
+        load_weights(network, arguments.weights)
     else:
 
         def report(nimg: int, losses: dict[str, float]) -> None:

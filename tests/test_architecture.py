@@ -13,7 +13,6 @@ ORDER = [
     {"sampling"},
     {"runs"},
     {"perception"},
-    {"labelling"},
     {"training"},
     {"evaluation"},
     {"report", "api"},

@@ -12,7 +12,7 @@ from facegan.cli.faces import faces_of
 from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
-from facegan.labelling import shipped
+from facegan.perception.labeller import shipped
 from facegan.synthesis import write_synthetic_dataset
 
 

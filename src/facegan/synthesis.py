@@ -15,7 +15,7 @@ from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.layout import IMAGES_FOLDER, MOST_FACES, file_name, write_annotations
 from facegan.errors import UserError
 from facegan.files import NewFolder
-from facegan.labelling import Labeller
+from facegan.perception.labeller import Labeller
 
 _JPEG_QUALITY = 97
 ABOUT_FILE = "about.json"

@@ -11,7 +11,7 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.audit import audit
 from facegan.evaluation.memorisation import judge_copies, nearest_training, pixel_features, tail_p_value
-from facegan.labelling import Labeller
+from facegan.perception.labeller import Labeller
 from facegan.randomness import Stream
 from tests.command import facegan, mistake
 from tests.conftest import write_packed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facegan.evaluation.reference import Reference
+from facegan.evaluation.reference import RealFeatures
 from facegan.evaluation.scores import extrapolated_frechet, frechet_estimate
 from facegan.metrics.frechet import Gaussian, frechet_distance
 from facegan.metrics.intervals import Estimate, groups_of, jackknife, jackknife_variance, student_quantile
@@ -46,7 +46,7 @@ def test_the_neighbours_replicates_are_what_leaving_a_group_out_gives():
 
 
 def test_the_frechet_replicates_are_what_leaving_a_group_out_gives():
-    x_ND, reference = draws(0, 200, 5), Reference(draws(1, 300, 5, 1.3), np.zeros(300, np.int32))
+    x_ND, reference = draws(0, 200, 5), RealFeatures(draws(1, 300, 5, 1.3), np.zeros(300, np.int32))
     group_N = groups_of(200, 8)
     replicates = [
         frechet_distance(Gaussian.of(x_ND[torch.from_numpy(group_N != group)]), reference.gaussian)
@@ -69,7 +69,7 @@ def test_the_kernel_distances_interval_has_its_spread_and_its_coverage():
 
 
 def test_the_frechet_distance_is_extrapolated_towards_the_truth():
-    reference = Reference(draws(1, 20_000, 8), np.zeros(20_000, np.int32))
+    reference = RealFeatures(draws(1, 20_000, 8), np.zeros(20_000, np.int32))
     x_ND = draws(2, 400, 8)
     biased = frechet_distance(Gaussian.of(x_ND), reference.gaussian)
     assert abs(extrapolated_frechet(x_ND, reference)) < 0.6 * biased  # the truth is 0
@@ -77,8 +77,8 @@ def test_the_frechet_distance_is_extrapolated_towards_the_truth():
 
 def test_halves_share_nobody():
     person_M = np.repeat(np.arange(1, 41, dtype=np.int32), 5)
-    one, other = Reference(draws(0, 200, 3), person_M).halves()
+    one, other = RealFeatures(draws(0, 200, 3), person_M).halves()
     assert not set(one.person_M) & set(other.person_M)
     assert abs(len(one.person_M) - 100) <= 5 and len(one.person_M) + len(other.person_M) == 200
-    unknown = Reference(draws(0, 200, 3), np.zeros(200, np.int32)).halves()
+    unknown = RealFeatures(draws(0, 200, 3), np.zeros(200, np.int32)).halves()
     assert abs(len(unknown[0].person_M) - 100) <= 1

@@ -17,6 +17,7 @@ from facegan.networks.layers import (
     UpsampleConv,
     statistics_frozen,
 )
+from facegan.networks.summary import rows_of
 
 
 def filled(layer):
@@ -49,7 +50,7 @@ def test_same_padding_is_tensorflows(size, stride):
     layer = filled(Conv(2, 3, 5, stride=stride)).double()
     x = torch.linspace(-1, 1, 2 * 2 * size * size, dtype=torch.float64).view(2, 2, size, size)
     torch.testing.assert_close(layer(x), tensorflow_same(x, layer))
-    assert layer.rows((size, size, 2))[0].shape == (layer(x).shape[2], layer(x).shape[3], 3)
+    assert rows_of(layer, (size, size, 2))[0].shape == (layer(x).shape[2], layer(x).shape[3], 3)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 1, 1), (2, 3, 4, 4), (2, 3, 5, 7)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from facegan.labelling import Labeller
 from facegan.networks import build_generator
+from facegan.perception.labeller import Labeller
 from facegan.perception.spaces import open_space
 from facegan.sampling.sampler import Sampler
 from tests.conftest import small_recipe

@@ -10,13 +10,13 @@ from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.labelling import Labeller
 from facegan.perception.accuracy import accuracies
 from facegan.perception.attributes_net import AttributesNet
 from facegan.perception.corruptions import CORRUPTIONS, corrupt
 from facegan.perception.judge_net import JudgeNet
+from facegan.perception.labeller import Labeller
 from facegan.perception.learning import Lessons, train_attributes_net, train_judge_net
-from facegan.perception.weights import load_network, read_card, save_network
+from facegan.perception.weights import load_weights, read_card, save_network
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
@@ -116,12 +116,12 @@ def test_weights_that_are_none_are_refused(tmp_path, damage):
     path = tmp_path / "net.safetensors"
     save_network(AttributesNet(), {}, path)
     network = AttributesNet()
-    load_network(network, path)
+    load_weights(network, path)
     with pytest.raises(UserError, match="no weights of JudgeNet"):
-        load_network(JudgeNet(), path)
+        load_weights(JudgeNet(), path)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match="no weights of AttributesNet"):
-        load_network(network, path)
+        load_weights(network, path)
 
 
 def test_corruptions_grow_with_their_strength_and_leave_others_alone():

@@ -12,12 +12,19 @@ from facegan import api
 from facegan.config import RunConfig
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.labelling import shipped
+from facegan.perception.labeller import shipped
 from facegan.runs.folder import RunFolder
 from facegan.runs.overview import overview, reclaimable
 from facegan.runs.retention import best_of, kept, scores
 from facegan.training import quick_score as module
-from facegan.training.quick_score import COMPONENTS, Reference, quick_score, reference_of, score_faces, score_images
+from facegan.training.quick_score import (
+    COMPONENTS,
+    QuickReference,
+    quick_score,
+    reference_of,
+    score_faces,
+    score_images,
+)
 from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train, write_packed
 
@@ -32,7 +39,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def reference(faces):
-    return Reference.of(View(faces[COUNT:]))
+    return QuickReference.of(View(faces[COUNT:]))
 
 
 class View:
@@ -134,11 +141,11 @@ def test_a_reference_is_kept_and_tied_to_its_data_and_network(tmp_path, packed16
     strange = save(arrays | {"mean_K": np.full(COMPONENTS, np.nan)})
     for content in (b"", good[:-8], b"\xff" * 100, strange, save(arrays | {"network": np.zeros(64, np.uint8)})):
         file.write_bytes(content)
-        assert Reference.load(file, other.content_hash) is None
+        assert QuickReference.load(file, other.content_hash) is None
     file.write_bytes(good)
-    assert Reference.load(file, other.content_hash) is not None
+    assert QuickReference.load(file, other.content_hash) is not None
     monkeypatch.setattr(module, "shipped", lambda: type("Newer", (), {"sha256": "00" * 32}))
-    assert Reference.load(file, other.content_hash) is None
+    assert QuickReference.load(file, other.content_hash) is None
     with pytest.raises(UserError, match="cannot be written"):
         monkeypatch.undo()
         reference_of(file / "beneath-a-file", view)

@@ -58,8 +58,8 @@ def audit(
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as look
-    from facegan.labelling import Labeller
     from facegan.machine import inference_device, keep_freed_memory
+    from facegan.perception.labeller import Labeller
     from facegan.perception.spaces import open_space
 
     keep_freed_memory()

@@ -116,7 +116,7 @@ def _measured(
     from facegan.data.packed import PackedDataset
     from facegan.evaluation.audit import SPACES, audit
     from facegan.evaluation.evaluate import evaluate, open_view
-    from facegan.labelling import Labeller
+    from facegan.perception.labeller import Labeller
     from facegan.perception.spaces import DEFAULT, open_space
 
     try:

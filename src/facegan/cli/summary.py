@@ -29,8 +29,7 @@ def summary(
     from facegan.cli.progress import OutputConsole
     from facegan.config import to_dict
     from facegan.networks import build_discriminator, build_generator
-    from facegan.networks.layers import Row
-    from facegan.networks.summary import summarize, totals
+    from facegan.networks.summary import Row, summarize, totals
     from facegan.settings import FIXED, flatten, setting_text
 
     config = recipes.recipe(recipe, resolution)

@@ -205,6 +205,6 @@ def _label(image_NHWC: np.ndarray) -> np.ndarray:
     """Return attributes-net's logits; its weights are read when they are first needed."""
     import torch
 
-    from facegan.labelling import shipped
+    from facegan.perception.labeller import shipped
 
     return shipped("cuda" if torch.cuda.is_available() else "cpu").logits(image_NHWC)

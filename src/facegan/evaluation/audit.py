@@ -13,9 +13,9 @@ from torch import Tensor
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.coverage import Presence, presences
-from facegan.evaluation.memorisation import Nearest, Verdict, judge_copies, nearest_training, pixel_features, places
+from facegan.evaluation.memorisation import CopyTest, Nearest, judge_copies, nearest_training, pixel_features, places
 from facegan.evaluation.reference import view_batches, view_features
-from facegan.labelling import Labeller
+from facegan.perception.labeller import Labeller
 from facegan.perception.spaces import Space
 
 LEAST_HELD_OUT = 200
@@ -32,7 +32,7 @@ Stage = Callable[[str, int, int], None]
 class Audit:
     """What was found, and where the closest pairs are."""
 
-    verdict: Verdict
+    verdict: CopyTest
     generated: int
     training: int
     held_out: int

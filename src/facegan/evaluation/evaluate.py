@@ -17,7 +17,7 @@ import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, Score
-from facegan.evaluation.reference import Reference, kept_floor, reference_of
+from facegan.evaluation.reference import RealFeatures, kept_floor, reference_of
 from facegan.evaluation.scores import all_scores, floor_scores, refuse_few
 from facegan.metrics.inception_score import inception_score
 from facegan.metrics.intervals import GROUPS, LEVEL
@@ -104,7 +104,7 @@ def evaluate(
     return Receipt(model, protocol, scores, made)
 
 
-def _reference(view: DataView, people: str, space: Space, stage: Stage) -> Reference:
+def _reference(view: DataView, people: str, space: Space, stage: Stage) -> RealFeatures:
     seen, whole = 0, sum(len(dataset) for dataset in view.datasets)
 
     def advance(number: int) -> None:

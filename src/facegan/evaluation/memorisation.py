@@ -132,7 +132,7 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CopyTest:
     """What the audit found."""
 
     p_value: float
@@ -154,7 +154,7 @@ class Verdict:
         return f"no copies seen: the faces are no nearer to training faces than unseen people are ({chance})"
 
 
-def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) -> Verdict:
+def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) -> CopyTest:
     """Return the verdict on the nearest of generated faces and of held-out people, in the same spaces."""
     tails, struck, by_chance = [], [], []
     for space, nearest in generated.items():
@@ -170,4 +170,4 @@ def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) ->
         by_chance.append(place_K < limit)
     p_value = min(1.0, len(tails) * min(tail.p_value for tail in tails))
     share = np.any(struck, axis=0).mean() - np.any(by_chance, axis=0).mean()
-    return Verdict(p_value, float(max(0.0, share)), tails)
+    return CopyTest(p_value, float(max(0.0, share)), tails)

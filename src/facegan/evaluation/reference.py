@@ -37,7 +37,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Reference:
+class RealFeatures:
     """Real faces in one space."""
 
     features_MD: Tensor
@@ -59,7 +59,7 @@ class Reference:
     def radii(self) -> Tensor:
         return self.known["radii"] if "radii" in self.known else neighbours.radii(self.features_MD)
 
-    def halves(self, seed: int = 0) -> tuple[Reference, Reference]:
+    def halves(self, seed: int = 0) -> tuple[RealFeatures, RealFeatures]:
         """Return two references of unlike people, about half of the faces each."""
         person_M = np.where(self.person_M > 0, self.person_M, -1 - np.arange(len(self.person_M)))
         people, person_of_M = np.unique(person_M, return_inverse=True)
@@ -68,8 +68,8 @@ class Reference:
         first = set(order[: int(np.searchsorted(faces_P.cumsum(), len(person_M) / 2)) + 1].tolist())
         mine_M = np.isin(person_of_M, list(first))
         return (
-            Reference(self.features_MD[torch.from_numpy(mine_M)], self.person_M[mine_M]),
-            Reference(self.features_MD[torch.from_numpy(~mine_M)], self.person_M[~mine_M]),
+            RealFeatures(self.features_MD[torch.from_numpy(mine_M)], self.person_M[mine_M]),
+            RealFeatures(self.features_MD[torch.from_numpy(~mine_M)], self.person_M[~mine_M]),
         )
 
 
@@ -121,7 +121,7 @@ def _dataset_features(dataset: PackedDataset, space: Space, progress: Progress, 
     return cached["features"]
 
 
-def reference_of(view: DataView, people: str, space: Space, progress: Progress = lambda _: None) -> Reference:
+def reference_of(view: DataView, people: str, space: Space, progress: Progress = lambda _: None) -> RealFeatures:
     """Return the reference of a view in a space, with what takes long to compute, from the cache if it is there.
 
     ``people`` names which of the data's people the view shows.
@@ -131,10 +131,10 @@ def reference_of(view: DataView, people: str, space: Space, progress: Progress =
     shapes = {"pairs": (torch.float64, (1,)), "radii": (torch.float64, (len(view),))}
     known = _cached(file, shapes)
     if known is None:
-        found = Reference(features_MD, person_M)
+        found = RealFeatures(features_MD, person_M)
         known = {"pairs": torch.tensor([found.pairs], dtype=torch.float64), "radii": found.radii.contiguous()}
         _keep(file, lambda partial: save_file(known, partial))
-    return Reference(features_MD, person_M, known)
+    return RealFeatures(features_MD, person_M, known)
 
 
 def kept_floor(view: DataView, people: str, space: Space, measure: Callable[[], list[Score]]) -> list[Score]:

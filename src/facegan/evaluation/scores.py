@@ -8,7 +8,7 @@ from torch import Tensor
 
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Score
-from facegan.evaluation.reference import Reference
+from facegan.evaluation.reference import RealFeatures
 from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 from facegan.metrics.intervals import GROUPS, Estimate, groups_of, jackknife
 from facegan.metrics.kernel import kernel_estimate
@@ -33,7 +33,7 @@ def refuse_few(count: int, dimensions: int, what: str) -> None:
         )
 
 
-def frechet_estimate(features_ND: Tensor, reference: Reference, *, groups: int = GROUPS) -> Estimate:
+def frechet_estimate(features_ND: Tensor, reference: RealFeatures, *, groups: int = GROUPS) -> Estimate:
     """Return the Frechet distance with the interval of a delete-d jackknife over the generated faces."""
     group_N = torch.from_numpy(groups_of(len(features_ND), groups))
     parts = [Sums.of(features_ND[group_N == group]) for group in range(groups)]
@@ -44,7 +44,7 @@ def frechet_estimate(features_ND: Tensor, reference: Reference, *, groups: int =
     return jackknife(value, [frechet_distance((whole - part).gaussian(), reference.gaussian) for part in parts])
 
 
-def extrapolated_frechet(features_ND: Tensor, reference: Reference, *, sizes: int = 8) -> float:
+def extrapolated_frechet(features_ND: Tensor, reference: RealFeatures, *, sizes: int = 8) -> float:
     """Return the distance at infinitely many generated faces: a line through it over 1 / N (Chong and Forsyth 2020)."""
     count, dimensions = features_ND.shape
     order = torch.from_numpy(Stream(0, "extrapolation").permutation(0, count))
@@ -57,7 +57,7 @@ def extrapolated_frechet(features_ND: Tensor, reference: Reference, *, sizes: in
     return float(max(0.0, constant))
 
 
-def all_scores(features_ND: Tensor, reference: Reference, space_name: str, floor: list[Score] | None) -> list[Score]:
+def all_scores(features_ND: Tensor, reference: RealFeatures, space_name: str, floor: list[Score] | None) -> list[Score]:
     """Return every score of generated features; ``floor``: what this function returned for two halves of the real."""
     found = {"frechet": frechet_estimate(features_ND, reference)}
     found["kernel"] = kernel_estimate(features_ND, reference.features_MD, reference_pairs=reference.pairs)
@@ -73,7 +73,7 @@ def all_scores(features_ND: Tensor, reference: Reference, space_name: str, floor
     ]  # fmt: skip
 
 
-def floor_scores(reference: Reference, space_name: str) -> list[Score]:
+def floor_scores(reference: RealFeatures, space_name: str) -> list[Score]:
     """Return the scores of one half of the real people against the other half; none where a half is too small."""
     one, other = reference.halves()
     if min(len(one.person_M), len(other.person_M)) <= 2 * reference.features_MD.shape[1]:

@@ -1,7 +1,6 @@
 """The layers that the networks are made of.
 
-Parameters are left empty by the constructors and filled by ``initialization``. Every layer can say which layers of
-Keras it stands for (``rows``), so that a summary reads as Keras prints it.
+Parameters are left empty by the constructors and filled by ``initialization``.
 
 Legend: N samples, C channels, H height, W width, O and I output and input channels.
 """
@@ -21,19 +20,6 @@ from torch import Tensor, nn
 
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.randomness import random_bytes
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a summary. ``shape`` is that of one sample, channels last, as Keras writes it."""
-
-    layer: str
-    shape: Shape
-    parameters: int = 0
-    moving: int = 0
-    """Parameters that no gradient trains: moving statistics."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +41,6 @@ class Dense(nn.Linear):
 
     def reset_parameters(self) -> None:
         """Leave the parameters empty: ``initialize`` fills them."""
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Dense", (self.out_features,), self.weight.numel() + self.bias.numel())]
 
 
 class Conv(nn.Conv2d):
@@ -92,6 +75,11 @@ class Conv(nn.Conv2d):
         total = max(0, (math.ceil(size / stride) - 1) * stride + kernel - size)
         return total // 2, total - total // 2
 
+    def out_size(self, size: int) -> int:
+        """Return the side of the output for a side of the input."""
+        before, after = self._same_padding(size) if self.same else (int(self.padding[0]), int(self.padding[0]))
+        return (size + before + after - self.kernel_size[0]) // self.stride[0] + 1
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
         if self.same:
             top, bottom = self._same_padding(x_NCHW.shape[2])
@@ -99,15 +87,6 @@ class Conv(nn.Conv2d):
         else:
             top = bottom = left = right = int(self.padding[0])
         return convolve(self.algorithm, x_NCHW, self.weight, self.bias, self.stride[0], (top, bottom, left, right))
-
-    def rows(self, shape: Shape) -> list[Row]:
-        height, width, _ = shape
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        before, after = self._same_padding(height) if self.same else (int(self.padding[0]), int(self.padding[0]))
-        rows = (height + before + after - kernel) // stride + 1
-        columns = (width + before + after - kernel) // stride + 1
-        count = sum(parameter.numel() for parameter in self.parameters())
-        return [Row("Conv2D", (rows, columns, self.out_channels), count)]
 
 
 def fold_phases(weight_OC55: Tensor, taps: Tensor) -> Tensor:
@@ -159,14 +138,6 @@ class UpsampleConv(nn.Conv2d):
         """The definition that ``forward`` must equal."""
         return F.conv2d(F.interpolate(x_NCHW, scale_factor=2.0, mode="nearest"), self.weight, self.bias, padding=2)
 
-    def rows(self, shape: Shape) -> list[Row]:
-        height, width, channels = shape
-        count = sum(parameter.numel() for parameter in self.parameters())
-        return [
-            Row("UpSampling2D", (2 * height, 2 * width, channels)),
-            Row("Conv2D", (2 * height, 2 * width, self.out_channels), count),
-        ]
-
 
 class TransposedConv(nn.ConvTranspose2d):
     """A transposed 4x4 convolution without bias (Radford et al. 2016)."""
@@ -181,10 +152,6 @@ class TransposedConv(nn.ConvTranspose2d):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:  # type: ignore[override]
         return convolve_transposed(self.algorithm, x_NCHW, self.weight, self.stride[0], int(self.padding[0]))
-
-    def rows(self, shape: Shape) -> list[Row]:
-        size = (shape[0] - 1) * self.stride[0] - 2 * int(self.padding[0]) + 4
-        return [Row("Conv2DTranspose", (size, size, self.out_channels), self.weight.numel())]
 
 
 class _AllReduceSum(torch.autograd.Function):
@@ -258,10 +225,6 @@ class BatchNorm(nn.Module):
         y = wide * scale.view(shape) + (self.bias - mean * scale).view(shape)
         return y.to(x.dtype), mean.detach(), variance.detach()
 
-    def rows(self, shape: Shape) -> list[Row]:
-        features = self.weight.numel()
-        return [Row("BatchNormalization", shape, 4 * features, 2 * features)]
-
 
 class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) whose mask is a function of the sample's index.
@@ -283,23 +246,14 @@ class Dropout(nn.Module):
         keep = bytes_NK.view(samples, height, width, channels).permute(0, 3, 1, 2) >= self.threshold
         return x_NCHW * keep.to(x_NCHW.dtype).mul_(256 / (256 - self.threshold))
 
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Dropout", shape)]
+
+class Tanh(nn.Tanh): ...
 
 
-class Tanh(nn.Tanh):
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Activation", shape)]
+class ReLU(nn.ReLU): ...
 
 
-class ReLU(nn.ReLU):
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Activation", shape)]
-
-
-class LeakyReLU(nn.LeakyReLU):
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("LeakyReLU", shape)]
+class LeakyReLU(nn.LeakyReLU): ...
 
 
 class PooledTanh(nn.Module):
@@ -315,19 +269,12 @@ class PooledTanh(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         return F.max_pool2d(x_NCHW.tanh(), 2) if self.algorithm == PLAIN else F.max_pool2d(x_NCHW, 2).tanh()
 
-    def rows(self, shape: Shape) -> list[Row]:
-        pooled = (shape[0] // 2, shape[1] // 2, shape[2])
-        return [Row("Activation", shape), Row("MaxPooling2D", pooled)]
-
 
 class PadRightBottom(nn.Module):
     """One row and one column of zeros, below and to the right."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         return F.pad(x_NCHW, (0, 1, 0, 1))
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("ZeroPadding2D", (shape[0] + 1, shape[1] + 1, shape[2]))]
 
 
 class ToImage(nn.Module):
@@ -340,18 +287,12 @@ class ToImage(nn.Module):
     def forward(self, x_NF: Tensor) -> Tensor:
         return x_NF.view(-1, self.size, self.size, self.channels).permute(0, 3, 1, 2)
 
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Reshape", (self.size, self.size, self.channels))]
-
 
 class Flatten(nn.Module):
     """NCHW to [N, H*W*C], channels last as Keras writes it."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         return x_NCHW.permute(0, 2, 3, 1).flatten(1)
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Flatten", (math.prod(shape),))]
 
 
 @contextmanager

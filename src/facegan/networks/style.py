@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError
-from facegan.networks.layers import Row, SampleNoise, Shape
+from facegan.networks.layers import SampleNoise
 from facegan.networks.style_layers import (
     SLOPE,
     MinibatchDeviation,
@@ -204,31 +204,6 @@ class StyleGenerator(nn.Module):
         """Return [1, W]: the mean style of these latents with these attributes."""
         return self.mapping(latent_MZ, attributes_MA).mean(0, keepdim=True)
 
-    def rows(self) -> list[Row]:
-        """Return the lines of a summary."""
-        first = self.constant.shape[0], self.constant.shape[1], self.constant.shape[2]
-        shape: Shape = (first[1], first[2], first[0])
-        rows = [
-            Row("Mapping", (self.style_size,), _count(self.mapping)),
-            Row("Styles of all layers", (self.style_count,), _count(self.styles)),
-            Row("Constant", shape, self.constant.numel()),
-        ]
-        pictures = iter(self.pictures)
-        for number, layer in enumerate(self.layers):
-            assert isinstance(layer, ModulatedLayer)
-            row = layer.convolution.rows(shape)[0]
-            rows.append(Row(f"Modulated {row.layer}", row.shape, _count(layer)))
-            shape = row.shape
-            if number in self.ends:
-                picture = next(pictures)
-                assert isinstance(picture, ScaledConv)
-                rows += picture.rows(shape)
-        return rows
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
 
 class ResidualBlock(nn.Module):
     """Two convolutions, the second of which halves the side, beside a 1x1 convolution of the mean of 2x2 pixels."""
@@ -242,9 +217,6 @@ class ResidualBlock(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         y = F.leaky_relu(self.second(F.leaky_relu(self.first(x_NCHW), SLOPE)), SLOPE)
         return y.add(self.shortcut(F.avg_pool2d(x_NCHW, 2)))
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("ResidualBlock", self.second.rows(shape)[0].shape, _count(self))]
 
 
 class StyleDiscriminator(nn.Module):
@@ -288,13 +260,3 @@ class StyleDiscriminator(nn.Module):
             attributes_NA = features.new_zeros(len(features), ATTRIBUTE_COUNT)
         embedded = self.embedding(attributes_NA.to(features.dtype))
         return self.logit(features)[:, 0] + (features * embedded).sum(1) / math.sqrt(features.shape[1])
-
-    def rows(self) -> list[Row]:
-        """Return the lines of a summary."""
-        side, rows = self.resolution, []
-        shape: Shape = (side, side, 3)
-        for block in (self.stem, *self.blocks, self.deviation, self.last, self.features, self.logit):
-            rows += block.rows(shape)
-            shape = rows[-1].shape
-        rows.append(Row("Projection on attributes", (1,), self.embedding.weight.numel()))
-        return rows

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from facegan.errors import UserError
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
-from facegan.networks.layers import Row, Shape
 
 SLOPE = 0.2
 ACTIVATION_GAIN = math.sqrt(2.0)
@@ -38,9 +37,6 @@ class ScaledDense(nn.Module):
 
     def forward(self, x_NI: Tensor) -> Tensor:
         return F.linear(x_NI, self.weight * self.scale, None if self.bias is None else self.bias * self.rate)
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("Dense", (self.weight.shape[0],), sum(parameter.numel() for parameter in self.parameters()))]
 
 
 _UP_TAPS = ((0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
@@ -125,12 +121,6 @@ class ScaledConv(nn.Module):
         kernel = self.kernel()
         self._frozen = (kernel, self.energy(kernel))
 
-    def rows(self, shape: Shape) -> list[Row]:
-        size = shape[0] * 2 if self.resample == "up" else shape[0] // self.stride
-        count = sum(parameter.numel() for parameter in self.parameters())
-        name = {"up": "Upsample + Conv2D", "down": "Conv2D + Pool", "": "Conv2D"}[self.resample]
-        return [Row(name, (size, size, self.weight.shape[0]), count)]
-
 
 class ScaleShiftLeak(torch.autograd.Function):
     """leaky_relu(x * scale + shift), x [N, C, H, W], scale and shift [N, C]: only the result is kept for the backward.
@@ -199,9 +189,6 @@ class MinibatchDeviation(nn.Module):
             dist.all_reduce(mean)
             mean = mean / dist.get_world_size()
         self.usual.lerp_(mean.to(self.usual.dtype), 1 - self.momentum)
-
-    def rows(self, shape: Shape) -> list[Row]:
-        return [Row("MinibatchDeviation", (*shape[:2], shape[2] + 1))]
 
 
 def normalised(x_NI: Tensor) -> Tensor:

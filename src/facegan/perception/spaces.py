@@ -16,7 +16,7 @@ from facegan.errors import UserError
 from facegan.perception import attributes_net, inception, judge_net, random_net
 from facegan.perception.inception_weights import load_inception
 from facegan.perception.resizing import resize
-from facegan.perception.weights import SHIPPED, load_network
+from facegan.perception.weights import SHIPPED, load_weights
 
 NAMES = ("judge-net", "random-net", "attributes-net", "inception", "inception-clean")
 DEFAULT = ("judge-net", "random-net")
@@ -81,6 +81,6 @@ def _on_cpu(name: str, inception_file: Path | None) -> Space:
         return make(network=noise, side=random_net.SIDE, dimensions=random_net.DIMENSIONS, sha256=digest)
     module = judge_net if name == "judge-net" else attributes_net
     own: nn.Module = judge_net.JudgeNet() if name == "judge-net" else attributes_net.AttributesNet()
-    digest = load_network(own, SHIPPED / f"{name}.safetensors")
+    digest = load_weights(own, SHIPPED / f"{name}.safetensors")
     own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return make(network=own, side=module.SIDE, dimensions=module.DIMENSIONS, sha256=digest)

@@ -34,7 +34,7 @@ def save_network(network: nn.Module, card: dict[str, Any], path: Path) -> None:
     write_text(path.with_suffix(".json"), text + "\n")
 
 
-def load_network(network: nn.Module, path: Path) -> str:
+def load_weights(network: nn.Module, path: Path) -> str:
     """Read weights that ``save_network`` wrote into a network, in inference mode; return the file's sha256.
 
     Raises:

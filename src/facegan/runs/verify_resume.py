@@ -41,7 +41,7 @@ class Interruption:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ResumeCheck:
     """What a comparison of two runs found."""
 
     nimg: int
@@ -60,7 +60,7 @@ def verify_resume(
     batch: int,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
-) -> Verdict:
+) -> ResumeCheck:
     """Train twice in ``work``, straight and interrupted, and compare the ends.
 
     ``options`` are those of ``facegan train`` but ``--run``, ``--images``, ``--batch`` and the intervals. ``seed``
@@ -91,7 +91,7 @@ def verify_resume(
         interruptions.append(interruption)
     _finish(interrupted)
     tensors, difference = compare_runs(RunFolder(work / "straight"), RunFolder(work / "interrupted"), images)
-    return Verdict(images, interruptions, tensors, difference)
+    return ResumeCheck(images, interruptions, tensors, difference)
 
 
 def _interrupt(

@@ -29,9 +29,9 @@ from facegan.data.order import evenly
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.files import read_bytes, write_bytes
-from facegan.labelling import shipped
 from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 from facegan.perception.attributes_net import DIMENSIONS
+from facegan.perception.labeller import shipped
 from facegan.sampling.inference import for_inference
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.sampler import INTERNAL_BATCH
@@ -46,7 +46,7 @@ _LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Reference:
+class QuickReference:
     """What attributes-net sees in a run's data: float64 moments on the data's first components."""
 
     components_DK: np.ndarray
@@ -63,7 +63,7 @@ class Reference:
         return Gaussian(torch.from_numpy(self.mean_K), torch.from_numpy(self.covariance_KK))
 
     @classmethod
-    def of(cls, view: DataView) -> Reference:
+    def of(cls, view: DataView) -> QuickReference:
         """Look at a dataset: a minute or two for 20,000 images on one core."""
         index_N = evenly(len(view), _DATA_COUNT)
         parts = (view.images(index_N[start : start + _CHUNK]) for start in range(0, len(index_N), _CHUNK))
@@ -85,7 +85,7 @@ class Reference:
         write_bytes(path, save(arrays))
 
     @classmethod
-    def load(cls, path: Path, data: str) -> Reference | None:
+    def load(cls, path: Path, data: str) -> QuickReference | None:
         """Return what ``save`` wrote; None if it is not there or not whole, or is of other data than ``data`` (a
         content hash) or of another attributes-net than the shipped one."""
         try:
@@ -107,7 +107,7 @@ _SHAPES = {
 }  # fmt: skip
 
 
-def reference_of(file: Path, view: DataView, say: Callable[[int], None] = lambda _: None) -> Reference:
+def reference_of(file: Path, view: DataView, say: Callable[[int], None] = lambda _: None) -> QuickReference:
     """Return a run's reference: the one in ``file``, or a new one, kept there for the run's life.
 
     Before a new one is made, ``say`` is told how many images are looked at.
@@ -115,10 +115,10 @@ def reference_of(file: Path, view: DataView, say: Callable[[int], None] = lambda
     Raises:
         UserError: the file cannot be written.
     """
-    found = Reference.load(file, view.content_hash)
+    found = QuickReference.load(file, view.content_hash)
     if found is None:
         say(len(evenly(len(view), _DATA_COUNT)))
-        found = Reference.of(view)
+        found = QuickReference.of(view)
         try:
             found.save(file)
         except OSError as error:
@@ -137,13 +137,13 @@ def score_faces(
         yield make_faces(prepared, config, prior, "score", number_N)
 
 
-def score_images(parts: Iterator[np.ndarray], reference: Reference) -> float:
+def score_images(parts: Iterator[np.ndarray], reference: QuickReference) -> float:
     """Return the Frechet distance to the data of faces, parts of uint8 [n, R, R, 3], 2 or more in all; 0 is best."""
     return frechet_distance(_sums(parts, torch.from_numpy(reference.components_DK)).gaussian(), reference.gaussian)
 
 
 def quick_score(
-    generator: nn.Module, config: RunConfig, reference: Reference, count: int, prior: LabelPrior | None = None
+    generator: nn.Module, config: RunConfig, reference: QuickReference, count: int, prior: LabelPrior | None = None
 ) -> float:
     """Return the score of a run's generator on ``count`` faces (2 or more): 0 or more, 0 is best.
 

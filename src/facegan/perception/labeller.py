@@ -12,7 +12,7 @@ from torch import Tensor
 from facegan.perception.accuracy import attribute_logits
 from facegan.perception.attributes_net import SIDE, AttributesNet
 from facegan.perception.resizing import resize
-from facegan.perception.weights import SHIPPED, load_network
+from facegan.perception.weights import SHIPPED, load_weights
 
 _BATCH = 64
 """Faces at a time: on a processor faster than more, whose activations leave its caches."""
@@ -26,7 +26,7 @@ class Labeller:
         UserError: the file is missing, damaged, or of another network.
         """
         self.network = AttributesNet()
-        self.sha256 = load_network(self.network, file or SHIPPED / "attributes-net.safetensors")
+        self.sha256 = load_weights(self.network, file or SHIPPED / "attributes-net.safetensors")
         self.network.to(device)
 
     def logits(self, image_NHWC: np.ndarray) -> np.ndarray:
