@@ -80,12 +80,7 @@ def prepare(
         outcomes = _decode_all(decoder, files, workers or usable_cores(), progress)
         rows = _kept_rows(outcomes, files, preflight)
         preflight.kept = len(rows)
-        if not preflight.kept:
-            first = preflight.problems[0]
-            raise UserError(
-                f"{listing.source}: every image was set aside, such as {first.file} ({first.kind}: {first.reason}); "
-                f"check the source and --resolution"
-            )
+        _refuse_nothing(preflight, listing.source)
         preflight.save(writer.folder / "preflight.json")
         dataset = writer.finish(
             rows=rows,
@@ -104,6 +99,15 @@ def prepare(
         preview_file = out / "preview.png" if preview is True else Path(preview)
         save_png(preview_file, contact_sheet(dataset.images))
     return PrepareResult(dataset, preflight, labels.sources, _warnings(preflight), preview_file)
+
+
+def _refuse_nothing(preflight: Preflight, source: Path) -> None:
+    if not preflight.kept:
+        first = preflight.problems[0]
+        raise UserError(
+            f"{source}: every image was set aside, such as {first.file} ({first.kind}: {first.reason}); check the source "
+            "and --resolution"
+        )
 
 
 def contact_sheet(image_NHWC: np.ndarray) -> np.ndarray:

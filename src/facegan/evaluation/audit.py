@@ -71,20 +71,8 @@ def audit(
     Raises:
         UserError: too few held-out people, or faces of another size.
     """
-    training = DataView(data)
-    held_out = DataView(data, held_out=True)
-    if len(held_out) < LEAST_HELD_OUT:
-        raise UserError(
-            f"the data has {len(held_out)} faces of held-out people, and at least {LEAST_HELD_OUT} are needed to know "
-            "how near an unseen person comes to the training faces by chance: prepare the data with --identities"
-        )
-    if model["resolution"] != training.resolution:
-        raise UserError(
-            f"the faces have {model['resolution']} px and the data {training.resolution} px: prepare the data at the "
-            "model's resolution"
-        )
-    if count < LEAST_FACES:
-        raise UserError(f"{count} faces are too few to find copies, or who is left out: give at least {LEAST_FACES}")
+    training, held_out = DataView(data), DataView(data, held_out=True)
+    _check(training, held_out, model["resolution"], count)
     lookers: dict[str, Callable[[np.ndarray], Tensor]] = {PIXELS: pixel_features}
     lookers |= {space.name: space.features for space in spaces}
     done, whole = 0, 2 * len(spaces) * sum(len(dataset) for dataset in data)
@@ -114,17 +102,43 @@ def audit(
 
     unseen = look_at("held-out people", view_batches(held_out), len(held_out))
     made = look_at("generated faces", batches, count)
-    verdict = judge_copies(made.nearest, unseen.nearest)
+    return Audit(
+        verdict=judge_copies(made.nearest, unseen.nearest),
+        generated=len(made.image_NHWC),
+        training=len(training),
+        held_out=len(held_out),
+        closest=_closest(made, unseen, training, pairs),
+        coverage=presences(made.there_NA, unseen.there_NA, held_out.identities(np.arange(len(held_out)))),
+        other_data=(model.get("data") or training.content_hash) != training.content_hash,
+    )
+
+
+def _check(training: DataView, held_out: DataView, resolution: int, count: int) -> None:
+    if len(held_out) < LEAST_HELD_OUT:
+        raise UserError(
+            f"the data has {len(held_out)} faces of held-out people, and at least {LEAST_HELD_OUT} are needed to know "
+            "how near an unseen person comes to the training faces by chance: prepare the data with --identities"
+        )
+    if resolution != training.resolution:
+        raise UserError(
+            f"the faces have {resolution} px and the data {training.resolution} px: prepare the data at the model's "
+            "resolution"
+        )
+    if count < LEAST_FACES:
+        raise UserError(f"{count} faces are too few to find copies, or who is left out: give at least {LEAST_FACES}")
+
+
+def _closest(
+    made: _Seen, unseen: _Seen, training: DataView, pairs: int
+) -> list[tuple[str, float, np.ndarray, np.ndarray]]:
+    """Return the closest ``pairs`` of each space, as ``Audit`` has them."""
     closest = []
     for name, nearest in made.nearest.items():
         order_N = places(nearest, unseen.nearest[name])[0].argsort(kind="stable")
         for place in order_N[:pairs]:
             match = training.images(nearest.index_N[place : place + 1])[0]
             closest.append((name, float(nearest.ratio_N[place]), made.image_NHWC[place], match))
-    person_M = held_out.identities(np.arange(len(held_out)))
-    other_data = (model.get("data") or training.content_hash) != training.content_hash
-    coverage = presences(made.there_NA, unseen.there_NA, person_M)
-    return Audit(verdict, len(made.image_NHWC), len(training), len(held_out), closest, coverage, other_data)
+    return closest
 
 
 def _pixels(view: DataView) -> tuple[Tensor, Tensor]:

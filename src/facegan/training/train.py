@@ -20,6 +20,7 @@ from facegan.training.listener import Listener, NullListener
 from facegan.training.run_settings import resolve_config
 from facegan.training.schedule import Schedule
 from facegan.training.setup import open_data, refuse_before_start, set_up, settle_plan
+from facegan.training.trainer import Ending
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm
 
@@ -118,19 +119,24 @@ def train(
         )
         trainer = set_up(context, initial, labeller, told=told, new=new)
         ending = trainer.fit()
-    alarm, best = (ending.decision.alarm, ending.decision.best) if ending.decision else (None, None)
-    result = TrainResult(
-        run=folder.path,
-        nimg=ending.nimg,
-        snapshot=folder.snapshot(ending.nimg),
-        signal=ending.signal,
-        is_main=engine.is_main,
-        alarm=alarm,
-        best=best,
-        past=schedule.images is not None and ending.nimg >= schedule.images + config.batch,
-    )
+    result = _result(context, ending)
     listener.event(
-        "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=ending.signal,
-        alarm=alarm.kind if alarm else None, best=best, **most_memory(engine.device),
+        "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=result.signal,
+        alarm=result.alarm.kind if result.alarm else None, best=result.best, **most_memory(engine.device),
     )  # fmt: skip
     return result
+
+
+def _result(context: Context, ending: Ending) -> TrainResult:
+    alarm, best = (ending.decision.alarm, ending.decision.best) if ending.decision else (None, None)
+    images = context.schedule.images
+    return TrainResult(
+        run=context.folder.path,
+        nimg=ending.nimg,
+        snapshot=context.folder.snapshot(ending.nimg),
+        signal=ending.signal,
+        is_main=context.engine.is_main,
+        alarm=alarm,
+        best=best,
+        past=images is not None and ending.nimg >= images + context.config.batch,
+    )
