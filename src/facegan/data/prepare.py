@@ -105,8 +105,8 @@ def _refuse_nothing(preflight: Preflight, source: Path) -> None:
     if not preflight.kept:
         first = preflight.problems[0]
         raise UserError(
-            f"{source}: every image was set aside, such as {first.file} ({first.kind}: {first.reason}); check the source "
-            "and --resolution"
+            f"{source}: every image was set aside, such as {first.file} ({first.kind}: {first.reason}); check the "
+            "source and --resolution"
         )
 
 
