@@ -39,6 +39,7 @@ import facegan
 from facegan import recipes
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.config import RunConfig
+from facegan.config_changes import with_settings
 from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
 from facegan.data.decode import decode_image, quiet_decoding
 from facegan.data.folder import Reader, UnreadableError, find_source
@@ -48,7 +49,6 @@ from facegan.errors import UserError
 from facegan.networks.keras_file import read_arrays
 from facegan.runs.folder import RunFolder
 from facegan.runs.overview import overview, reclaimable
-from facegan.settings import with_settings
 from facegan.training.execution_plan import ExecutionPlan, Requested
 from facegan.training.log import RunLog
 from facegan.training.quick_score import Reference

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from facegan.config import RecipeConfig
+from facegan.config_changes import with_settings
 from facegan.data.writer import PackedWriter
 from facegan.machine import describe_machine
 from facegan.recipes import recipe
-from facegan.settings import with_settings
 from facegan.training.schedule import Schedule
 from facegan.training.train import Start, train
 

@@ -25,9 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RunConfig
+from facegan.config_changes import with_settings
 from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.recipes import recipe, usual_batch
-from facegan.settings import with_settings
 from facegan.training.autotune import autotune
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan, Requested

@@ -27,10 +27,10 @@ from facegan.data.writer import PackedWriter
 from facegan.machine import describe_machine
 from facegan.recipes import recipe
 from facegan.training import monitor
-from facegan.training.metrics import MetricWindow
 from facegan.training.recovery import Recovery
 from facegan.training.schedule import Schedule
 from facegan.training.snapshot_writer import SnapshotWriter
+from facegan.training.step_metrics import MetricWindow
 from facegan.training.train import Start, train
 from facegan.training.watchdog import alarms
 

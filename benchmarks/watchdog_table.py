@@ -22,11 +22,11 @@ import torch
 
 from facegan import recipes
 from facegan.config import RecipeConfig
+from facegan.config_changes import with_settings
 from facegan.data.packed import PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.runs import incidents
 from facegan.runs.folder import RunFolder
-from facegan.settings import with_settings
 from facegan.training import steps, trainer
 from facegan.training.execution_plan import Requested
 from facegan.training.schedule import Schedule

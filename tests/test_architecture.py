@@ -7,7 +7,7 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "files"},
-    {"randomness", "pixels", "attributes", "config", "settings"},
+    {"randomness", "pixels", "attributes", "config", "config_changes"},
     {"metrics"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},
     {"sampling"},
@@ -16,7 +16,7 @@ ORDER = [
     {"training"},
     {"evaluation"},
     {"report", "api"},
-    {"synthesis"},
+    {"synthetic_dataset"},
     {"cli"},
 ]
 ROOT = Path(facegan.__file__).parent

@@ -3,10 +3,10 @@ import json
 import pytest
 
 from facegan.config import RecipeConfig, RunConfig, from_dict, to_dict
+from facegan.config_changes import FIXED, differences, flatten, parse_count, setting_text, table_of, with_settings
 from facegan.errors import UserError
 from facegan.networks.style import StyleGenerator
 from facegan.recipes import RECIPES, recipe
-from facegan.settings import FIXED, differences, flatten, parse_count, setting_text, table_of, with_settings
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -18,11 +18,11 @@ import torch
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RunConfig
+from facegan.config_changes import with_settings
 from facegan.machine import keep_freed_memory
 from facegan.networks import build_generator
 from facegan.recipes import recipe
 from facegan.sampling.sampler import Sampler
-from facegan.settings import with_settings
 from facegan.training.autotune import autotune
 from facegan.training.ema import update_ema
 from facegan.training.engine import Engine

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from facegan.attributes import ATTRIBUTE_NAMES
-from facegan.data.celeba import crop_box, frame_box, is_aligned, parse_attributes, parse_numbers
+from facegan.data.celeba import parse_attributes, parse_numbers
+from facegan.data.crop import crop_box, frame_box, is_aligned
 from facegan.errors import UserError
 
 HEADER = " ".join(ATTRIBUTE_NAMES) + " "

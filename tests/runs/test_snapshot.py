@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 import facegan
 from facegan import recipes
+from facegan.config_changes import with_settings
 from facegan.errors import UserError
 from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import load_into, load_network, read_info, read_tensors, write_snapshot
-from facegan.settings import with_settings
 from facegan.training.schedule import Schedule
 from tests.conftest import train
 

@@ -56,7 +56,7 @@ def demo(
     from facegan.data.prepare import prepare
     from facegan.machine import keep_freed_memory
     from facegan.runs.folder import RunFolder
-    from facegan.synthesis import write_synthetic_dataset
+    from facegan.synthetic_dataset import write_synthetic_dataset
     from facegan.training.execution_plan import Requested
     from facegan.training.schedule import Schedule
     from facegan.training.train import train

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from facegan.config_changes import parse_count
 from facegan.errors import UserError
-from facegan.settings import parse_count
 
 MOST = 10**15
 LABELS_HELP = (

@@ -28,9 +28,9 @@ def summary(
     from facegan.attributes import ATTRIBUTE_COUNT
     from facegan.cli.progress import OutputConsole
     from facegan.config import to_dict
+    from facegan.config_changes import FIXED, flatten, setting_text
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.summary import Row, summarize, totals
-    from facegan.settings import FIXED, flatten, setting_text
 
     config = recipes.recipe(recipe, resolution)
     if settings:

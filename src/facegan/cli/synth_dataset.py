@@ -33,7 +33,7 @@ def synth_dataset(
     from facegan.cli.progress import make_listener
     from facegan.errors import UserError
     from facegan.machine import keep_freed_memory
-    from facegan.synthesis import copies_sentence, write_synthetic_dataset
+    from facegan.synthetic_dataset import copies_sentence, write_synthetic_dataset
 
     number = count_option(count, "--count")
     if not 0 <= seed < 2**63:

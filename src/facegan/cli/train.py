@@ -134,10 +134,10 @@ def train(
     import signal
 
     from facegan.cli.progress import make_listener
+    from facegan.config_changes import with_settings
     from facegan.data.packed import PackedDataset
     from facegan.errors import UserError
     from facegan.runs.folder import RunFolder
-    from facegan.settings import with_settings
     from facegan.training import train as training
     from facegan.training.execution_plan import Requested
     from facegan.training.run_settings import base_recipe, run_data

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from facegan.data.celeba import Crop, crop_box
+from facegan.data.crop import Crop, crop_box
 from facegan.data.preflight import Action
 
 MAX_PIXELS = 64_000_000

@@ -13,7 +13,7 @@ import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.cores import usable_cores
-from facegan.data.celeba import Crop, frame_box
+from facegan.data.crop import Crop, frame_box
 from facegan.data.decode import Finding, decode_image, quiet_decoding
 from facegan.data.folder import ImageFile, Reader, UnreadableError, find_source
 from facegan.data.labels import read_labels

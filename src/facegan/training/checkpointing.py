@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from facegan.config import RunConfig, from_dict
+from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
 from facegan.networks import build_discriminator, build_generator
 from facegan.runs.snapshot import (
@@ -18,7 +19,6 @@ from facegan.runs.snapshot import (
     read_tensors,
     snapshot_bytes,
 )
-from facegan.settings import differences, table_of
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.learner import load_optimizer, optimizer_tensors

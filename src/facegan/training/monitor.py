@@ -14,13 +14,13 @@ from facegan.training.context import Context
 from facegan.training.ema import calibrate
 from facegan.training.faces import FixedFaces
 from facegan.training.log import RunLog
-from facegan.training.metrics import MetricWindow, Throughput
 from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.quick_score import quick_score, reference_of
 from facegan.training.recovery import Decision, Recovery
 from facegan.training.schedule import grid_name, is_due
 from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
+from facegan.training.step_metrics import MetricWindow, Throughput
 from facegan.training.thumbnails import data_distance, variety
 
 CALIBRATION_COUNT = 256

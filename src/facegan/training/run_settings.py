@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
+from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
 from facegan.machine import describe_machine, other_machine
 from facegan.recipes import RECIPES, usual_batch
 from facegan.recipes import recipe as recipe_named
 from facegan.runs.folder import RunFolder, find_snapshot
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo
-from facegan.settings import differences, table_of
 from facegan.training.execution_plan import Requested
 from facegan.training.warm_start import InitialWeights, weights_digest
 

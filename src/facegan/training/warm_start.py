@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
+from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
 from facegan.networks import build_discriminator, build_generator
 from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, load_network
-from facegan.settings import differences, table_of
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.mapping_rate import mapping_factor, scale_mapping

@@ -13,7 +13,7 @@ from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
 from facegan.perception.labeller import shipped
-from facegan.synthesis import write_synthetic_dataset
+from facegan.synthetic_dataset import write_synthetic_dataset
 
 
 @pytest.fixture(scope="module")
