@@ -226,4 +226,7 @@ class Place:
 
     mean = sum
 
+    def any(self, mine: bool) -> bool:
+        return mine
+
     def barrier(self) -> None: ...

@@ -94,8 +94,14 @@ def test_a_run_goes_on_with_its_own_labels_or_not_at_all(tmp_path, half_labelled
         settle_labels(folder, half_labelled, recipe, labeller, None)
     folder.labels.write_bytes(good)
     folder.create({name: value for name, value in folder.read().items() if name != "labels_sha256"})  # of 0.1.0
+    folder.snapshot(8).mkdir()
     settle_labels(folder, half_labelled, recipe, None, None)
     assert folder.read()["labels_sha256"] == forked.read()["labels_sha256"]
+    unfinished = RunFolder(tmp_path / "unfinished")  # a start that failed left labels of other data
+    unfinished.create({})
+    unfinished.labels.write_bytes((tmp_path / "others").read_bytes())
+    settle_labels(unfinished, half_labelled, recipe, labeller, None)
+    assert unfinished.labels.read_bytes() == good
 
 
 def test_a_batch_has_the_attributes_of_its_images(half_labelled):

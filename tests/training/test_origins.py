@@ -97,3 +97,15 @@ def test_a_warm_up_begins_at_nothing(tmp_path, packed16):
     assert torch.equal(at[0], at[1])
     # Adam's first real step has about the learning rate's size: 8 / 800 of 2e-4.
     assert 1e-7 < (at[2] - at[1]).abs().max() < 4e-6
+
+
+def test_a_fork_goes_on_with_the_warm_up(tmp_path, packed16):
+    run(packed16, tmp_path / "first", 16, warmup=800)
+    run(packed16, tmp_path / "first", 24, fork=tmp_path / "second")
+    assert json.loads((tmp_path / "second" / "run.json").read_text())["config"]["warmup"] == 800
+
+
+def test_a_generator_that_starts_within_a_batch_resumes(tmp_path, packed16):
+    recipe = small_recipe("dcgan", generator_start=12)  # its first step is the one after 16 images
+    for images in (16, 24):
+        assert run(packed16, tmp_path / "run", images, recipe=recipe).nimg == images

@@ -76,3 +76,15 @@ def test_a_run_without_averages_is_told_how_to_keep_them(tmp_path, packed16):
         stored_averages(RunFolder(tmp_path / "run"))
     with pytest.raises(UserError, match="nowhere is no run"):
         stored_averages(RunFolder(tmp_path / "nowhere"))
+
+
+def test_an_average_with_batch_normalisation_has_statistics_of_its_own(tmp_path, packed16):
+    schedule = Schedule(images=80, log_every=80, sample_every=80, snapshot_every=8, keep=99, score_count=0)
+    options = {"batch": 8, "precision": "float32", "threads": 1, "conv": "direct", "schedule": schedule}
+    recipe = small_recipe("dcgan", ema_halflife=8, extra_ema_halflives=(40,))
+    train([packed16], tmp_path / "run", recipe, **options)
+    stored = stored_averages(RunFolder(tmp_path / "run"))
+    write_average(tmp_path / "same", stored[-2].snapshot, load_file(stored[-2].snapshot.path / "ema.safetensors"), 8)
+    kept, made = (load_file(path / "ema.safetensors") for path in (stored[-2].snapshot.path, tmp_path / "same"))
+    for name in kept:  # of the same weights, the same statistics
+        torch.testing.assert_close(made[name], kept[name], rtol=1e-4, atol=1e-6)

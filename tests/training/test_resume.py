@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -187,3 +188,17 @@ def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16)
     assert digests(straight.snapshot) == digests(stopped.snapshot)
     with pytest.raises(UserError, match=r"forms +auto +plain"):
         run(packed16, tmp_path / "first", recipe, 48, conv="plain", precision="auto")
+
+
+def test_a_finished_run_that_is_asked_again_keeps_its_last_lines(tmp_path, packed16):
+    recipe = small_recipe("dcgan")
+    schedule = Schedule(images=40, log_every=24, sample_every=24, snapshot_every=24, score_count=0)
+    options = {"batch": BATCH, "schedule": schedule, "precision": "float32", "threads": 1, "conv": "direct"}
+    train([packed16], tmp_path / "run", recipe, **options)
+    before = (tmp_path / "run" / "log.jsonl").read_bytes()
+    assert b'"unfinished": true' in before
+    train([packed16], tmp_path / "run", recipe, **options)
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+    train([packed16], tmp_path / "run", recipe, **options | {"schedule": replace(schedule, images=48)})
+    assert [line["nimg"] for line in lines_of(tmp_path / "run") if "D_loss" in line] == [24, 48]
+    assert not any("unfinished" in line for line in lines_of(tmp_path / "run"))

@@ -48,7 +48,8 @@ def test_a_healthy_run_raises_nothing():
     ("discriminator-won", [losses(nimg, D_ranks=1.0, G_gradient_norm=1e-3) for nimg in range(60_000, 70_000, 1_000)]),
     ("discriminator-won", [line for nimg in range(60_000, 70_000, 1_000)
                            for line in (losses(nimg, D_ranks=1.0), grid(nimg, variety=0.45))]),
-    ("discriminator-fooled", [losses(nimg, D_on_G=0.99, D_accuracy_fake=0.0) for nimg in range(60_000, 70_000, 1_000)]),
+    ("discriminator-fooled", [losses(nimg, D_on_G=0.99, D_accuracy_fake=0.0, D_ranks=0.5)
+                              for nimg in range(60_000, 70_000, 1_000)]),
     ("loss", [losses(60_000, D_loss=5.0)]),
     ("loss", [line for nimg in (60_000, 61_000, 62_000) for line in (losses(nimg, D_loss=5.0), grid(nimg))]),
     ("variety", [grid(60_000, variety=0.1), grid(65_000, variety=0.1)]),
@@ -247,3 +248,18 @@ def test_stored_healthy_runs_raise_nothing(recipe):
     lines = [json.loads(line) for line in text.splitlines()]
     assert sum("variety" in line for line in lines) >= 5
     assert kinds(lines) == []
+
+
+def test_a_discriminator_whose_logits_have_moved_is_not_fooled():
+    """A loss of differences leaves the logits' zero to chance: what counts is how D ranks."""
+    for ranks, kinds in ((0.8, []), (0.4, ["discriminator-fooled"])):
+        history = [
+            losses(nimg, D_on_G=0.99, D_accuracy_fake=0.0, D_ranks=ranks) for nimg in range(60_000, 70_000, 1_000)
+        ]
+        assert {alarm.kind for end in range(len(history) + 1) for alarm in alarms(history[:end])} == set(kinds)
+
+
+def test_a_stop_names_a_snapshot_that_is_there(tmp_path, packed16, monkeypatch):
+    poison(monkeypatch, at=96, most=99)
+    result = run(packed16, tmp_path / "run")
+    assert result.alarm is not None and result.snapshot.is_dir()

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facegan.config import RunConfig
+from facegan.machine import onto
 from facegan.networks.layers import BatchNorm
+from facegan.sampling.latents import draw_latents
+
+CALIBRATION_COUNT = 256
 
 RAMP = 0.05
 """The half-life may be at most this share of the images seen, so that the first weights are soon forgotten: one of
@@ -27,6 +33,14 @@ def ema_decay(nimg: int, batch: int, halflife: int) -> float:
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the average's weights towards the network's. Its moving statistics are left to ``calibrate``."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+
+
+def calibrate_for(average: nn.Module, config: RunConfig) -> None:
+    """Calibrate an averaged generator on the run's own latents: the result is a function of its weights alone."""
+    recipe, device = config.recipe, next(average.parameters()).device
+    number_N = np.arange(CALIBRATION_COUNT)
+    latent_NZ = draw_latents(config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
+    calibrate(average, onto(latent_NZ, device).split(64))
 
 
 @torch.no_grad()

@@ -47,6 +47,12 @@ class Engine:
         """Return the mean of a tensor over all processes."""
         return self.sum(tensor) / self.world_size
 
+    def any(self, mine: bool) -> bool:
+        """Return whether it is so in any process; every process gets the same answer."""
+        if self.world_size == 1:
+            return mine
+        return bool(self.sum(torch.tensor(float(mine), device=self.device)).item() > 0)
+
     def barrier(self) -> None:
         """Wait for every process."""
         self.fabric.barrier()

@@ -95,8 +95,13 @@ def settle_labels(
     """
     contents, file = folder.read(), folder.labels
     recorded = contents.get(_DIGEST)  # runs of version 0.1.0 have none
-    if recorded is None and parent is not None and parent.labels.is_file() and not file.exists():
-        shutil.copyfile(parent.labels, file)
+    if recorded is None and not folder.list_snapshots():
+        for left_over in (file, folder.label_prior):  # of a start that failed, perhaps with other data
+            left_over.unlink(missing_ok=True)
+        if parent is not None and parent.labels.is_file():
+            known = parent.read().get(_DIGEST)
+            if known in (None, _sha256(parent.labels)):
+                shutil.copyfile(parent.labels, file)
     if recorded is not None and _sha256(file) != recorded:
         what = "is not what the run began with" if file.exists() else "is missing"
         raise UserError(

@@ -27,24 +27,33 @@ class RunLog:
         self._folder, self._path = folder, folder.log
         self.history: list[dict[str, Any]] = []
         """The lines so far, for the watchdog; values that were not finite are None."""
-        self._waiting: list[bytes] = []
+        self._waiting: list[dict[str, Any]] = []
+        """Lines that are not on the disk yet."""
         self._written = 0
+        """Bytes of the file that the next line stands behind."""
         self._events: Any = None
         self.cut_back(nimg)
 
     def cut_back(self, nimg: int) -> None:
-        """Drop the lines beyond ``nimg``, the line of an unfinished window, and whatever is no line."""
+        """Drop the lines beyond ``nimg`` and whatever is no line.
+
+        Lines of an unfinished window stay until the next line is written, which takes their place.
+        """
         self.close()
-        self.history, self._written = [], 0
+        self._waiting = [line for line in self._waiting if line["nimg"] <= nimg and not line.get("unfinished")]
+        self.history, self._written, whole = [], 0, 0
         content = self._path.read_bytes() if self._path.exists() else b""
         for text in content.splitlines(keepends=True):
             line = _decode(text)
             if line is None or line["nimg"] > nimg:
                 break
-            self.history.append(line)
-            self._written += len(text)
+            whole += len(text)
+            if not line.get("unfinished"):
+                self.history.append(line)
+                self._written = whole
         with self._path.open("ab") as file:
-            file.truncate(self._written)
+            file.truncate(whole)
+        self.history += self._waiting
         self._open_events(nimg)
 
     def _open_events(self, nimg: int) -> None:
@@ -64,19 +73,22 @@ class RunLog:
         rounded = {name: float(f"{value:.6g}") if math.isfinite(value) else None for name, value in values.items()}
         entry = {"nimg": nimg, **rounded}
         self.history.append(entry)
-        self._waiting.append(_encode({**entry, "unfinished": True} if unfinished else entry))
+        self._waiting.append({**entry, "unfinished": True} if unfinished else entry)
         self.flush()
         if not unfinished:
             self._event(nimg, lambda events: [events.add_scalar(name, value, nimg) for name, value in values.items()])
 
     def flush(self) -> bool:
         """Write what waits; return whether it is on the disk."""
-        content = b"".join(self._waiting)
+        content = b"".join(map(_encode, self._waiting))
+        if not content:
+            return True
         try:
             with self._path.open("r+b", buffering=0) as file:
                 file.seek(self._written)
                 if file.write(content) != len(content):
                     raise OSError("the disk is full")
+                file.truncate()
                 os.fsync(file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
@@ -133,6 +145,9 @@ def _decode(text: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     whole = isinstance(line, dict) and type(line.get("nimg")) is int and text.endswith(b"\n")
-    if not whole or not all(value is None or type(value) in (int, float) for value in line.values()):
+    if not whole or line.get("unfinished", True) is not True:
+        return None
+    values = [value for name, value in line.items() if name != "unfinished"]
+    if not all(value is None or type(value) in (int, float) for value in values):
         return None
     return line

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from facegan import pixels
 from facegan.runs.retention import ScoreKind, score_state, without_score
 from facegan.runs.snapshot import SnapshotWriteError, first_not_finite
-from facegan.sampling.latents import draw_latents
 from facegan.training.checkpointing import state_tensors
 from facegan.training.context import Context
-from facegan.training.ema import calibrate
+from facegan.training.ema import calibrate_for
 from facegan.training.faces import FixedFaces
 from facegan.training.log import RunLog
 from facegan.training.overfitting import ranking_faces, training_rank
@@ -22,8 +20,6 @@ from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
 from facegan.training.step_metrics import MetricWindow, Throughput
 from facegan.training.thumbnails import data_distance, variety
-
-CALIBRATION_COUNT = 256
 
 
 class Monitor:
@@ -101,6 +97,7 @@ class Monitor:
             decision = self._recovery.judge(state)
         if self._drawn != state.nimg and decision is None:
             self._grid(state, unfinished=True)
+            decision = self._recovery.judge(state)
         if self._saved != state.nimg and decision is None:
             self._snapshot(state, unfinished=True)
             decision = self._recovery.judge(state)
@@ -198,11 +195,8 @@ class Monitor:
         self._writer.save(state, self._config, extra)
 
     def _calibrate(self, state: TrainingState) -> None:
-        """Make the averaged generators, if there are any, ready to sample from: a function of its weights alone."""
-        averages = state.averages(self._config.recipe.ema_halflife)
-        if averages and self._calibrated != state.nimg:
-            recipe, number_N = self._config.recipe, np.arange(CALIBRATION_COUNT)
-            latent_NZ = draw_latents(self._config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
-            for _, average in averages:
-                calibrate(average, torch.from_numpy(latent_NZ).to(self._engine.device).split(64))
+        """Give the averaged generators, if there are any, the statistics of their own activations."""
+        if self._calibrated != state.nimg:
+            for _, average in state.averages(self._config.recipe.ema_halflife):
+                calibrate_for(average, self._config)
         self._calibrated = state.nimg

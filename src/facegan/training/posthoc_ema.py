@@ -20,10 +20,12 @@ from torch import Tensor
 
 from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
+from facegan.networks import build_generator
 from facegan.runs.folder import RunFolder
+from facegan.runs.retention import without_score
 from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
 from facegan.training.checkpointing import ema_stem
-from facegan.training.ema import RAMP
+from facegan.training.ema import RAMP, calibrate_for
 
 _MOMENTS = 20_000
 _WORST = 0.35
@@ -124,6 +126,10 @@ def write_average(out: Path, newest: SnapshotInfo, tensors: Mapping[str, Tensor]
     """
     if out.exists():
         raise UserError(f"{out} exists and is left as it is; choose another --out")
+    settings = from_dict(RunConfig, newest.config, str(newest.path / INFO_FILE))
+    generator = build_generator(settings.recipe.network, settings.recipe.generator_options, seed=None)
+    generator.load_state_dict(dict(tensors))
+    calibrate_for(generator.eval(), settings)
     beside = [stem for stem in ("discriminator", LABEL_PRIOR) if f"{stem}.safetensors" in newest.sha256]
     config = {**newest.config, "recipe": {**newest.config["recipe"], "ema_halflife": halflife}}
     config["recipe"]["extra_ema_halflives"] = []
@@ -131,6 +137,6 @@ def write_average(out: Path, newest: SnapshotInfo, tensors: Mapping[str, Tensor]
         out,
         nimg=newest.nimg,
         config=config,
-        state=newest.state,
-        tensors={"ema": tensors} | {stem: read_tensors(newest, stem) for stem in beside},
+        state=without_score(newest.state),
+        tensors={"ema": generator.state_dict()} | {stem: read_tensors(newest, stem) for stem in beside},
     )

@@ -19,7 +19,7 @@ from facegan.training.watchdog import MOST_ROLLBACKS, RATE_FACTOR, Alarm, alarms
 
 @dataclass(frozen=True)
 class Decision:
-    """That a training stops or goes back."""
+    """What is decided about an alarm: to stop, or to go back."""
 
     alarm: Alarm
     rewind_to: int | None
@@ -34,10 +34,15 @@ class Recovery:
     def __init__(self, context: Context, log: RunLog | None, writer: SnapshotWriter, faces: FixedFaces) -> None:
         """``log``: None in processes that do not write."""
         self._context, self._log, self._writer, self._faces = context, log, writer, faces
+        self._judged = 0
+        """Lines of the log that have been judged."""
 
     def judge(self, state: TrainingState) -> Decision | None:
         """Record the alarms of the log's newest line; return what is decided, or None to go on."""
-        decision = self._decide(state) if self._log is not None else None
+        decision = None
+        if self._log is not None and len(self._log.history) != self._judged:
+            self._judged = len(self._log.history)
+            decision = self._decide(state)
         engine = self._context.engine
         return decision if engine.world_size == 1 else engine.fabric.broadcast(decision)
 
@@ -51,14 +56,16 @@ class Recovery:
         assert nimg is not None
         context = self._context
         self._writer.wait()
-        if self._log is not None:
-            context.folder.set_aside(nimg)
-            self._log.cut_back(nimg)
-        context.engine.barrier()
         try:
             earlier = load_state(context.folder.snapshot(nimg), context.config, context.plan, context.engine)
         except UserError as error:
             raise UserError(f"{decision.alarm.message}, and the run cannot go back: {error}") from None
+        context.engine.barrier()  # every process has read it
+        if self._log is not None:
+            context.folder.set_aside(nimg)
+            self._log.cut_back(nimg)
+            self._judged = len(self._log.history)
+        context.engine.barrier()
         earlier.extra = {**earlier.extra, "rollbacks": state.rewinds + 1, "rate": state.lr_scale * RATE_FACTOR}
         return earlier
 

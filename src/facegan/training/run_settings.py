@@ -98,7 +98,7 @@ def resolve_config(
     if parent is not None and initial.init is None:
         init, start_nimg = "" if own is None else own.init, parent.start_nimg
     if warmup is None:
-        warmup = own.warmup if own is not None else WARMUP if initial.init is not None else 0
+        warmup = parent.warmup if parent is not None else WARMUP if initial.init is not None else 0
     return RunConfig(recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg)
 
 

@@ -17,7 +17,7 @@ ON_COLLAPSE = ("warn", "rewind", "stop")
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long to train and how often to look. None of it changes what is extra, but ``on_collapse``."""
+    """How long to train and how often to look. None of it changes what is learnt, but ``on_collapse``."""
 
     images: int | None = None
     """Stop when the discriminator has seen so many real images."""
@@ -76,8 +76,8 @@ def lr_factor(recipe: RecipeConfig, nimg: int, *, warmup: int = 0, start_nimg: i
     """Return the factor of the learning rates after ``nimg`` images.
 
     It rises from 0 to 1 over the ``warmup`` images after ``start_nimg``; after ``lr_decay_start`` images, unless those
-    are 0, it falls as 1 / sqrt(nimg), so that what a batch says by chance stirs the weights less the longer they have
-    extra; and ``lr_schedule`` multiplies it.
+    are 0, it falls as 1 / sqrt(nimg), so that chance in a batch moves the weights less and less; and
+    ``lr_schedule`` multiplies it.
     """
     since, steady = nimg - start_nimg, recipe.lr_decay_start
     rising = 1.0 if since >= warmup else since / warmup

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class StopRequest:
@@ -13,10 +14,12 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._before: dict[int, Any] = {}
 
     def _remember(self, number: int, _frame: object) -> None:
         self.signal = number
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        for listened in self._before:
+            signal.signal(listened, signal.SIG_DFL)  # a second one, of whichever kind, ends the process at once
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -28,9 +31,11 @@ class StopRequest:
         # A terminal that closes; under nohup it is ignored, and stays so.
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             wanted.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self._remember) for number in wanted}
+        self._before = {number: signal.getsignal(number) for number in wanted}
+        for listened in wanted:
+            signal.signal(listened, self._remember)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in self._before.items():
                 signal.signal(number, handler)

@@ -27,13 +27,13 @@ from facegan.training.watchdog import Alarm
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """How a run begins. What is None is the run's own, or usual."""
+    """How a run begins. None: as the run began, or for a new one the recipe's usual value."""
 
     batch: int | None = None
     """Real images of one step, over all processes."""
     seed: int | None = None
     fork: Path | None = None
-    """Begin the new run at this path from the newest snapshot of the run that is named, or from that snapshot."""
+    """Path of a new run that begins with the newest snapshot of ``train``'s ``run``, optimizers and clock included."""
     init: Path | None = None
     """Begin with the weights of this run or snapshot, fresh optimizers, and learning rates that rise."""
     keep_nimg: bool = False
@@ -111,13 +111,13 @@ def train(
     refuse_impossible(recipe, config.batch // engine.world_size, labelled=labelled)
     if not engine.is_main:
         listener = NullListener()
-    new = not folder.path.exists()
+    missing = not folder.path.exists()
     with folder.locked() if engine.is_main else nullcontext():
         plan, told = settle_plan(folder, config, requested, view, initial, engine)
         context = Context(
             config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
         )
-        trainer = set_up(context, initial, labeller, told=told, new=new)
+        trainer = set_up(context, initial, labeller, told=told, new=missing and not folder.list_snapshots())
         ending = trainer.fit()
     result = _result(context, ending)
     listener.event(
@@ -129,11 +129,12 @@ def train(
 
 def _result(context: Context, ending: Ending) -> TrainResult:
     alarm, best = (ending.decision.alarm, ending.decision.best) if ending.decision else (None, None)
-    images = context.schedule.images
+    images, folder = context.schedule.images, context.folder
+    last = folder.snapshot(ending.nimg)
     return TrainResult(
-        run=context.folder.path,
+        run=folder.path,
         nimg=ending.nimg,
-        snapshot=context.folder.snapshot(ending.nimg),
+        snapshot=last if last.exists() else folder.list_snapshots()[-1],  # what is not finite is not kept
         signal=ending.signal,
         is_main=context.engine.is_main,
         alarm=alarm,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from facegan.runs.snapshot import LABEL_PRIOR
@@ -71,7 +70,7 @@ class Trainer:
                     break
                 if self._is_over():
                     decision = self.monitor.finish(self.state)
-                    if decision is None or decision.rewind_to is None or self._stop.signal is not None:
+                    if decision is None or decision.rewind_to is None or self._interrupted():
                         break
                     continue
                 decision = self.monitor.after_step(self.state, self.step())
@@ -118,7 +117,8 @@ class Trainer:
         schedule, engine = self.context.schedule, self.context.engine
         late = schedule.minutes is not None and self.monitor.throughput.seconds >= schedule.minutes * 60
         whole = schedule.images is not None and self.state.nimg >= schedule.images
-        mine = self._stop.signal is not None or late or whole
-        if engine.world_size == 1:
-            return mine
-        return bool(engine.sum(torch.tensor(float(mine), device=engine.device)).item() > 0)
+        return engine.any(self._stop.signal is not None or late or whole)
+
+    def _interrupted(self) -> bool:
+        """Return whether a signal asked any process to stop."""
+        return self.context.engine.any(self._stop.signal is not None)

@@ -29,6 +29,8 @@ _WON = 0.999
 """P(D(real) > D(fake)) above which D has won."""
 _VANISHED = 0.02
 _FOOLED = 0.95
+_RANKS_RIGHT = 0.6
+"""P(D(real) > D(fake)) above which D is not fooled, whatever its logits' offset."""
 _HIGH_LOSS, _JUMP_IMAGES = 2.0, 640
 _ALIKE, _APART = 0.2, 0.4
 """Variety below which samples are alike, and above which they have come apart."""
@@ -97,9 +99,15 @@ def discriminator_won(history: History) -> Alarm | None:
 
 
 def discriminator_fooled(history: History) -> Alarm | None:
-    """D takes every fake for real, for a whole window: it does not learn, and G learns from nothing."""
+    """D takes every fake for real, for a whole window: it does not learn, and G learns from nothing.
+
+    Losses that know differences only leave the logits' zero to chance; there D must also rank fakes no lower than real.
+    """
     window = _window(history)
-    if not window or any(line["D_on_G"] <= _FOOLED or line["D_accuracy_fake"] >= 0.05 for line in window):
+    if not window or any(
+        line["D_on_G"] <= _FOOLED or line["D_accuracy_fake"] >= 0.05 or line.get("D_ranks", 0) > _RANKS_RIGHT
+        for line in window
+    ):
         return None
     return Alarm(
         "discriminator-fooled",
@@ -221,7 +229,7 @@ def _values(history: History, name: str) -> list[float]:
 
 
 def _window(history: History) -> History:
-    """Return the last lines with losses, enough to judge by, or none; only if the newest line is one of them."""
+    """Return the last lines with losses, enough to judge by, or none."""
     lines: list[Mapping[str, Any]] = []
     for line in reversed(history):
         if line.get("D_loss") is not None and line.get("G_loss") is not None:  # D alone has nobody to win against
