@@ -17,7 +17,7 @@ import difflib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +156,14 @@ class RunFolder:
         for folder in (self.samples, self.snapshots):
             folder.mkdir(parents=True, exist_ok=True)
         write_text(self.path / RUN_FILE, json.dumps({"format_version": FORMAT_VERSION, **contents}, indent=1))
+
+    def update(self, changes: Mapping[str, Any]) -> None:
+        """Write these entries of ``run.json`` anew, and leave the others.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        write_text(self.path / RUN_FILE, json.dumps({**self.read(), **changes}, indent=1))
 
     def write_status(self, contents: dict[str, Any]) -> None:
         """Write ``status.json``: what this process has been asked to do."""

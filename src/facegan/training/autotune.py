@@ -29,7 +29,7 @@ _TRIAL_STEPS = 3
 _WARM_STEPS, _GPU_STEPS = 3, 10
 """Steps on a GPU before the clock is looked at, while its library tries its algorithms, and between two looks."""
 _FASTER = 1.05
-"""Fewer threads are chosen where they are so many times as fast."""
+"""Fewer threads are chosen where they are faster by this factor."""
 _BFLOAT16_SHARE = 0.8
 """bfloat16 is chosen where its convolutions need at most this share of float32's time."""
 

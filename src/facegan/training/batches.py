@@ -49,7 +49,7 @@ class BatchSource:
         return pixels.to_float(torch.from_numpy(image_NHWC).to(self.device), self.dtype)
 
     def host_attributes(self, index_N: np.ndarray) -> np.ndarray | None:
-        """Return float32 [N, 40], in the processor's memory: what is said of the images at these positions, or None."""
+        """Return float32 [N, 40] in the processor's memory: the images' attributes, partly withheld; or None."""
         recipe = self.config.recipe
         if not recipe.attributes:
             return None

@@ -1,4 +1,4 @@
-"""Where a run computes: device, processes and precision. Lightning Fabric launches, places and reduces."""
+"""Where a run computes: device and processes. Lightning Fabric launches, places and reduces."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Requested:
         return {name: value for name, value in given.items() if value not in ("auto", None)}
 
     def with_stored(self, stored: Any) -> Requested:
-        """Return this, and where it leaves something to be measured what ``named`` once returned."""
+        """Return this request; what it leaves open is filled with a stored one, as ``named`` returned it."""
         values = (stored if isinstance(stored, dict) else {}) | self.named()
         return replace(self, **{"conv" if name == "forms" else name: value for name, value in values.items()})
 

@@ -110,7 +110,7 @@ def settle_labels(
         )
     run_labels(file, view, recipe, labeller, say)
     if recorded is None and file.exists():
-        folder.create(contents | {_DIGEST: _sha256(file)})
+        folder.update({_DIGEST: _sha256(file)})
 
 
 def _sha256(file: Path) -> str | None:

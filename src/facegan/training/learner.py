@@ -14,9 +14,9 @@ from facegan.training.engine import Engine
 
 
 class Learner:
-    """A network that learns: its float32 master, the form of it that runs, and its optimizer.
+    """A network that learns: its float32 master weights, the working copy that computes, and its optimizer.
 
-    In bfloat16 the form that runs is a copy of the master whose convolution and dense weights are cast once for
+    In bfloat16 the working copy is a copy of the master whose convolution and dense weights are cast once for
     each optimizer step; what keeps statistics is shared with the master and stays float32.
     """
 
@@ -45,16 +45,16 @@ class Learner:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Cast the master's weights into the form that runs, after they changed."""
+        """Cast the master's weights into the working copy, after they changed."""
         if self._pairs:
             torch._foreach_copy_([cast for _, cast in self._pairs], [master for master, _ in self._pairs])
 
-    def update(self, loss: Tensor, rate: float = 1.0) -> Tensor:
+    def update(self, loss: Tensor, lr_scale: float = 1.0) -> Tensor:
         """Take one optimizer step down the gradient of the loss; return the gradient's norm, over all processes.
 
-        ``rate`` multiplies the learning rate.
+        ``lr_scale`` multiplies the learning rate.
         """
-        self.optimizer.param_groups[0]["lr"] = self.learning_rate * rate
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * lr_scale
         for parameter in self.working.parameters():
             parameter.grad = None
         loss.backward()

@@ -17,7 +17,7 @@ class Listener(Protocol):
 
 
 class NullListener:
-    """A listener that looks away."""
+    """A listener that does nothing."""
 
     def event(self, kind: str, **fields: Any) -> None: ...
 

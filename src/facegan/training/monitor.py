@@ -23,7 +23,7 @@ from facegan.training.thumbnails import data_distance, variety
 
 
 class Monitor:
-    """Does what is due after each step, in one process the writing of it. All processes must call the same methods."""
+    """Logs, draws, saves and scores when it is due. All processes must call the same methods; the main one writes."""
 
     def __init__(
         self,

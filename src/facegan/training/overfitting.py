@@ -40,7 +40,7 @@ def _evenly(view: DataView) -> np.ndarray:
 def training_rank(discriminator: nn.Module, training_NHWC: np.ndarray, held_out_NHWC: np.ndarray) -> float:
     """Return the share of pairs in which D gives the training face the higher logit: 0.5 is no difference, 1 all.
 
-    No attributes are said, and nothing is augmented. With 512 faces of each the standard error is about 0.018.
+    D gets no attributes, and nothing is augmented. With 512 faces of each the standard error is about 0.018.
     """
     was_training = discriminator.training
     discriminator.eval()

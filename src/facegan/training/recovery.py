@@ -14,7 +14,7 @@ from facegan.training.faces import FixedFaces
 from facegan.training.log import RunLog
 from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
-from facegan.training.watchdog import MOST_ROLLBACKS, RATE_FACTOR, Alarm, alarms
+from facegan.training.watchdog import MOST_REWINDS, REWIND_LR_FACTOR, Alarm, alarms
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Recovery:
             self._log.cut_back(nimg)
             self._judged = len(self._log.history)
         context.engine.barrier()
-        earlier.extra = {**earlier.extra, "rollbacks": state.rewinds + 1, "rate": state.lr_scale * RATE_FACTOR}
+        earlier.extra = {**earlier.extra, "rollbacks": state.rewinds + 1, "rate": state.lr_scale * REWIND_LR_FACTOR}
         return earlier
 
     def _decide(self, state: TrainingState) -> Decision | None:
@@ -94,7 +94,7 @@ class Recovery:
 
     def _action(self, alarm: Alarm, rewinds: int) -> str:
         wanted = self._context.schedule.on_collapse if alarm.is_collapse else "rewind"
-        if wanted == "rewind" and (rewinds >= MOST_ROLLBACKS or alarm.kind == "data"):
+        if wanted == "rewind" and (rewinds >= MOST_REWINDS or alarm.kind == "data"):
             return "stop"
         return wanted
 

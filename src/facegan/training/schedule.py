@@ -20,16 +20,16 @@ class Schedule:
     """How long to train and how often to look. None of it changes what is learnt, but ``on_collapse``."""
 
     images: int | None = None
-    """Stop when the discriminator has seen so many real images."""
+    """Stop when the discriminator has seen this many real images; None: never."""
     minutes: float | None = None
-    """Stop this process after so many minutes."""
+    """Stop this process after this time; None: never."""
     log_every: int = 1280
     sample_every: int = 5000
     snapshot_every: int = 20000
     keep: int = 3
-    """Snapshots kept: so many of the newest, and the one with the best quick score."""
+    """How many of the newest snapshots are kept, beside the one with the best quick score."""
     keep_every: int = 0
-    """Keep the first snapshot of each so many images as well; 0: none."""
+    """Also keep the first snapshot within every interval of this many images; 0: none."""
     score_count: int = 2000
     """Faces of each snapshot's quick score, 2 or more; 0: no score, and the best snapshot is the newest."""
     on_collapse: Literal["warn", "rewind", "stop"] = "warn"

@@ -200,8 +200,8 @@ def _settle_again(
     again, seconds = autotune(config, wanted, engine)
     newest = nimg_of(folder.list_snapshots()[-1])
     move = {"nimg": newest, "machine": before, "choices": plan.to_dict()}
-    contents |= {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now}
-    folder.create(contents | {"moves": [*contents.get("moves", []), move]})
+    changes = {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now}
+    folder.update(changes | {"moves": [*contents.get("moves", []), move]})
     return again, (
         f"this machine has {other}. Precision, threads and algorithms were measured again ({plan.precision}, "
         f"{plan.threads} threads then; {again.precision}, {again.threads} now): up to {newest:,} images the run can "

@@ -17,7 +17,7 @@ class MetricWindow:
         """Begin anew, or where ``to_dict`` left off: the main process then has the sums of all."""
         saved = saved or {"sums": {}}
         self._sums = {name: torch.tensor(value if is_main else 0.0) for name, value in saved["sums"].items()}
-        # Of a value that not every step has (G's, where D learns alone), so many; version 0.1.0 knew no such values.
+        # How many steps had each value: where D learns alone, G's are missing. Version 0.1.0 stored one number for all.
         self._counts = saved.get("counts") or dict.fromkeys(self._sums, int(saved.get("steps", 0)))
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:

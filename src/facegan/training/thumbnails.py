@@ -14,9 +14,8 @@ from facegan.data.packed import DataView
 
 SIDE = 16
 _DATA_COUNT = 20_000
-"""Images of the data among which those are chosen, evenly spaced, whose ``data_distance`` is taken ..."""
+"""``data_distance`` looks at 1,000 of the first 20,000 evenly spaced images of the data."""
 _DISTANCE_COUNT = 1_000
-"""... and so many of them."""
 _TWINS = 0.2
 """Samples are twins below this share of the data's mean distance; of CelebA's pairs hardly any are."""
 

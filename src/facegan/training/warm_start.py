@@ -23,7 +23,7 @@ _SCALED = ("generator.mapping_lr_multiplier",)
 
 @dataclass(frozen=True, kw_only=True)
 class InitialWeights:
-    """At most one of the two."""
+    """What a new run begins with in place of random weights: a fork, an init, or neither."""
 
     fork: SnapshotInfo | None = None
     """A snapshot to go on from, optimizers, clock and all."""

@@ -14,17 +14,17 @@ from typing import Any
 
 History = Sequence[Mapping[str, Any]]
 
-MOST_ROLLBACKS = 2
-RATE_FACTOR = 0.5
+MOST_REWINDS = 2
+REWIND_LR_FACTOR = 0.5
 """What both learning rates are multiplied by at each rollback."""
 POLICY = (
     f"on a value that is not finite: back to the last good snapshot at half the learning rate, at most "
-    f"{MOST_ROLLBACKS} times, then stop"
+    f"{MOST_REWINDS} times, then stop"
 )
 
 _WINDOW_LINES = 5
 _WINDOW_IMAGES = 6_000
-"""A condition on losses must hold for so many lines, over at least so many images."""
+"""A condition on losses must hold for this many lines, over at least this many images."""
 _WON = 0.999
 """P(D(real) > D(fake)) above which D has won."""
 _VANISHED = 0.02
