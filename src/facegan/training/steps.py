@@ -227,7 +227,7 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
 
 
 def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None, device: torch.device) -> dict[str, Tensor]:
-    """Return the log's value, whose mean over steps is the penalty: 0 where none is due, else ``penalty_every`` times."""
+    """Return the log's value, whose mean over steps is the penalty: 0 where none is due, else a multiple of it."""
     if not (recipe.r1 or recipe.r2 or recipe.gradient_penalty):
         return {}
     return {"D_penalty": torch.zeros((), device=device) if penalty is None else penalty.detach() * recipe.penalty_every}
