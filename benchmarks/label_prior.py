@@ -3,7 +3,7 @@
     python benchmarks/label_prior.py celeba64 data/part-a data/part-b
     python benchmarks/label_prior.py runs/style data/celeba64 --count 10000
 
-"none": nothing is said of any face (facegan 0.1.0); "prior": labels drawn from the model's label prior; "rows": labels
+"none": every attribute unknown (facegan 0.1.0); "prior": labels drawn from the model's label prior; "rows": labels
 of faces of the training, drawn at random, those of attributes-net where a face has none. Of the last two as much is
 withheld as in training. 95% intervals; judge-net and random-net; all real people are the reference. A Markdown table.
 """

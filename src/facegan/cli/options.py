@@ -10,10 +10,7 @@ from facegan.config_changes import parse_count
 from facegan.errors import UserError
 
 MOST = 10**15
-LABELS_HELP = (
-    "Attributes that are not asked for: drawn as in training (prior), or nothing is said of them, as facegan 0.1.0 did "
-    "(none)."
-)
+LABELS_HELP = "Attributes that are not asked for: drawn as in training (prior), or unknown, as in facegan 0.1.0 (none)."
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, or one of several GPUs: cuda:1.")]
 """Where a command computes that does not train."""
 

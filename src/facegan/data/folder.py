@@ -99,7 +99,7 @@ def find_source(path: Path) -> Listing:
 def list_images(source: Path) -> Listing:
     """Return every image file below folder ``source``, or in the zip ``source``, by name.
 
-    Hidden files, ``__MACOSX`` and packed datasets in the folder are passed over.
+    Hidden files, ``__MACOSX`` and packed datasets in the folder are skipped.
 
     Raises:
         UserError: there is no such file or folder, or what is called a zip is not a whole one.

@@ -21,7 +21,7 @@ from facegan.perception.spaces import Space
 LEAST_HELD_OUT = 200
 """Held-out faces below which chance cannot be told from copies."""
 LEAST_FACES = 200
-"""Generated faces below which nothing is said."""
+"""Fewer generated faces than this are not audited."""
 PIXELS = "pixels"
 SPACES = ("judge-net",)
 """Feature spaces that are looked at beside pixels: what takes faces for alike that people take for alike."""

@@ -25,7 +25,7 @@ _PATIENCE = 10.0
 
 
 def read_scores(folder: RunFolder) -> dict[int, Receipt]:
-    """Return {nimg: receipt} of the snapshots that were scored, in order; lines that are none are passed over."""
+    """Return {nimg: receipt} of the snapshots that were scored, in order; damaged lines are skipped."""
     found = {}
     for line in read_lines(folder.scores):
         with contextlib.suppress(ValueError, KeyError, TypeError):

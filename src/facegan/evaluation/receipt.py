@@ -1,4 +1,4 @@
-"""A score's receipt: its value and interval, and everything that it depends on. Unlike receipts are not compared.
+"""A score's receipt: value, interval, and all that it depends on. Only receipts of one protocol can be compared.
 
 Everything under ``protocol`` must be the same for two scores to mean the same: the feature space and its weights' hash,
 the resize filter, how many faces, which real faces, labels or none.

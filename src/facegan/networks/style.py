@@ -174,7 +174,7 @@ class StyleGenerator(nn.Module):
         self.styles = nn.ModuleList(ScaledDense(style_size, count) for count in counts)
 
     def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None = None) -> Tensor:
-        """Return images, float [N, 3, R, R], of latents [N, Z] and attributes [N, 40] (None: nothing is said).
+        """Return images, float [N, 3, R, R], of latents [N, Z] and attributes [N, 40] (None: all unknown).
 
         In training the values are not bounded; in inference they are in [-1, 1].
         """
@@ -247,7 +247,7 @@ class StyleDiscriminator(nn.Module):
     def forward(
         self, image_NCHW: Tensor, noise: SampleNoise | None = None, attributes_NA: Tensor | None = None
     ) -> Tensor:
-        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1], and attributes [N, 40] (None: nothing is said).
+        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1], and attributes [N, 40] (None: all unknown).
 
         There is no dropout: ``noise`` is not used.
         """

@@ -40,12 +40,12 @@ def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarra
 
 
 def read(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return a run's incidents, oldest first; lines that are none are passed over."""
+    """Return a run's incidents, oldest first; damaged lines are skipped."""
     return [line for line in read_lines(folder.incidents) if "kind" in line and "nimg" in line]
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in a file of JSON lines, passing over what is none; [] if there is no file."""
+    """Return the objects in a file of JSON lines, skipping damaged lines; [] if there is no file."""
     try:
         content = path.read_bytes()
     except OSError:

@@ -20,14 +20,14 @@ have it (docs/celeba64)."""
 
 @dataclass(frozen=True)
 class Labels:
-    """The attributes that faces are made with. ``Labels()``: nothing is said."""
+    """The attributes that faces are made with. ``Labels()``: none is known."""
 
     prior: LabelPrior | None = None
     """What the attributes that are not asked for are drawn from; None: they are 0."""
     asked_A: np.ndarray | None = None
     """float32 [40] in [-1, 1], NaN where nothing is asked; an attribute asked to be 0 is withheld."""
     dropout: float = 0.0
-    """Share of the faces of which, if nothing is asked, nothing is said; of each other one some part is said."""
+    """Share of the faces that, if nothing is asked, lose all attributes; each other face keeps a part of them."""
 
     @property
     def asks(self) -> bool:
@@ -40,7 +40,7 @@ class Labels:
         return self.prior is None and not self.asks
 
     def of(self, seed: int, index_N: np.ndarray, *, stream: str = "labels") -> np.ndarray | None:
-        """Return float32 [N, 40], or None if nothing is said; a row is a function of (seed, stream, index) alone.
+        """Return float32 [N, 40], or None if no attribute is known; a row is a function of (seed, stream, index) alone.
 
         With a prior, whole labels are drawn from it, given what is asked, and exactly that. Where nothing is asked they
         are withheld as in training; where something is, nothing else is, because it then comes oftener.

@@ -35,7 +35,7 @@ Attributes = Mapping[str, float] | np.ndarray | None
 @torch.inference_mode()
 def generate(generator: nn.Module, latent_NZ: np.ndarray, attributes_NA: np.ndarray | None = None) -> Tensor:
     """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, Z] and, where the generator takes them, attributes
-    [N, 40] (None: nothing is said). The generator must be in inference mode."""
+    [N, 40] (None: all unknown). The generator must be in inference mode."""
     device = _device_of(generator)
     parts = []
     for place in _batches(len(latent_NZ)):
@@ -84,9 +84,9 @@ class Sampler:
     def styles(self, latents: np.ndarray, attributes: Attributes = None, *, truncation: float = 1.0) -> np.ndarray:
         """Return float32 [N, W]: the styles of latents [N, Z], from which ``generate`` makes the same faces.
 
-        ``attributes``: {name: value from -1, absent, to 1, present}, said of every face, or float [N, 40] as ``labels``
-        returns them. ``truncation`` moves styles towards the mean style: w' = m + t (w - m) (Karras et al. 2019,
-        appendix B); m is that of faces of which the same attributes are said, or, with an array, of all faces.
+        ``attributes``: {name: value from -1, absent, to 1, present}, the same for every face, or float [N, 40] as
+        ``labels`` returns them. ``truncation`` moves styles towards the mean style: w' = m + t (w - m) (Karras et al.
+        2019, appendix B); m is that of faces with the same attributes, or, with an array, of all faces.
 
         Raises:
             UserError: a value out of range, an array of another shape, or a generator without styles.
@@ -148,9 +148,9 @@ class Sampler:
         Face i of a seed is the same face in any count: within a grey level or two, and byte for byte in the same call
         on the same machine.
 
-        ``attributes``: {name: value from -1, absent, to 1, present}; 0: nothing is said of it. ``labels``: "prior"
-        draws the other attributes, given those; where nothing is asked, some are withheld, as in training. "none" says
-        nothing of them, and neither does a model without a label prior.
+        ``attributes``: {name: value from -1, absent, to 1, present}; 0: withheld. ``labels``: "prior"
+        draws the other attributes, given those; where nothing is asked, some are withheld, as in training. "none"
+        leaves them unknown, and so does a model without a label prior.
 
         Raises:
             UserError: ``count``, ``seed``, ``first``, ``truncation`` or ``labels`` out of range, an unknown attribute,

@@ -162,7 +162,7 @@ def logits_of_both(
 
 
 def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> dict[str, Tensor]:
-    """Teach D that real images are 1 and G's are 0; return the log's tensors.
+    """Train D to call real images 1 and G's images 0; return the log's tensors.
 
     "joint": both in one batch of 2N, loss = mean over 2N. "separate": each has its own batch statistics,
     loss = sum of the two means. Penalties on D's gradient come on top, where they are due.
@@ -234,7 +234,7 @@ def _penalty_metric(recipe: RecipeConfig, penalty: Tensor | None, device: torch.
 
 
 def generator_step(generator: Learner, discriminator: Learner, fake_NCHW: Tensor, step: Step) -> dict[str, Tensor]:
-    """Teach G to make images that D calls 1, through D, with D's parameters untouched; return the log's tensors.
+    """Train G, through a frozen D, to make images that D calls 1; return the log's tensors.
 
     ``fake_NCHW`` is what ``make_fakes`` made for D: used if the recipe's ``fakes`` are shared, else G makes its own.
     """
