@@ -51,7 +51,7 @@ from facegan.runs.folder import RunFolder
 from facegan.runs.overview import overview, reclaimable
 from facegan.training.execution_plan import ExecutionPlan, Requested
 from facegan.training.log import RunLog
-from facegan.training.quick_score import Reference
+from facegan.training.quick_score import QuickReference
 from facegan.training.schedule import Schedule
 from facegan.training.train import Start, train
 
@@ -236,7 +236,7 @@ def runs(folder: Path):
         with put(run.path, name, content):
             overview(run)
             reclaimable(run)
-            Reference.load(run.quick_reference, data)
+            QuickReference.load(run.quick_reference, data)
             if name == "log.jsonl":
                 RunLog(run, 16).close()
             facegan.config.from_dict(RunConfig, run.read().get("config"), "run.json")

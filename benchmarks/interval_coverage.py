@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from facegan.data.packed import DataView, PackedDataset
-from facegan.evaluation.reference import Reference, reference_of
+from facegan.evaluation.reference import RealFeatures, reference_of
 from facegan.evaluation.scores import frechet_estimate
 from facegan.metrics.kernel import kernel_estimate
 from facegan.metrics.neighbours import neighbour_estimates
@@ -36,7 +36,7 @@ def draw(pool_PD: Tensor, count: int, number: int, shift: float = 0.0) -> Tensor
     return pool_PD[chosen] + pool_PD.std(0) * (0.4 * noise + shift)
 
 
-def scores(x_ND: Tensor, reference: Reference) -> dict[str, tuple[float, float, float]]:
+def scores(x_ND: Tensor, reference: RealFeatures) -> dict[str, tuple[float, float, float]]:
     found = {"frechet": frechet_estimate(x_ND, reference)}
     found["kernel"] = kernel_estimate(x_ND, reference.features_MD, reference_pairs=reference.pairs)
     found |= neighbour_estimates(x_ND, reference.features_MD, reference_radii=reference.radii)
@@ -65,8 +65,8 @@ def main() -> None:
     whole = reference_of(view, "all", open_space(arguments.space))
     width = whole.features_MD.shape[1]
     projection = torch.randn(width, DIMENSIONS, generator=torch.Generator().manual_seed(0)) / width**0.5
-    one, other = Reference(whole.features_MD @ projection, whole.person_M).halves()
-    reference = Reference(other.features_MD[:2000], other.person_M[:2000])
+    one, other = RealFeatures(whole.features_MD @ projection, whole.person_M).halves()
+    reference = RealFeatures(other.features_MD[:2000], other.person_M[:2000])
     print(f"{arguments.repeats} sets of {arguments.count}", flush=True)
     for what, shift in (("near the reference", 0.0), ("far from it", 1 / 3)):
         print(what, flush=True)

@@ -49,12 +49,13 @@ def demo(
     import signal
 
     import facegan
-    from facegan import labelling, pixels, recipes
+    from facegan import pixels, recipes
     from facegan.cli.film import stages_picture
     from facegan.cli.prepare import progress_reporter
     from facegan.cli.progress import make_listener
     from facegan.data.prepare import prepare
     from facegan.machine import keep_freed_memory
+    from facegan.perception import labeller as labelling
     from facegan.runs.folder import RunFolder
     from facegan.synthetic_dataset import write_synthetic_dataset
     from facegan.training.execution_plan import Requested

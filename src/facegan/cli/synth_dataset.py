@@ -27,12 +27,13 @@ def synth_dataset(
     facegan prepare faces faces64 --preview
     facegan synth-dataset mine --model runs/mine --seed 1
     """
-    from facegan import api, labelling
+    from facegan import api
     from facegan.cli.options import count_option
     from facegan.cli.prepare import progress_reporter
     from facegan.cli.progress import make_listener
     from facegan.errors import UserError
     from facegan.machine import keep_freed_memory
+    from facegan.perception import labeller as labelling
     from facegan.synthetic_dataset import copies_sentence, write_synthetic_dataset
 
     number = count_option(count, "--count")
