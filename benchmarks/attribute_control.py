@@ -10,7 +10,7 @@ and for nothing. "variety": the mean distance between two faces asked for it, in
 that between two real faces with it. Then the same latents with this attribute alone turned from -1 to 1: how much its
 mean probability changes, and the mean absolute change of the 39 others, beside the difference of the others between
 real faces with it and without it. --pictures: rows of the same faces asked for each. --labels: the other attributes are
-drawn from the label prior, or not said.
+drawn from the label prior, or not said. --factor 3 amplifies what is asked threefold, as facegan 0.1.0 did.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.machine import keep_freed_memory
 from facegan.perception.labeller import shipped
 from facegan.perception.spaces import open_space
+from facegan.sampling import conditioning
 
 
 def main() -> None:
@@ -41,9 +42,12 @@ def main() -> None:
     parser.add_argument(
         "--only", choices=ATTRIBUTE_NAMES, action="append", help="an attribute (repeatable); default: all"
     )
+    parser.add_argument("--factor", type=float, help="amplify what is asked at most so much, in place of the default")
     parser.add_argument("--pictures", type=Path, help="write a picture of the same faces asked for some attributes")
     arguments = parser.parse_args()
     keep_freed_memory()
+    if arguments.factor is not None:
+        conditioning._LARGEST_FACTOR = arguments.factor
     asked_for: tuple[str, ...] = tuple(arguments.only or ATTRIBUTE_NAMES)
     model, labeller, judge = facegan.load(arguments.model), shipped(), open_space("judge-net")
     view = DataView([PackedDataset.open(arguments.data)], held_out=True)
@@ -54,7 +58,7 @@ def main() -> None:
 
     print(f"{arguments.count} faces of seed {arguments.seed} a question; {len(view):,} held-out real faces")
     print(
-        f"{'seen in % of faces':<22}{'real with':>10}{'without':>9}{'asked':>9}{'asked not':>11}{'unasked':>9}"
+        f"{'seen in % of faces':<22}{'real with':>10}{'without':>9}{'asked':>9}{'asked not':>11}{'plain':>9}"
         f"{'variety':>9}",
         end="",
     )
@@ -112,7 +116,7 @@ SHOWN = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bangs", "Young", "Weari
 
 
 def picture(model: facegan.api.Model, seed: int) -> np.ndarray:
-    """Return rows of the same eight faces: unasked, then asked for one attribute each."""
+    """Return rows of the same eight faces: plain, then asked for one attribute each."""
     questions: list[dict[str, float]] = [{}, *({name: 1.0} for name in SHOWN)]
     faces = [model.sample(8, seed=seed, attributes=question) for question in questions]
     return pixels.grid(np.concatenate(faces))

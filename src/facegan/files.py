@@ -7,6 +7,7 @@ it, so that a reader, or a machine that loses its power, never has half a file o
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -133,6 +134,10 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""What file systems without locks answer."""
+
+
 class LockedError(Exception):
     """Another process holds the lock."""
 
@@ -152,7 +157,9 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise LockedError(path) from None
-    except NotImplementedError:
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
         yield
         return
     try:

@@ -316,6 +316,7 @@ def test_a_run_goes_on_without_its_settings_and_is_averaged_anew(tmp_path, packe
     done = facegan("train", "--run", tmp_path / "run", "--set", "flip=false")
     assert done.returncode == 2 and "--fork" in done.stderr and "recipe.flip" in done.stderr
     assert "is no run yet" in mistake("train", "--run", tmp_path / "new")
+    assert "--run is the run to fork" in mistake("train", "--run", tmp_path / "new", "--fork", tmp_path / "run")
     done = facegan("average", tmp_path / "run", "--halflife", "8", "--out", tmp_path / "eight")
     assert done.returncode == 0, done.stderr
     assert facegan("sample", tmp_path / "eight", "--count", "4", "--out", tmp_path / "four.png").returncode == 0

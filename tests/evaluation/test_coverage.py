@@ -46,4 +46,4 @@ def test_ten_pictures_of_a_person_are_not_ten_people():
     assert effective_count(there, person) == pytest.approx(300, rel=0.01)
     assert effective_count(there, np.arange(1, 3001)) == pytest.approx(3000, rel=0.01)
     assert effective_count(np.zeros(3000, bool), person) == 300
-    assert effective_count(np.arange(3000) % 10 < 3, person) == 3000  # nobody's share differs
+    assert effective_count(np.arange(3000) % 10 < 3, person) == 3000  # all shares are equal

@@ -105,8 +105,8 @@ def test_what_is_asked_for_is_amplified_and_nothing_else():
     np.testing.assert_array_equal(amplified_NA[:, SMILING], 1)
     np.testing.assert_array_equal(amplified_NA[:, YOUNG], 0)
     np.testing.assert_array_equal(np.delete(amplified_NA, SMILING, axis=1), np.delete(said_NA, SMILING, axis=1))
-    unasked = Labels(flat_prior())
-    np.testing.assert_array_equal(unasked.amplified(said_NA), said_NA)
+    nothing_asked = Labels(flat_prior())
+    np.testing.assert_array_equal(nothing_asked.amplified(said_NA), said_NA)
     # Together they have the norm of a face's 40 labels; none grows more than twofold.
     asked_A = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)
     assert amplification(asked_A) == pytest.approx(1)

@@ -76,11 +76,11 @@ def audit(
         counts = {"generated": found.generated, "training": found.training, "held_out": found.held_out}
         counts["other_data"] = found.other_data
         coverage = [asdict(row) | {"verdict": row.verdict} for row in found.coverage]
-        verdict = {"copies": found.verdict.copies, **counts, **asdict(found.verdict)}
-        typer.echo(json_format.dumps(verdict | {"coverage": coverage}))
+        told = {"copies": found.copy_test.copies, **counts, **asdict(found.copy_test)}
+        typer.echo(json_format.dumps(told | {"coverage": coverage}))
     else:
         _show(found)
-    if found.verdict.copies:
+    if found.copy_test.copies:
         raise typer.Exit(1)
 
 
@@ -91,12 +91,12 @@ def _show(found: Audit) -> None:
         f"{found.generated:,} generated faces, {found.training:,} training faces and their mirror images, "
         f"{found.held_out:,} faces of held-out people"
     )
-    for tail in found.verdict.tails:
+    for tail in found.copy_test.tails:
         typer.echo(
             f"{tail.space:<10} {tail.held_out_share:6.2%} of the held-out people come so near to a training face; "
             f"of the generated {tail.below / found.generated:6.2%} come nearer  (p = {tail.p_value:.2g})"
         )
-    typer.echo(found.verdict.sentence())
+    typer.echo(found.copy_test.sentence())
     if found.other_data:
         typer.echo(
             "WARNING: the model was trained on other data than this (its run.json says which): copies of faces that "

@@ -55,7 +55,7 @@ def demo(
     from facegan.cli.progress import make_listener
     from facegan.data.prepare import prepare
     from facegan.machine import keep_freed_memory
-    from facegan.perception import labeller as labelling
+    from facegan.perception.labeller import shipped
     from facegan.runs.folder import RunFolder
     from facegan.synthetic_dataset import write_synthetic_dataset
     from facegan.training.execution_plan import Requested
@@ -86,7 +86,7 @@ def demo(
         if not packed.exists():
             say(f"2/4  {number:,} more, untruncated, labelled and packed, to train on: {made}")
             if not made.exists():
-                labeller = labelling.shipped()
+                labeller = shipped()
                 write_synthetic_dataset(made, model, labeller, number, seed=1, progress=progress_reporter(listener))
             prepare(made, packed, resolution=64, progress=progress_reporter(listener))
         say(f"3/4  A new model learns from these for {minutes:g} minutes; look at {run / 'samples'} meanwhile.")

@@ -33,7 +33,7 @@ def synth_dataset(
     from facegan.cli.progress import make_listener
     from facegan.errors import UserError
     from facegan.machine import keep_freed_memory
-    from facegan.perception import labeller as labelling
+    from facegan.perception.labeller import shipped
     from facegan.synthetic_dataset import copies_sentence, write_synthetic_dataset
 
     number = count_option(count, "--count")
@@ -43,12 +43,12 @@ def synth_dataset(
     listener = make_listener(json)
     with listener:
         about = write_synthetic_dataset(
-            out, api.load(model), labelling.shipped(), number, seed, progress=progress_reporter(listener)
+            out, api.load(model), shipped(), number, seed, progress=progress_reporter(listener)
         )
     if json:
         listener.event("made", dataset=str(out), count=number, seed=seed)
     else:
         typer.echo(
-            f"{out}: {number:,} faces that nobody has; {copies_sentence(about)}; "
+            f"{out}: {number:,} synthetic faces; {copies_sentence(about)}; "
             f"next: facegan prepare {out} {out}-64 --resolution 64"
         )

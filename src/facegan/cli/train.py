@@ -168,6 +168,8 @@ def train(
         fresh_discriminator=fresh_discriminator,
         warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
     )
+    if fork is not None and not run.exists() and RunFolder(fork).exists():
+        raise UserError(f"--fork {fork} exists and --run {run} does not: --run is the run to fork, --fork the new one")
     data = data or run_data(RunFolder(fork or run), None if fork is None else run)
     base = base_recipe(recipe, PackedDataset.open(data[0]).resolution, run=run, fork=fork, init=init)
     settings = with_settings(base, set_ or [])

@@ -32,7 +32,7 @@ Stage = Callable[[str, int, int], None]
 class Audit:
     """What was found, and where the closest pairs are."""
 
-    verdict: CopyTest
+    copy_test: CopyTest
     generated: int
     training: int
     held_out: int
@@ -103,7 +103,7 @@ def audit(
     unseen = look_at("held-out people", view_batches(held_out), len(held_out))
     made = look_at("generated faces", batches, count)
     return Audit(
-        verdict=judge_copies(made.nearest, unseen.nearest),
+        copy_test=judge_copies(made.nearest, unseen.nearest),
         generated=len(made.image_NHWC),
         training=len(training),
         held_out=len(held_out),

@@ -82,11 +82,11 @@ def _tiles(found: Findings, receipts: dict[int, Receipt]) -> list[dict[str, str]
                 "beside": f"95%: {interval}{floor}", "tone": "",
             })  # fmt: skip
     if found.audit is not None:
-        verdict = found.audit.verdict
+        copy_test = found.audit.copy_test
         tiles.append({
-            "what": "copies of training faces", "value": "yes" if verdict.copies else "none seen",
-            "beside": f"p = {verdict.p_value:.2g}, {found.audit.generated:,} faces looked at",
-            "tone": "bad" if verdict.copies else "good",
+            "what": "copies of training faces", "value": "yes" if copy_test.copies else "none seen",
+            "beside": f"p = {copy_test.p_value:.2g}, {found.audit.generated:,} faces looked at",
+            "tone": "bad" if copy_test.copies else "good",
         })  # fmt: skip
         wrong = sum(bool(row.verdict) for row in found.audit.coverage)
         tiles.append({

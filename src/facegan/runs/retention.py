@@ -46,9 +46,9 @@ def score_state(value: float, kind: ScoreKind) -> dict[str, Any]:
     return {"quick_score": value, **{f"quick_score_{name}": told for name, told in kind._asdict().items()}}
 
 
-def without_score(learnt: Mapping[str, Any]) -> dict[str, Any]:
+def without_score(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a snapshot's state without its score, which is not the next one's (``score``: of version 0.1.0)."""
-    return {name: value for name, value in learnt.items() if name != "score" and not name.startswith("quick_score")}
+    return {name: value for name, value in state.items() if name != "score" and not name.startswith("quick_score")}
 
 
 def scores(folder: RunFolder) -> dict[int, float]:

@@ -78,7 +78,7 @@ def kept_mask(source: Stream, index_N: np.ndarray, dropout: float) -> np.ndarray
     """Return bool [N, 40]: which attributes of a sample stay; each row is a function of (stream, index) alone.
 
     A share ``dropout`` of the samples loses all; each other one keeps every attribute with a probability that is drawn
-    for it, evenly between 0 and 1. So a model learns to be asked for any of them, and is then asked as it learnt.
+    for it, evenly between 0 and 1. Faces are made under the same distribution.
     """
     draws_NK = source.uniform(index_N, 2 + ATTRIBUTE_COUNT)
     keeps_any = draws_NK[:, :1] >= dropout

@@ -87,8 +87,8 @@ def settle_labels(
 ) -> None:  # fmt: skip
     """Make a run's labels, or take those of the run that it began with, and note their digest in ``run.json``.
 
-    They are part of what the run learns: from then on it goes on with these and no others. ``parent``: a run that
-    learnt from the same data.
+    They are part of what the run learns: from then on it goes on with these and no others. ``parent``: a run on
+    the same data.
 
     Raises:
         UserError: the labels are missing or others than they were, or cannot be written.
@@ -98,7 +98,7 @@ def settle_labels(
     if recorded is None and not folder.list_snapshots():
         for left_over in (file, folder.label_prior):  # of a start that failed, perhaps with other data
             left_over.unlink(missing_ok=True)
-        if parent is not None and parent.labels.is_file():
+        if parent is not None and parent.labels.is_file() and recipe.attributes and recipe.pseudo_labels:
             known = parent.read().get(_DIGEST)
             if known in (None, _sha256(parent.labels)):
                 shutil.copyfile(parent.labels, file)

@@ -1,4 +1,4 @@
-"""Who follows a training: the command line, a notebook, or nobody."""
+"""What follows a training: the command line, a notebook, or nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Listener(Protocol):
-    """Someone who follows a training: the command line, a notebook, or nobody."""
+    """What is told about a training as it goes on."""
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take note of something that happened: "labels", "start", "reference", "log", "grid", "snapshot", "alarm",

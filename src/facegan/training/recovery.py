@@ -34,7 +34,7 @@ class Recovery:
     def __init__(self, context: Context, log: RunLog | None, writer: SnapshotWriter, faces: FixedFaces) -> None:
         """``log``: None in processes that do not write."""
         self._context, self._log, self._writer, self._faces = context, log, writer, faces
-        self._judged = 0
+        self._judged = 0 if log is None else len(log.history)
         """Lines of the log that have been judged."""
 
     def judge(self, state: TrainingState) -> Decision | None:

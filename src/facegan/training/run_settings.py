@@ -25,7 +25,7 @@ def base_recipe(
     """Return the recipe that a command's settings change.
 
     That of the run, if it exists, or of the run that is forked; so a command need not repeat settings, and a recipe
-    whose defaults have changed since locks nobody out. Else the recipe called ``name``, or that of ``init``.
+    whose defaults have changed since can still be continued. Else the recipe called ``name``, or that of ``init``.
 
     Raises:
         UserError: there is nothing to go by.

@@ -145,9 +145,9 @@ def settle_plan(
     processor it is measured again: with bfloat16, say, a processor without such units computes at half the speed.
     """
     settled: tuple[ExecutionPlan, str] | None = None
+    if engine.device.type == "cpu":
+        keep_freed_memory()
     if engine.is_main:
-        if engine.device.type == "cpu":
-            keep_freed_memory()
         if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
             settled = _settle_again(folder, config, requested, engine)
         else:

@@ -40,7 +40,7 @@ class InitialWeights:
             raise UserError(f"{flag} says how to begin with a model's weights: it needs --init MODEL")
 
     def run_with_data(self, data: str) -> RunFolder | None:
-        """Return the run that this begins with, if it learnt from data of this content hash."""
+        """Return the run that this begins with, if its data has this content hash."""
         source = self.fork or self.init
         if source is None:
             return None
