@@ -21,7 +21,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from facegan.data.folder import find_source
+from facegan.data.sources import find_source
 from facegan.data.prepare import prepare
 
 

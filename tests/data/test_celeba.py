@@ -78,8 +78,9 @@ def test_bad_rows_are_unknown_and_the_rest_goes_on():
     ]  # fmt: skip
     parsed = parse_attributes("list_attr_celeba.txt", official(rows, count=10))
     assert [parsed.values[parsed.row_of[name]].any() for name in ("1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg")] == [
-        True, False, False, False, True,
+        True, False, False, True, True,
     ]  # fmt: skip
+    np.testing.assert_array_equal(parsed.values[parsed.row_of["4.jpg"]], [0, *good[1:]])  # only that cell is unknown
     np.testing.assert_array_equal(parsed.values[parsed.row_of["1.jpg"]], good)
     assert sorted(notes(parsed)) == sorted(
         [
@@ -112,7 +113,7 @@ def test_what_is_no_attribute_file(data):
 
 
 def test_an_annotation_file_that_is_a_html_page():
-    for parse in (parse_attributes, lambda name, data: parse_numbers(name, data, range(3), "partition")):
+    for parse in (parse_attributes, lambda name, data: parse_numbers(name, data, "partition")):
         with pytest.raises(UserError, match="HTML"):
             parse("list.txt", b"<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title>")
 
@@ -123,13 +124,75 @@ def test_an_annotation_file_that_is_a_html_page():
     ids=["txt", "csv"],
 )
 def test_numbers(text):
-    parsed = parse_numbers("list_eval_partition", text.encode(), range(3), "partition")
+    parsed = parse_numbers("list_eval_partition", text.encode(), "partition")
     assert parsed.values[:, 0].tolist() == [0, 2, -1, -1, -1]
     assert notes(parsed) == [(f"{name}.jpg", "partition value") for name in "cde"]
 
 
 def test_rows_are_found_by_name_then_base_name_then_stem():
-    parsed = parse_numbers("identity", b"sub/a.jpg 1\nb.jpg 2\nc.jpg 3\nd.jpg 4\n", range(1, 100), "identities")
-    names = ["sub/a.jpg", "deep/b.jpg", "deep/c.png", "one/d.jpg", "two/d.jpg", "e.jpg"]
-    assert parsed.rows_for(names).tolist() == [0, 1, 2, -1, -1, -1]
-    assert parsed.rows_for(["c.jpg", "x/c.jpg"]).tolist() == [2, -1], "a row belongs to one image only"
+    parsed = parse_numbers("identity", b"sub/a.jpg 1\nb.jpg 2\nc.jpg 3\nd.jpg 4\n", "identities")
+    names = ["sub/a.jpg", "deep/b.jpg", "deep/c.png", "one/d.jpg", "one/d.png", "e.jpg"]
+    assert parsed.match(names).row_N.tolist() == [0, 1, 2, 3, -1, -1]
+    assert parsed.match(["c.jpg", "c.png"]).row_N.tolist() == [2, -1], "in a folder a row belongs to one image only"
+
+
+def test_names_match_whatever_their_case_slashes_and_unicode_form():
+    parsed = parse_numbers("identity", "A.JPG 1\nsub\\b.jpg 2\nZoe\u0308.png 3\n".encode(), "identities")
+    assert parsed.match(["a.jpg", "sub/B.jpg", "Zo\u00eb.png"]).row_N.tolist() == [0, 1, 2]
+
+
+def test_two_copies_both_have_the_labels_and_strangers_beside_them_have_none():
+    parsed = parse_numbers("identity", b"1.jpg 1\n2.jpg 2\n", "identities")
+    match = parsed.match(["img_align_celeba/1.jpg", "img_align_celeba/2.jpg", "img_celeba/1.png", "mine/2.jpg"])
+    assert match.row_N.tolist() == [0, 1, 0, -1] and match.strangers == [3] and match.copies == [0, 2]
+    match = parsed.match(["one/1.jpg", "two/1.jpg"])
+    assert match.row_N.tolist() == [0, 0] and not match.strangers and match.copies == [0, 1]
+
+
+SMILES = {"a.jpg": 1, "b.jpg": -1, "c.jpg": -1}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"image_id,Smiling\na.jpg,True\nb.jpg,False\nc.jpg,False\n",
+        b"image_id,Smiling\na.jpg,yes\nb.jpg,no\nc.jpg,NO\n",
+        b"image_id,Smiling\na.jpg,1.0\nb.jpg,0.0\nc.jpg,0\n",
+        b"image_id;Smiling\na.jpg;1\nb.jpg;-1\nc.jpg;-1\n",
+        b"image_id\tSmiling\na.jpg\t1\nb.jpg\t-1\nc.jpg\t-1\n",
+        b"image_id Smiling\na.jpg 1\nb.jpg -1\nc.jpg -1\n",
+        b"image_id|smiling\r\na.jpg|+1\r\nb.jpg|-1\r\nc.jpg|-1\r\n",
+        "image_id,Smiling\na.jpg,1\nb.jpg,-1\nc.jpg,-1\n".encode("utf-16"),
+        "image_id,Smiling\na.jpg,1\nb.jpg,-1\nc.jpg,-1\n".encode("utf-16-le"),
+        "image_id,Smiling\na.jpg,1\nb.jpg,-1\nc.jpg,-1\n".encode("utf-32"),
+        b",image_id,Smiling\n0,a.jpg,1\n1,b.jpg,-1\n2,c.jpg,-1\n",
+        b"Unnamed: 0,File Name,smiling\n0,a.jpg,1\n1,b.jpg,0\n2,c.jpg,0\n",
+        b"split,Smiling,image\ntrain,1,a.jpg\ntest,-1,b.jpg\ntest,-1,c.jpg\n",
+        b'"image_id","Smiling","prompt"\n"a.jpg","1","smiling, young"\n"b.jpg","-1","two\nlines"\n"c.jpg","-1",""\n',
+        b"image_id,Smiling,\na.jpg,1,\nb.jpg,-1,\nc.jpg,-1,\n",
+        b"\n\nimage_id , Smiling\n\na.jpg , 1\nb.jpg , -1\nc.jpg , -1\n",
+        b"image_id,Smiling,Caf\xe9\na.jpg,1,x\nb.jpg,-1,y\nc.jpg,-1,z\n",
+    ],
+    ids=["true", "yes", "float", "semicolon", "tab", "space", "bar", "utf-16", "no mark", "utf-32", "pandas index",
+         "unnamed index", "name last", "quoted", "trailing", "spaced", "cp1252"],
+)  # fmt: skip
+def test_tables_as_other_tools_write_them(data):
+    parsed = parse_attributes("a.csv", data)
+    smiling = ATTRIBUTE_NAMES.index("Smiling")
+    assert {name: int(parsed.values[row, smiling]) for name, row in parsed.row_of.items()} == SMILES
+
+
+def test_each_column_is_judged_as_a_whole():
+    table = b"id,Male,Young,Bald,Smiling,Bangs\n1.jpg,1,1,0,0.93,\n2.jpg,0,-1,0,0.2,1\n3.jpg,0,-1,0,0.5,-1\n"
+    parsed = parse_attributes("a.csv", table)
+    shown = [ATTRIBUTE_NAMES.index(name) for name in ("Male", "Young", "Bald", "Smiling", "Bangs")]
+    assert parsed.values[:, shown].T.tolist() == [[1, -1, -1], [1, -1, -1], [0, 0, 0], [0, 0, 0], [0, 1, -1]]
+    kinds = [kind for _, kind in notes(parsed)]
+    assert kinds.count("attribute value") == 3 and {"0 for absent", "attribute column"} <= set(kinds)
+
+
+def test_foreign_columns_never_spoil_a_row():
+    table = b"image_id,partition,name,Male,celeb_id\n1.jpg,2,Ann,1,2880\n2.jpg,0,Bob,-1,17\n"
+    assert parse_attributes("a.csv", table).values[:, ATTRIBUTE_NAMES.index("Male")].tolist() == [1, -1]
+    assert parse_numbers("a.csv", table, "partition").values[:, 0].tolist() == [2, 0]
+    assert parse_numbers("a.csv", table, "identities").values[:, 0].tolist() == [2880, 17]

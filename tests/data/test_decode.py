@@ -77,11 +77,13 @@ def test_alpha_is_laid_on_white(encoded):
 
 
 def test_a_transparent_palette_and_a_transparent_colour(encoded):
-    palette = Image.fromarray(np.zeros((64, 64, 3), np.uint8)).quantize(4)
-    image, found = decode(encoded(palette, transparency=0))
-    assert (image == 255).all() and found == [("palette", "converted"), ("alpha", "converted")]
-    image, found = decode(encoded(Image.new("RGB", (64, 64), (9, 8, 7)), transparency=(9, 8, 7)))
-    assert (image == 255).all() and found == [("alpha", "converted")]
+    dark = np.zeros((64, 64, 3), np.uint8)
+    dark[:8] = (200, 0, 0)
+    palette = Image.fromarray(dark).quantize(4)
+    image, found = decode(encoded(palette, transparency=palette.getpixel((9, 60))))
+    assert (image[16:] == 255).all() and found == [("palette", "converted"), ("alpha", "converted")]
+    image, found = decode(encoded(dark + np.uint8(9), transparency=(9, 9, 9)))
+    assert (image[16:] == 255).all() and found == [("alpha", "converted")]
 
 
 @pytest.mark.parametrize(("orientation", "turns"), [(3, 2), (6, -1), (8, 1)])
@@ -107,6 +109,7 @@ def test_a_rotated_aligned_image_has_the_frames_crop(encoded):
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_animated_takes_the_first_frame(encoded, kind):
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames[0].paste((250, 0, 0), (0, 0, 64, 32))
     image, found = decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
     assert ("animated", "converted") in found
     assert image[..., 0].min() > 240 and image[..., 2].max() < 15

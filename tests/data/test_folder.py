@@ -6,8 +6,9 @@ import threading
 import zipfile
 
 import pytest
+from PIL import Image
 
-from facegan.data.folder import Reader, UnreadableError, find_source, list_images
+from facegan.data.sources import Reader, UnreadableError, find_source, list_images, read_text_file
 from facegan.errors import UserError
 
 
@@ -47,8 +48,16 @@ def test_the_folder_common_to_all_is_no_part_of_the_name(tmp_path):
 
 
 def test_packed_datasets_and_unfinished_ones_are_passed_over(tmp_path):
-    put(tmp_path, "1.jpg", "packed/dataset.json", "packed/preview.png", "other.partial/2.jpg")
-    assert names(list_images(tmp_path)) == ["1.jpg"]
+    put(tmp_path, "1.jpg", "packed/preview.png", "other.partial/2.jpg", "run/samples/epoch1-2.png", "sg/00000/3.png")
+    put(tmp_path, "packed/dataset.json", data=b'{"format_version": 1}')
+    put(tmp_path, "run/run.json", data=b'{"config": {}}')
+    put(tmp_path, "sg/dataset.json", data=b'{"labels": [["00000/3.png", 0]]}')
+    listing = list_images(tmp_path)
+    assert names(listing) == ["1.jpg", "sg/00000/3.png"]
+    assert sorted(folder for folder, _ in listing.skipped) == ["packed", "run"]
+    assert names(find_source(tmp_path / "sg")) == ["3.png"], "StyleGAN's folders have a dataset.json of another kind"
+    with pytest.raises(UserError, match="is a run"):
+        find_source(tmp_path / "run")
     with pytest.raises(UserError, match="packed dataset already"):
         find_source(tmp_path / "packed")
 
@@ -202,3 +211,50 @@ def test_reading_a_pipe_does_not_hang(tmp_path):
     thread.start()
     thread.join(5)
     assert outcome, "a pipe was waited for"
+
+
+def test_the_content_tells_where_the_suffix_does_not(tmp_path, encoded):
+    image = Image.new("RGB", (8, 8))
+    for name, kind in (("a.jpg_large", "JPEG"), ("b.jpg?w=640", "PNG"), ("c", "WEBP"), ("d.bin", "BMP"), ("e.x", "TIFF")):
+        put(tmp_path, name, data=encoded(image, kind))
+    put(tmp_path, "README", "f.notes", data=b"no picture")
+    put(tmp_path, "g", data=b"8BPS\x00\x01 and so on")
+    listing = list_images(tmp_path)
+    assert names(listing) == ["a.jpg_large", "b.jpg?w=640", "c", "d.bin", "e.x"]
+    assert listing.unsupported == ["g"] and sorted(listing.others) == ["README", "f.notes"]
+    path = make_zip(tmp_path / "a.zip", {file.name: (tmp_path / file.name).read_bytes() for file in listing.images})
+    assert names(list_images(path)) == names(listing)
+
+
+def test_a_zip_made_on_windows(tmp_path):
+    data = encoded_directory = make_zip(tmp_path / "a.zip", {"CelebA_img_1.jpg": b"1", "CelebA_Anno_list_attr_celeba.txt": b"x"})
+    content = encoded_directory.read_bytes()
+    for name in (b"CelebA_img_1.jpg", b"CelebA_Anno_list_attr_celeba.txt"):
+        content = content.replace(name, name.replace(b"CelebA_img_", b"CelebA\\img\\").replace(b"CelebA_Anno_", b"CelebA\\Anno\\"))
+    data.write_bytes(content)
+    listing = list_images(data)
+    assert names(listing) == ["1.jpg"] and listing.images[0].path == "CelebA/img/1.jpg"
+    assert listing.others == ["CelebA/Anno/list_attr_celeba.txt"]
+    assert read_all(data) == [b"1"] and read_text_file(data, "CelebA/Anno/list_attr_celeba.txt") == b"x"
+
+
+def test_masks_are_no_faces(tmp_path):
+    put(tmp_path, "CelebA-HQ-img/0.jpg", "CelebAMask-HQ-mask-anno/0/00000_hair.png")
+    listing = list_images(tmp_path)
+    assert names(listing) == ["0.jpg"] and listing.skipped == [("CelebAMask-HQ-mask-anno", "masks, and no faces")]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    put(tmp_path, "many/1.jpg", "few/2.jpg")
+    scandir = os.scandir
+
+    def failing(path="."):
+        if os.path.basename(os.fspath(path)) == "many":
+            raise OSError(5, "Input/output error", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    listing = list_images(tmp_path)
+    assert names(listing) == ["2.jpg"] and listing.unlisted == [("many", "Input/output error")]
+    with pytest.raises(UserError, match=r"many.*cannot be listed: Input/output error"):
+        find_source(tmp_path / "many")

@@ -234,7 +234,7 @@ def test_views_that_make_no_sense(tmp_path):
     large = write(tmp_path / "large", images_of(2, 16))
     with pytest.raises(UserError, match=r"small.*8 px.*large.*16 px"):
         DataView([small, large])
-    with pytest.raises(UserError, match="held-out"):
+    with pytest.raises(UserError, match=r"no image is held out \(no identity is known\).*--hold-out partition"):
         DataView([small], held_out=True)
     with pytest.raises(UserError, match="no dataset"):
         DataView([])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from facegan.data.folder import ImageFile, Reader
+from facegan.data.sources import ImageFile, Reader
 from facegan.data.prepare import _after_crash, _Decoder, _Share
 from facegan.data.processes import in_processes
 from facegan.errors import UserError
@@ -76,7 +76,7 @@ class CrashingDecoder(_Decoder):
 def test_an_image_that_crashes_the_decoder_is_set_aside(tmp_path, encoded):
     names = [f"{number}.png" for number in range(70)] + ["evil.png"]
     for name in names:
-        (tmp_path / name).write_bytes(encoded(np.full((8, 8, 3), (1, 2, 3), np.uint8)))
+        (tmp_path / name).write_bytes(encoded(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)))
     files = [ImageFile(name, name) for name in names]
     packed = tmp_path / "images.bin"
     packed.write_bytes(bytes(71 * 8 * 8 * 3))
@@ -86,7 +86,7 @@ def test_an_image_that_crashes_the_decoder_is_set_aside(tmp_path, encoded):
     assert [outcome.row for outcome in outcomes] == list(range(71))
     assert [outcome.row for outcome in outcomes if not outcome.kept] == [70]
     assert "crashed" in outcomes[70].findings[0].reason and "11" in outcomes[70].findings[0].reason
-    assert packed.read_bytes()[: 70 * 192] == bytes([1, 2, 3]) * (64 * 70)
+    assert packed.read_bytes()[: 70 * 192] == bytes(range(192)) * 70
 
 
 class Unwilling:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facegan.cli.progress import JsonListener, TerminalListener
+
+if TYPE_CHECKING:
+    from facegan.data.packed import PackedDataset
 
 
 def prepare(
@@ -17,7 +20,8 @@ def prepare(
         Path,
         typer.Argument(
             metavar="SRC",
-            help="img_align_celeba.zip, its folder, the folder around it, or any folder or zip of images.",
+            help="img_align_celeba.zip, its folder, the folder around it, Kaggle's archive, Parquet files (a folder or a "
+            "quoted pattern), or any folder or zip of images.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make; nothing is ever overwritten.")],
@@ -38,6 +42,17 @@ def prepare(
     identities: Annotated[
         Path | None, typer.Option(help="identity_CelebA, .txt or .csv; default: found in SRC or beside it.")
     ] = None,
+    no_attributes: Annotated[
+        bool, typer.Option("--no-attributes", help="Read no labels at all: no attributes, partitions or identities.")
+    ] = False,
+    hold_out: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|identities|partition|pictures|none",
+            help="Who is kept from all training, for scores: people whose identity is divisible by 10, CelebA's valid "
+            "and test partitions, or about every tenth picture; auto takes the first of these that is known.",
+        ),
+    ] = "auto",
     limit: Annotated[str | None, typer.Option(help="Take only the first images by name: 5000, 10k.")] = None,
     workers: Annotated[int | None, typer.Option(help="Decoding processes; default: one for each core.")] = None,
     preview: Annotated[
@@ -48,7 +63,8 @@ def prepare(
 ) -> None:
     """Pack face images into a dataset that training reads directly.
 
-    Every file is checked first: what cannot be used is set aside, and what is odd is converted. Both are summed up
+    CelebA is recognised as people have it: the official files, torchvision's and Kaggle's layout, CelebAMask-HQ, and
+    Hugging Face's Parquet copies. Every file is checked first: what cannot be used is set aside, and what is odd is converted. Both are summed up
     in a table and listed in OUT/preflight.json. Killed in the middle, it leaves no dataset; just run it again.
 
     \b
@@ -56,6 +72,7 @@ def prepare(
     facegan prepare ~/Downloads/CelebA celeba128 --resolution 128 --preview
     facegan prepare archive.zip celeba64-small --limit 10k
     facegan prepare img_align_celeba.zip celeba64 --attributes list_attr_celeba.csv
+    facegan prepare 'celeba/data/*.parquet' celeba64
     facegan prepare my-photos faces64 --preview
     """
     from facegan.cli.options import count_option
@@ -73,6 +90,8 @@ def prepare(
             attributes=attributes,
             partition=partition,
             identities=identities,
+            use_attributes=not no_attributes,
+            hold_out=hold_out,
             workers=workers,
             limit=None if limit is None else count_option(limit, "--limit"),
             preview=preview,
@@ -90,6 +109,8 @@ def prepare(
             labelled=dataset.labelled,
             content_hash=dataset.content_hash,
             annotations=result.annotations,
+            hold_out=dataset.hold_out,
+            held_out=int(dataset.held_out().sum()),
             set_aside=preflight.count("set aside"),
             converted=preflight.count("converted"),
             noted=preflight.count("noted"),
@@ -107,7 +128,7 @@ def prepare(
         console.print(preflight.table())
     for warning in result.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    used = ", ".join(f"{what} from {file}" for what, file in result.annotations.items()) or "no annotation files found"
+    used = ", ".join(f"{what} from {file}" for what, file in result.annotations.items()) or "no labels found"
     size = sum(file.stat().st_size for file in dataset.path.iterdir()) / 1e6
     console.print(
         f"{dataset.path}: {len(dataset):,} of {preflight.examined:,} images at {dataset.resolution} px, {size:,.0f} MB "
@@ -115,8 +136,19 @@ def prepare(
         markup=False,
         soft_wrap=True,
     )
+    console.print(describe_held_out(dataset), markup=False, soft_wrap=True)
     if result.preview is not None:
         console.print(f"{result.preview}: look at what the network will see", markup=False, soft_wrap=True)
+
+
+def describe_held_out(dataset: PackedDataset) -> str:
+    """Return one sentence on who is held out of a dataset."""
+    from facegan.data.held_out import DESCRIPTIONS
+
+    count, rule = int(dataset.held_out().sum()), dataset.hold_out
+    if rule == "none":
+        return "held out: nothing (--hold-out none); scores of a training on these images see what it was trained on"
+    return f"held out of training, for scores: {count:,} of {len(dataset):,} images ({DESCRIPTIONS[rule]})"
 
 
 def progress_reporter(listener: JsonListener | TerminalListener) -> Callable[[int, int], None]:

@@ -1,25 +1,41 @@
-"""CelebA's annotation files (Liu et al., ICCV 2015), as officially published and as Kaggle's CSV."""
+"""CelebA's annotation files (Liu et al., ICCV 2015), as officially published and as other tools write them."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
-from facegan.data.folder import LARGEST_TEXT, Listing, read_text_member
+from facegan.data.sources import LARGEST_TEXT, Listing, read_text_file
+from facegan.data.label_values import EMPTY, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
 from facegan.data.preflight import Problem
+from facegan.data.table import Table, plain
 from facegan.errors import UserError, brief
 from facegan.files import read_bytes
 
-ANNOTATIONS = {"attributes": "list_attr_celeba", "partition": "list_eval_partition", "identities": "identity_CelebA"}
-"""{what it gives: the name of its file, before .txt or .csv}"""
-_FOLDERS_BESIDE = (".", "Anno", "Eval", "..", "../Anno", "../Eval", "../..")
-_POSITIONS = {name.lower(): position for position, name in enumerate(ATTRIBUTE_NAMES)}
-_VALUES = {"1": 1, "-1": -1, "0": 0, "+1": 1, "1.0": 1, "-1.0": -1, "0.0": 0}
+ANNOTATIONS = {
+    "attributes": ("list_attr_celeba", "CelebAMask-HQ-attribute-anno"),
+    "partition": ("list_eval_partition",),
+    "identities": ("identity_CelebA",),
+}
+"""{what it gives: the names of its file, before .txt or .csv}"""
+COLUMNS = {
+    "partition": frozenset(("partition", "split", "subset")),
+    "identities": frozenset(("identity", "identities", "identityid", "celebid", "celebrityid", "personid")),
+}
+"""{what it gives: headings of its column where a table has several}"""
+ALLOWED = {"partition": range(3), "identities": range(1, 2**31)}
+KNOWN_FOLDER = re.compile(r"celeba", re.IGNORECASE)
+"""In the name of a folder or zip that holds CelebA's pictures, as img_align_celeba and CelebA-HQ-img do."""
+_FOLDERS_BESIDE = (".", "Anno", "Eval", "..", "../Anno", "../Eval", "../..", "../../Anno", "../../Eval")
+_POSITIONS = {plain(name): position for position, name in enumerate(ATTRIBUTE_NAMES)}
 
 
 @dataclass
@@ -38,30 +54,73 @@ class LabelFile:
         """Add a problem that is only noted."""
         self.problems.append(Problem(file, kind, reason, "noted"))
 
-    def enter(self, table: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
-        """Enter the name of each row in ``row_of``; yield (number, row) of those with a new name."""
-        for number, row in enumerate(table):
-            if self.row_of.setdefault(row[0], number) == number:
-                yield number, row
-            else:
-                self.note(row[0], "second row", f"another row in {self.name}: the first one counts")
+    def enter(self, file: str) -> int | None:
+        """Return the number of a new row for ``file``, None if it has one already."""
+        number = len(self.row_of)
+        if self.row_of.setdefault(file, number) == number:
+            return number
+        self.note(file, "second row", f"another row in {self.name}: the first one counts")
+        return None
 
-    def rows_for(self, names: Sequence[str]) -> np.ndarray:
-        """Return int64 [N]: the row of each image, -1 for none.
+    def match(self, paths: Sequence[str]) -> Match:
+        """Return which image has which row.
 
         A name is looked up whole, then without its folders, then without its suffix too (CelebA's PNG edition has
-        the rows of the JPEG one). A row is never given to two images.
+        the rows of the JPEG one); letter case, Unicode variants and the kind of slash do not matter. In one folder a
+        row is never given to two images. Where images of several folders have the same name, those in a folder that
+        is called as CelebA's have its row, and all of them if none is.
         """
-        row_N = np.array([self.row_of.get(name, -1) for name in names], np.int64)
-        for simplify in (_base_name, _base_stem):
+        row_N = np.full(len(paths), -1, np.int64)
+        names = [_plain_path(path) for path in paths]
+        for simplify in (_whole, _base_name, _base_stem):
             missing = np.flatnonzero(row_N < 0).tolist()
             if not missing:
                 break
-            rows = {simplify(name): row for name, row in self.row_of.items()}
-            found = np.array([rows.get(simplify(names[place]), -1) for place in missing], np.int64)
-            _, inverse, uses = np.unique(found, return_inverse=True, return_counts=True)
-            row_N[missing] = np.where((uses[inverse] == 1) & ~np.isin(found, row_N), found, -1)
-        return row_N
+            rows = {simplify(_plain_path(name)): row for name, row in self.row_of.items()}
+            found = {place: rows.get(simplify(names[place]), -1) for place in missing}
+            taken = {(_folder(paths[place]), row) for place, row in enumerate(row_N.tolist()) if row >= 0}
+            uses = Counter((_folder(paths[place]), row) for place, row in found.items())
+            for place, row in found.items():
+                key = (_folder(paths[place]), row)
+                if row >= 0 and uses[key] == 1 and key not in taken:
+                    row_N[place] = row
+        return _without_strangers(row_N, paths)
+
+
+class Match(NamedTuple):
+    """``row_N`` int64 [N]: the row of each image, -1 for none; who lost it to CelebA's folder; names given twice."""
+
+    row_N: np.ndarray
+    strangers: list[int]
+    copies: list[int]
+
+
+def _without_strangers(row_N: np.ndarray, paths: Sequence[str]) -> Match:
+    claims = defaultdict(list)
+    for place, row in enumerate(row_N.tolist()):
+        if row >= 0:
+            claims[row].append(place)
+    is_known = [KNOWN_FOLDER.search(_folder(path)) is not None for path in paths]
+    shared = [places for places in claims.values() if len(places) > 1]
+    if any(is_known[place] for places in shared for place in places):
+        strangers = [place for place in np.flatnonzero(row_N >= 0).tolist() if not is_known[place]]
+        row_N[strangers] = -1
+    else:
+        strangers = []
+    left = [[place for place in places if row_N[place] >= 0] for places in shared]
+    return Match(row_N, strangers, [place for places in left for place in places if len(places) > 1])
+
+
+def _plain_path(path: str) -> str:
+    return unicodedata.normalize("NFC", path.replace("\\", "/")).casefold()
+
+
+def _whole(name: str) -> str:
+    return name
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _base_name(name: str) -> str:
@@ -72,18 +131,26 @@ def _base_stem(name: str) -> str:
     return _base_name(name).rpartition(".")[0] or _base_name(name)
 
 
-def find_annotations(source: Path, listing: Listing) -> dict[str, tuple[str, bytes]]:
-    """Return {what: (name, bytes)} of the annotation files in the source or beside it, of those that are there."""
+class Annotation(NamedTuple):
+    """An annotation file: its name and bytes, and whether it was named, is in the source, or lies beside it."""
+
+    name: str
+    data: bytes
+    place: str
+
+
+def find_annotations(source: Path, listing: Listing) -> dict[str, Annotation]:
+    """Return {what: file} of the annotation files in the source or beside it, of those that are there."""
     found = {}
-    for what, stem in ANNOTATIONS.items():
-        wanted = [f"{stem}.txt", f"{stem}.csv"]
+    for what, stems in ANNOTATIONS.items():
+        wanted = [f"{stem}.{suffix}" for stem in stems for suffix in ("txt", "csv")]
         inside = [path for path in listing.others if _base_name(path) in wanted]
         beside = _file_beside(source, wanted)
         if inside:
             path = min(inside, key=lambda path: (path.count("/"), wanted.index(_base_name(path))))
-            found[what] = (path, read_text_member(source, path))
+            found[what] = Annotation(path, read_text_file(source, path), "inside")
         elif beside is not None:
-            found[what] = (str(beside), read_annotation(beside))
+            found[what] = Annotation(str(beside), read_annotation(beside), "beside")
     return found
 
 
@@ -106,96 +173,101 @@ def read_annotation(file: Path) -> bytes:
 
 
 def parse_attributes(name: str, data: bytes) -> LabelFile:
-    """Parse ``list_attr_celeba``: official text or CSV, columns in any order, found by their names.
+    """Parse a table of attributes: columns in any order, found by their names; what is not understood is unknown.
 
-    Rows with other than as many values as the header has names, or with a value other than -1, 0 and 1, are unknown
-    (0). Where a file has no -1 at all, 0 is read as absent.
+    See ``label_values.judge`` for the values. Columns that are none of the 40 do not matter.
 
     Raises:
         UserError: no header with any of the 40 names, or no row at all.
     """
-    table = _Table(name, data)
-    positions = [_POSITIONS.get(column.lower(), -1) for column in table.header]
-    if max(positions, default=-1) < 0:
+    table = Table(name, data)
+    positions = attribute_positions(table.columns)
+    if not positions:
         raise UserError(
-            f"{name}: expected a header with CelebA's attribute names, found {' '.join(table.header)[:60]!r}; give the "
-            f"file list_attr_celeba.txt or .csv"
+            f"{name}: expected a header with CelebA's attribute names, found {' '.join(table.columns)[:60]!r}; give "
+            f"the file list_attr_celeba.txt or .csv"
         )
-    label_file = LabelFile(name, np.zeros((table.row_count, ATTRIBUTE_COUNT), np.int8))
-    values = np.zeros((table.row_count, len(positions)), np.int8)
-    for number, row in label_file.enter(table):
-        if len(row) - 1 != len(positions):
-            reason = f"{len(row) - 1} values in {name}, expected {len(positions)}: labels unknown"
-            label_file.note(row[0], "attribute count", reason)
+    label_file = LabelFile(name, np.zeros((table.most_rows, ATTRIBUTE_COUNT), np.int8))
+    codes = np.full((table.most_rows, len(positions)), EMPTY, np.int8)
+    code_of = CellCodes()
+    for file, cells in table:
+        number = label_file.enter(file)
+        if number is None:
             continue
-        try:
-            values[number] = [_VALUES[value] for value in row[1:]]
-        except KeyError as error:
-            reason = f"value {error.args[0]!r} in {name}, expected -1 or 1: labels unknown"
-            label_file.note(row[0], "attribute value", reason)
-    if values.min() == 0 and values.max() == 1:
-        known = values.any(axis=1)
-        values[known] = 2 * values[known] - 1
-        label_file.note(name, "0 for absent", "there is no -1: 0 was read as absent")
-    for column, position in enumerate(positions):
-        if position < 0:
-            label_file.note(name, "unknown attribute", f"column {table.header[column]!r} is none of the 40: left out")
-        else:
-            label_file.values[:, position] = values[:, column]
-    if table.promised_rows not in (None, table.row_count):
-        reason = f"the first line says {table.promised_rows:,} rows, and there are {table.row_count:,}"
+        if len(cells) != len(table.columns):
+            reason = f"{len(cells)} values in {name}, expected {len(table.columns)}: labels unknown"
+            label_file.note(file, "attribute count", reason)
+            continue
+        codes[number] = row = [code_of[cells[place]] for place in positions]
+        if OTHER in row:
+            place = list(positions)[row.index(OTHER)]
+            reason = f"{table.columns[place]} is {cells[place]!r:.40} in {name}, expected -1 or 1: unknown"
+            label_file.note(file, "attribute value", reason)
+    count = len(label_file.row_of)
+    judged = judge_attributes(label_file, codes[:count], [table.columns[place] for place in positions])
+    label_file.values = np.zeros((count, ATTRIBUTE_COUNT), np.int8)
+    label_file.values[:, list(positions.values())] = judged
+    known = frozenset[str]().union(*COLUMNS.values())
+    for place, column in enumerate(table.columns):
+        if place not in positions and plain(column) not in known:
+            label_file.note(name, "unknown attribute", f"column {column!r} is none of the 40: left out")
+    if table.encoding == "cp1252":
+        label_file.note(name, "encoding", "not UTF-8: read as Windows-1252")
+    if table.promised_rows not in (None, count):
+        reason = f"the first line says {table.promised_rows:,} rows, and there are {count:,}"
         label_file.note(name, "header count", reason)
     return label_file
 
 
-def parse_numbers(name: str, data: bytes, allowed: range, what: str) -> LabelFile:
-    """Parse a file of one number for each image: ``list_eval_partition`` or ``identity_CelebA``, text or CSV.
+def attribute_positions(columns: Sequence[str]) -> dict[int, int]:
+    """Return {place of a column: number of the attribute it is called after}."""
+    found: dict[int, int] = {}
+    for place, column in enumerate(columns):
+        position = _POSITIONS.get(plain(column), -1)
+        if position >= 0 and position not in found.values():
+            found[place] = position
+    return found
 
-    Numbers outside ``allowed`` are noted and become -1.
+
+def judge_attributes(label_file: LabelFile, codes: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+    """Return int8 [rows, columns] of a table's codes and note how its values were read."""
+    values, zero_is_absent, unusable = judge(codes)
+    if zero_is_absent:
+        reason = f"0 was read as absent: there is no -1 in {listed([columns[place] for place in zero_is_absent])}"
+        label_file.note(label_file.name, "0 for absent", reason)
+    for place in unusable:
+        reason = f"column {columns[place]!r} holds other values than -1 and 1, 0 and 1, true and false: left out"
+        label_file.note(label_file.name, "attribute column", reason)
+    return values
+
+
+def has_column(name: str, data: bytes, what: str) -> bool:
+    """Return whether a table of attributes has a column of partitions or identities too."""
+    return any(plain(column) in COLUMNS[what] for column in Table(name, data).columns)
+
+
+def parse_numbers(name: str, data: bytes, what: str) -> LabelFile:
+    """Parse a table of one number for each image, or such a column of a larger table: partitions or identities.
+
+    Numbers that are not allowed are noted and become -1; train, valid and test are 0, 1 and 2.
 
     Raises:
         UserError: there is no row.
     """
-    table = _Table(name, data)
-    label_file = LabelFile(name, np.full((table.row_count, 1), -1, np.int32))
-    for number, row in label_file.enter(table):
-        value = int(row[1]) if len(row) == 2 and row[1].isdecimal() and len(row[1]) < 10 else -1
-        if value in allowed:
-            label_file.values[number] = value
-        else:
-            found = " ".join(row[1:])
-            reason = f"{found!r} in {name}, expected a number from {allowed.start} to {allowed.stop - 1}: unknown"
-            label_file.note(row[0], f"{what} value", reason)
+    table = Table(name, data)
+    place = next((place for place, column in enumerate(table.columns) if plain(column) in COLUMNS[what]), None)
+    numbers: list[int] = []
+    label_file = LabelFile(name, np.zeros((0, 1), np.int32))
+    allowed, words = ALLOWED[what], PARTITIONS if what == "partition" else None
+    for file, cells in table:
+        if label_file.enter(file) is None:
+            continue
+        cell = " ".join(cells) if place is None else "".join(cells[place : place + 1])
+        numbers.append(number_of(cell, allowed, words))
+        if numbers[-1] < 0:
+            expected = f"expected a number from {allowed.start} to {allowed.stop - 1}"
+            label_file.note(file, f"{what} value", f"{cell!r:.60} in {name}, {expected}: unknown")
+    label_file.values = np.array(numbers, np.int32)[:, None]
     return label_file
 
 
-class _Table:
-    """Lines of an annotation file, official text or CSV: iterating gives each row's cells, the file's name first.
-
-    Read line by line: all cells of CelebA's 202,599 rows at once would take half a gigabyte.
-    """
-
-    def __init__(self, name: str, data: bytes) -> None:
-        if b"<html" in data[:2048].lower() or data[:64].lstrip().lower().startswith(b"<!doctype"):
-            raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
-        self._lines = [line for line in data.decode("utf-8-sig", errors="replace").splitlines() if line.strip()]
-        self.promised_rows = None
-        if self._lines and self._lines[0].strip().isdecimal() and len(self._lines[0].strip()) < 10:
-            self.promised_rows = int(self._lines.pop(0))
-        self._is_csv = bool(self._lines) and "," in self._lines[0]
-        self.header: list[str] = []
-        first = next(iter(self), [])
-        if first and not any(cell.lstrip("+-").replace(".", "", 1).isdecimal() for cell in first[1:]):
-            self.header = first[1:] if self._is_csv else first
-            del self._lines[0]
-        if not self._lines or len(next(iter(self))) < 2:
-            raise UserError(f"{name}: expected rows of a file name and its values, found none; download the file again")
-
-    @property
-    def row_count(self) -> int:
-        return len(self._lines)
-
-    def __iter__(self) -> Iterator[list[str]]:
-        if self._is_csv:
-            return ([cell.strip() for cell in row] for row in csv.reader(self._lines))
-        return (line.split() for line in self._lines)

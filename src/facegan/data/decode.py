@@ -20,10 +20,20 @@ MAX_PIXELS = 64_000_000
 _USUAL_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _OTHER_FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
 """All that photographs come in, and no more: reading EPS, for one, runs a program."""
+MADE_KIND = "made by a neural network"
+_METADATA_BYTES = 1 << 16
 _EXIF_ORIENTATION = 0x0112
 _ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "La", "RGBa"))
 _MODE_KINDS = {"L": "grey", "1": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK"}
 _SIXTEEN_BIT_MODES = frozenset(("I;16", "I;16L", "I;16B", "I;16N", "I"))
+_USUAL_DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras and scanners use of 16."""
+_DARKEST_WHITE = 64
+"""A 16-bit picture in colour of which no value reaches this, of 255, uses 14 bits or fewer: Pillow keeps 8 of the 16."""
+MADE_BY_NETWORK = b"trainedAlgorithmicMedia"
+"""IPTC's digital source type of what a neural network made, in a file's metadata."""
+SHEET = b"facegan sheet"
+"""In the metadata of a picture of ours that shows many faces."""
 
 
 class Finding(NamedTuple):
@@ -54,7 +64,12 @@ def decode_image(data: bytes, resolution: int, crop: Crop) -> tuple[np.ndarray |
     """
     findings: list[Finding] = []
     try:
-        return _decode(data, resolution, crop, findings), findings
+        if SHEET in data[:_METADATA_BYTES]:
+            raise _SetAsideError("sheet of faces", "a picture that facegan made of many faces")
+        image = _decode(data, resolution, crop, findings)
+        if MADE_BY_NETWORK in data[:_METADATA_BYTES]:
+            findings.append(Finding(MADE_KIND, "its metadata says so", "noted"))
+        return image, findings
     except _SetAsideError as found:
         return None, [found.finding]
     except Exception as error:  # a decoder meets a damaged file with any exception there is
@@ -71,6 +86,7 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding]) -
             raise _too_many_pixels(f"{image.width} x {image.height} pixels")
         if getattr(image, "is_animated", False):
             findings.append(Finding("animated", "more than one frame: the first was taken", "converted"))
+        sixteen_bits = any(";16" in str(tile[3]) for tile in image.tile)
         upright = _turn_upright(image, findings)
         box = crop_box(upright.width, upright.height, crop)
         side = min(box[2] - box[0], box[3] - box[1])
@@ -79,9 +95,14 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding]) -
         if side < resolution:
             findings.append(Finding("enlarged", f"from a crop {side:.0f} px wide to {resolution} px", "noted"))
         rgb = upright if upright.mode == "RGB" else _convert(upright, findings)
+        if sixteen_bits and upright.mode not in _SIXTEEN_BIT_MODES:
+            _check_range(rgb, findings)
         if "transparency" in rgb.info:
             rgb = _onto_white(rgb, findings)
-        return np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+        face = np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+    if (face == face[0, 0]).all():
+        raise _SetAsideError("one colour", f"nothing but {tuple(face[0, 0].tolist())}")
+    return face
 
 
 def _open_image(data: bytes) -> Image.Image:
@@ -119,14 +140,13 @@ def _turn_upright(image: Image.Image, findings: list[Finding]) -> Image.Image:
 
 
 def _convert(image: Image.Image, findings: list[Finding]) -> Image.Image:
-    """Return the image in RGB: alpha laid on white, 16 bits cut to 8."""
+    """Return the image in RGB: alpha laid on white, 16 bits scaled to 8 by the bits that are used."""
     mode = image.mode
     if mode in _SIXTEEN_BIT_MODES:
-        findings.append(Finding("16-bit", f"mode {mode}: cut to 8 bits and converted to RGB", "converted"))
         values = np.asarray(image).astype(np.int64)
-        if mode != "I" or values.max() > 255:
-            values >>= 8
-        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+        bits = next((depth for depth in _USUAL_DEPTHS if values.max() < 1 << depth), 16)
+        findings.append(Finding("16-bit", f"mode {mode} of {bits} bits: scaled to 8 bits, in RGB", "converted"))
+        return Image.fromarray((values >> (bits - 8)).clip(0, 255).astype(np.uint8)).convert("RGB")
     if mode == "F":
         raise _SetAsideError("unreadable", "mode F: floating-point pixels have no known range")
     kind = _MODE_KINDS.get(mode)
@@ -135,6 +155,14 @@ def _convert(image: Image.Image, findings: list[Finding]) -> Image.Image:
     if mode in _ALPHA_MODES or "transparency" in image.info:
         return _onto_white(image, findings)
     return image.convert("RGB")
+
+
+def _check_range(image: Image.Image, findings: list[Finding]) -> None:
+    """Note that 16 bits were cut to 8; set a picture aside whose 16 bits were not all used, and came out black."""
+    brightest = int(np.asarray(image).max())
+    if brightest < _DARKEST_WHITE:
+        raise _SetAsideError("16-bit", f"of 16 bits a colour not all are used (it reaches {brightest} of 255): scale it")
+    findings.append(Finding("16-bit", f"16 bits a colour: cut to 8, {image.mode}", "converted"))
 
 
 def _onto_white(image: Image.Image, findings: list[Finding]) -> Image.Image:

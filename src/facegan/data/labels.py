@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,77 +11,122 @@ import numpy as np
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.data.celeba import (
     ANNOTATIONS,
+    COLUMNS,
+    KNOWN_FOLDER,
+    Annotation,
     LabelFile,
+    Match,
     find_annotations,
+    has_column,
     parse_attributes,
     parse_numbers,
     read_annotation,
 )
-from facegan.data.folder import Listing
+from facegan.data.sources import ImageFile, Listing
+from facegan.data.label_values import listed
 from facegan.data.preflight import Preflight, Problem
 from facegan.errors import UserError
-
-_LARGEST_IDENTITY = 2**31 - 1
 
 
 @dataclass
 class Labels:
     """Labels of ``count`` images, unknown at first; shapes and values as in ``PackedDataset``.
 
-    ``sources`` is {what: the annotation file it came from}.
+    ``sources`` is {what: the annotation file it came from}; ``warnings`` are sentences for the user.
     """
 
     count: int
     sources: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.attributes = np.zeros((self.count, ATTRIBUTE_COUNT), np.int8)
         self.partitions = np.full(self.count, -1, np.int8)
         self.identities = np.zeros(self.count, np.int32)
 
+    def forget(self, places: np.ndarray) -> None:
+        """Make the labels of the images at ``places`` unknown."""
+        self.attributes[places], self.partitions[places], self.identities[places] = 0, -1, 0
+
+    def set(self, what: str, places: np.ndarray, values: np.ndarray) -> None:
+        """Enter the values (int [n, 40] or [n, 1]) of the images at ``places``."""
+        if what == "attributes":
+            self.attributes[places] = values
+        elif what == "partition":
+            self.partitions[places] = values[:, 0]
+        else:
+            self.identities[places] = values[:, 0].clip(0)
+
 
 def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Preflight) -> Labels:
     """Return the labels of the listing's images; what does not fit goes to ``preflight``.
 
-    ``given`` names annotation files ("attributes", "partition", "identities"); others are looked for in the source
-    and beside it, where a file that knows none of the images is taken to belong to others.
+    ``given`` names annotation files ("attributes", "partition", "identities"). Others are looked for in the source,
+    and beside it where the source is called as CelebA's folders are.
 
     Raises:
-        UserError: a given file cannot be read, is no such table, or knows none of the images.
+        UserError: a given file cannot be read, is no such table, or knows none of the images; or a file in the source
+            fits less than half of them.
     """
-    names = [file.name for file in listing.images]
-    labels = Labels(len(names))
-    found = find_annotations(listing.source, listing)
-    for what in ANNOTATIONS:
-        file = given.get(what)
-        if file is not None:
-            found[what] = (str(file), read_annotation(file))
-        if what not in found:
-            continue
-        label_file = _parse(what, *found[what])
-        row_N = label_file.rows_for(names)
-        has_row = row_N >= 0
-        if not has_row.any():
-            if file is not None:
-                raise UserError(f"--{what} {file} has no row for any image of {listing.source}, such as {names[0]}")
-            continue
+    files = listing.images
+    labels = Labels(len(files))
+    if listing.rows is not None:
+        _labels_of_parquet(listing.rows, labels, preflight)
+    for what, annotation in _annotations(listing, given, labels).items():
+        label_file = _parse(what, annotation)
+        match = label_file.match([file.path for file in files])
+        _check_fit(label_file, match, files, what, annotation.place, listing.source)
+        has_row = match.row_N >= 0
         labels.sources[what] = label_file.name
         preflight.add(label_file.problems)
-        preflight.add(_unmatched(label_file, names, row_N, what))
-        values = label_file.values[row_N[has_row]]
+        preflight.add(_unmatched(label_file, files, match.row_N, what))
+        values = label_file.values[match.row_N[has_row]]
         if not _any_known(what, values):
             raise UserError(
                 f"{label_file.name} holds no {what} value that fits; is it another of CelebA's files? "
                 f"Name the right one with --{what}"
             )
-        if what == "attributes":
-            labels.attributes[has_row] = values
-        elif what == "partition":
-            labels.partitions[has_row] = values[:, 0]
-        else:
-            labels.identities[has_row] = values[:, 0].clip(0)
+        labels.set(what, has_row, values)
+        labels.warnings += _copies(match, files, label_file.name)
     preflight.add(_people_in_two_partitions(labels))
     return labels
+
+
+def _labels_of_parquet(rows: ParquetRows, labels: Labels, preflight: Preflight) -> None:
+    """Enter the labels that stand in the files' own columns; the images are in the order of the rows."""
+    if rows.attributes is not None:
+        labels.attributes[:] = rows.attributes.values
+        labels.sources["attributes"] = "columns"
+        preflight.add(rows.attributes.problems)
+    if rows.partitions is not None:
+        labels.partitions[:] = rows.partitions
+        labels.sources["partition"] = "columns or file names"
+    if rows.identities is not None:
+        labels.identities[:] = rows.identities
+        labels.sources["identities"] = "columns"
+
+
+def _annotations(listing: Listing, given: dict[str, Path | None], labels: Labels) -> dict[str, Annotation]:
+    """Return {what: file} to be used: given ones, found ones, and further columns of the table of attributes."""
+    found = find_annotations(listing.source, listing)
+    beside = [what for what, annotation in found.items() if annotation.place == "beside"]
+    folders = listing.source.resolve().name, *(file.path.rpartition("/")[0] for file in listing.images[:1])
+    if beside and not any(KNOWN_FOLDER.search(folder) for folder in folders):
+        labels.warnings.append(
+            f"{found[beside[0]].name} was not used: {listing.source} is not called as a folder of CelebA (such as "
+            f"img_align_celeba), so its pictures may be others. If they are CelebA's, name it with --{beside[0]}"
+        )
+        for what in beside:
+            del found[what]
+    for what in ANNOTATIONS:
+        file = given.get(what)
+        if file is not None:
+            found[what] = Annotation(str(file), read_annotation(file), "given")
+    table = found.get("attributes")
+    for what in COLUMNS:
+        if table is not None and what not in found and has_column(table.name, table.data, what):
+            found[what] = table
+    return found
 
 
 def _any_known(what: str, values: np.ndarray) -> bool:
@@ -91,20 +136,52 @@ def _any_known(what: str, values: np.ndarray) -> bool:
     return bool((values > 0).any() if what == "identities" else (values >= 0).any())
 
 
-def _parse(what: str, name: str, data: bytes) -> LabelFile:
+def _parse(what: str, file: Annotation) -> LabelFile:
     if what == "attributes":
-        return parse_attributes(name, data)
-    return parse_numbers(name, data, range(3) if what == "partition" else range(1, _LARGEST_IDENTITY + 1), what)
+        return parse_attributes(file.name, file.data)
+    return parse_numbers(file.name, file.data, what)
 
 
-def _unmatched(label_file: LabelFile, names: list[str], row_N: np.ndarray, what: str) -> Iterator[Problem]:
-    file = Path(label_file.name).name
+def _check_fit(
+    label_file: LabelFile, match: Match, files: Sequence[ImageFile], what: str, place: str, source: Path
+) -> None:
+    """Refuse a table that was found and fits less than half of the images, or was given and fits none."""
+    without = np.setdiff1d(np.flatnonzero(match.row_N < 0), match.strangers)
+    fitting = int(np.count_nonzero(match.row_N >= 0))
+    if not len(without) or fitting >= (1 if place == "given" else len(without)):
+        return
+    row = next(iter(label_file.row_of), "nothing")
+    said = f"--{what} {label_file.name}" if place == "given" else label_file.name
+    raise UserError(
+        f"{said} has a row for {fitting:,} of the {len(files):,} images of {source}: there is an image "
+        f"{files[without[0]].path}, and a row for {row}. Give the table of these images with --{what}, prepare "
+        f"CelebA's own folder, or leave all labels out with --no-attributes"
+    )
+
+
+def _copies(match: Match, files: Sequence[ImageFile], table: str) -> Iterator[str]:
+    if match.strangers:
+        names = listed([files[place].path for place in match.strangers])
+        yield (
+            f"{len(match.strangers):,} images carry names of {table} and lie outside CelebA's folder ({names}): they "
+            f"have no labels"
+        )
+    if match.copies:
+        names = listed([files[place].path for place in match.copies])
+        yield (
+            f"{len(match.copies):,} images share a name with one in another folder ({names}): they have the same "
+            f"labels, and the same faces may be in there twice"
+        )
+
+
+def _unmatched(label_file: LabelFile, files: Sequence[ImageFile], row_N: np.ndarray, what: str) -> Iterator[Problem]:
+    table = Path(label_file.name).name
     for place in np.flatnonzero(row_N < 0):
-        yield Problem(names[place], f"image without {what} row", f"no row in {file}: unknown", "noted")
+        yield Problem(files[place].name, f"image without {what} row", f"no row in {table}: unknown", "noted")
     used = set(row_N.tolist())
     for name, row in label_file.row_of.items():
         if row not in used:
-            yield Problem(name, f"{what} row without image", f"a row in {file}, and no such image", "noted")
+            yield Problem(name, f"{what} row without image", f"a row in {table}, and no such image", "noted")
 
 
 def _people_in_two_partitions(labels: Labels) -> list[Problem]:

@@ -13,18 +13,16 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.data.held_out import RULES, Rule, held_out_mask
 from facegan.errors import UserError, brief
 from facegan.files import check_regular, read_json
 
 FORMAT_VERSION = 1
-HELD_OUT_EVERY = 10
-"""People whose identity is divisible by this are held out: no network ever trains on them."""
-
 _ARRAY_START = b"\x93NUMPY\x01\x00"
 
 
@@ -37,6 +35,7 @@ class PackedDataset:
         self.count: int = description["count"]
         self.content_hash: str = description["content_hash"]
         self.labelled: bool = description["labelled"]
+        self.hold_out: Rule = description.get("hold_out", "identities")
         self.images = arrays["images"]
         self.attributes = arrays["attributes"]
         self.identities = arrays["identities"]
@@ -79,12 +78,14 @@ class PackedDataset:
         Raises:
             UserError: images or labels have changed since.
         """
-        if content_digest(self.images, [self.attributes, self.identities, self.partitions]) != self.content_hash:
+        labels = [self.attributes, self.identities, self.partitions]
+        if content_digest(self.images, labels, self.hold_out) != self.content_hash:
             raise UserError(f"{self.path} has changed since it was packed (its content hash differs); prepare it again")
 
     def held_out(self) -> np.ndarray:
-        """Return bool [N]: the person is known and held out from all training."""
-        return (self.identities != 0) & (self.identities % HELD_OUT_EVERY == 0)
+        """Return bool [N]: the image is held out from all training, by the dataset's rule."""
+        files = self.files if self.hold_out == "pictures" else []
+        return held_out_mask(self.hold_out, self.identities, self.partitions, files)
 
 
 def array_layout(count: int, resolution: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
@@ -97,13 +98,18 @@ def array_layout(count: int, resolution: int) -> dict[str, tuple[np.dtype, tuple
     }
 
 
-def content_digest(images: np.ndarray, labels: Sequence[np.ndarray]) -> str:
-    """Return the content hash: sha256 hex of the bytes of the images, then attributes, identities, partitions."""
+def content_digest(images: np.ndarray, labels: Sequence[np.ndarray], hold_out: Rule = "identities") -> str:
+    """Return the content hash: sha256 hex of the bytes of the images, then attributes, identities, partitions.
+
+    A rule for who is held out that does not follow from the identities is part of the content.
+    """
     digest = hashlib.sha256()
     for start in range(0, len(images), 1024):
         digest.update(np.ascontiguousarray(images[start : start + 1024]).data)
     for label in labels:
         digest.update(np.ascontiguousarray(label).data)
+    if hold_out != "identities":
+        digest.update(hold_out.encode())
     return digest.hexdigest()
 
 
@@ -132,6 +138,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         value = description.get(field)
         if type(value) is not kind or (isinstance(value, int) and kind is int and value < 1):
             raise UserError(f"{file} is damaged: {field} is {value!r}; prepare the dataset again")
+    if description.get("hold_out", "identities") not in RULES:
+        raise UserError(f"{file} holds out by {description['hold_out']!r:.40}, which this facegan does not know")
     return description
 
 
@@ -169,10 +177,23 @@ def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarr
     return array
 
 
+def _refuse_empty_view(datasets: Sequence[PackedDataset], held_out: bool) -> NoReturn:
+    where = ", ".join(str(dataset.path) for dataset in datasets)
+    if not held_out:
+        raise UserError(f"{where}: every image is held out, none is left to train on")
+    rules = {dataset.hold_out for dataset in datasets}
+    if not any((dataset.identities > 0).any() for dataset in datasets) and rules <= {"none", "identities"}:
+        raise UserError(
+            f"{where}: no image is held out ({'--hold-out none' if rules == {'none'} else 'no identity is known'}); "
+            f"prepare it again with --hold-out partition or --hold-out pictures, and train on that"
+        )
+    raise UserError(f"{where}: none of its images is held out; it may be too small: prepare more images")
+
+
 class DataView:
     """Several packed datasets of one resolution as one, restricted to the faces that its user may see.
 
-    ``held_out``: False for everybody but held-out people (training), True for held-out people only, None for all.
+    ``held_out``: False for all but held-out images (training), True for held-out ones only, None for all.
 
     Raises:
         UserError: no dataset, unlike resolutions, or nobody left.
@@ -199,8 +220,7 @@ class DataView:
         self._row_M = np.concatenate(rows)
         self._dataset_M = np.repeat(np.arange(len(datasets)), [len(part) for part in rows])
         if not len(self._row_M):
-            who = "held-out people" if held_out else "people who are not held out"
-            raise UserError(f"{', '.join(str(dataset.path) for dataset in datasets)}: no face of {who} is in there")
+            _refuse_empty_view(datasets, bool(held_out))
         # A plain array over the same map: np.memmap would run its own Python code at every gather.
         self._images = [np.asarray(dataset.images) for dataset in datasets]
         self._attributes = [np.asarray(dataset.attributes) for dataset in datasets]

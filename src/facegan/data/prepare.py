@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,17 +14,21 @@ import numpy as np
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.cores import usable_cores
 from facegan.data.crop import Crop, frame_box
-from facegan.data.decode import Finding, decode_image, quiet_decoding
-from facegan.data.folder import ImageFile, Reader, UnreadableError, find_source
-from facegan.data.labels import read_labels
+from facegan.data.decode import MADE_KIND, Finding, decode_image, quiet_decoding
+from facegan.data.held_out import choose_rule
+from facegan.data.labels import Labels, read_labels
 from facegan.data.packed import PackedDataset
+from facegan.data.parquet import ParquetPlace
 from facegan.data.preflight import Preflight, Problem
 from facegan.data.processes import in_processes
+from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.pixels import grid, save_png
 
 _IMAGES_A_SHARE = 16
+_IMAGES_A_SHARE_OF_PARQUET = 128
+"""More, because each process reads the whole row group that an image of its share is in."""
 _PREVIEW_FACES = 64
 
 
@@ -48,14 +52,17 @@ def prepare(
     attributes: Path | None = None,
     partition: Path | None = None,
     identities: Path | None = None,
+    use_attributes: bool = True,
+    hold_out: str = "auto",
     workers: int | None = None,
     limit: int | None = None,
     preview: bool | Path = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PrepareResult:
-    """Pack the images of ``source`` (a folder or zip) into folder ``out`` and return it opened.
+    """Pack the images of ``source`` (a folder, a zip or Parquet files) into folder ``out`` and return it opened.
 
-    The result does not depend on ``workers`` (processes; one for each core by default). ``limit`` takes the first
+    ``hold_out`` is a rule of ``held_out.RULES``, or auto; without ``use_attributes`` no labels are read at all. The
+    result does not depend on ``workers`` (processes; one for each core by default). ``limit`` takes the first
     images by name only. ``preview`` writes a contact sheet, to ``out/preview.png`` or to the given file.
     ``progress`` is called with (images done, images in all).
 
@@ -70,15 +77,14 @@ def prepare(
     writer = PackedWriter(out, resolution=resolution, capacity=len(files))
     _check_space(out, len(files), resolution)
     given = {"attributes": attributes, "partition": partition, "identities": identities}
-    labels = read_labels(listing, given, preflight)
-    preflight.add(
-        Problem(path, "unsupported format", "not read here: convert it to JPEG or PNG", "set aside")
-        for path in sorted(listing.unsupported)
-    )
+    labels = read_labels(listing, given, preflight) if use_attributes else Labels(len(listing.images))
+    choose_rule(hold_out, labels.identities, labels.partitions)  # refused now, and not after all images are decoded
+    preflight.add(_left_out(listing, labels))
     with writer, Reader(listing.source.resolve()) as reader:
         decoder = _Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
         outcomes = _decode_all(decoder, files, workers or usable_cores(), progress)
         rows = _kept_rows(outcomes, files, preflight)
+        labels.forget(np.array([outcome.row for outcome in outcomes if outcome.is_made], np.int64))
         preflight.kept = len(rows)
         _refuse_nothing(preflight, listing.source)
         preflight.save(writer.folder / "preflight.json")
@@ -88,6 +94,7 @@ def prepare(
             identities=labels.identities[rows],
             partitions=labels.partitions[rows],
             files=[files[row].name for row in rows],
+            hold_out=choose_rule(hold_out, labels.identities[rows], labels.partitions[rows]),
             description={
                 "source": listing.source.name,
                 "crop": list(frame_box(crop)),
@@ -98,7 +105,21 @@ def prepare(
     if preview:
         preview_file = out / "preview.png" if preview is True else Path(preview)
         save_png(preview_file, contact_sheet(dataset.images))
-    return PrepareResult(dataset, preflight, labels.sources, _warnings(preflight), preview_file)
+    return PrepareResult(dataset, preflight, labels.sources, _warnings(listing, labels, preflight), preview_file)
+
+
+def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:
+    """Yield what is in the source and is not looked at: other formats, other files, folders."""
+    for path in sorted(listing.unsupported):
+        yield Problem(path, "unsupported format", "not read here: convert it to JPEG or PNG", "set aside")
+    for folder, reason in listing.unlisted:
+        yield Problem(folder, "cannot be listed", f"{reason}: what is in there is missing", "set aside")
+    for folder, reason in listing.skipped:
+        yield Problem(folder, "folder passed over", f"it is {reason}", "noted")
+    used = set(labels.sources.values())
+    for path in sorted(listing.others):
+        if path not in used:
+            yield Problem(path, "no image", "neither its suffix nor its content is that of an image", "noted")
 
 
 def _refuse_nothing(preflight: Preflight, source: Path) -> None:
@@ -123,6 +144,11 @@ class _Outcome(NamedTuple):
     kept: bool
     digest: bytes
     findings: list[Finding]
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the file says that a neural network made it."""
+        return any(finding.kind == MADE_KIND for finding in self.findings)
 
 
 class _Share(NamedTuple):
@@ -172,7 +198,8 @@ def _after_crash(share: _Share, exit_code: int | None) -> tuple[list[list[_Outco
 def _decode_all(
     decoder: _Decoder, files: Sequence[ImageFile], workers: int, progress: Callable[[int, int], None] | None
 ) -> list[_Outcome]:
-    shares = [_Share(row, files[row : row + _IMAGES_A_SHARE]) for row in range(0, len(files), _IMAGES_A_SHARE)]
+    size = _IMAGES_A_SHARE_OF_PARQUET if isinstance(files[0].place, ParquetPlace) else _IMAGES_A_SHARE
+    shares = [_Share(row, files[row : row + size]) for row in range(0, len(files), size)]
     outcomes: list[_Outcome] = []
     try:
         for some in in_processes(decoder, shares, min(workers, len(shares)), _after_crash):
@@ -202,12 +229,20 @@ def _kept_rows(outcomes: list[_Outcome], files: Sequence[ImageFile], preflight: 
     return np.array(rows, np.int64)
 
 
-def _warnings(preflight: Preflight) -> list[str]:
-    enlarged = preflight.counts[("enlarged", "noted")]
-    if not enlarged:
-        return []
-    example = next(problem.reason for problem in preflight.problems if problem.kind == "enlarged")
-    return [f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail"]
+def _warnings(listing: Listing, labels: Labels, preflight: Preflight) -> list[str]:
+    warnings = [
+        f"{listing.source / folder} cannot be listed ({reason}): what is in there is missing"
+        for folder, reason in listing.unlisted
+    ] + labels.warnings
+    if made := preflight.counts[(MADE_KIND, "noted")]:
+        warnings.append(
+            f"{made:,} of {preflight.kept:,} images say that a neural network made them: they get no labels, and what "
+            f"learns from them learns its faults"
+        )
+    if enlarged := preflight.counts[("enlarged", "noted")]:
+        example = next(problem.reason for problem in preflight.problems if problem.kind == "enlarged")
+        warnings.append(f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail")
+    return warnings
 
 
 def _check_values(resolution: int, crop: Crop, workers: int | None, limit: int | None) -> None:

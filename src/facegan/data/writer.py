@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from facegan.data.held_out import Rule
 from facegan.data.packed import FORMAT_VERSION, PackedDataset, array_layout, content_digest
 from facegan.errors import UserError
 from facegan.files import NewFolder
@@ -68,6 +69,7 @@ class PackedWriter:
         identities: np.ndarray | None = None,
         partitions: np.ndarray | None = None,
         files: Sequence[str] | None = None,
+        hold_out: Rule = "identities",
         description: Mapping[str, Any] | None = None,
     ) -> PackedDataset:
         """Put the dataset in its place and return it opened.
@@ -102,7 +104,8 @@ class PackedWriter:
             "resolution": self.resolution,
             "count": count,
             "labelled": bool(labels["attributes"].any()),
-            "content_hash": content_digest(images, list(labels.values())),
+            "hold_out": hold_out,
+            "content_hash": content_digest(images, list(labels.values()), hold_out),
             **(description or {}),
         }
         (self.folder / "dataset.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")

@@ -1,0 +1,234 @@
+"""Where images come from: a folder, a zip or Parquet files; listed, and read one by one."""
+
+from __future__ import annotations
+
+import glob
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from facegan.data import zip_archive
+from facegan.data.folder import Walk, no_source, read_file, start_of_file
+from facegan.data.formats import SNIFFED_BYTES, kind_of_content, kind_of_suffix, suffix_of
+from facegan.data.zip_archive import ZipMember
+from facegan.errors import UserError, brief
+from facegan.files import read_bytes
+
+if TYPE_CHECKING:
+    from facegan.data.parquet import ParquetPlace, ParquetRows
+
+LARGEST_TEXT = 64 << 20
+"""Bytes of an annotation file; CelebA's largest has 26 million."""
+_HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
+
+
+class ImageFile(NamedTuple):
+    """One image. ``place`` says where it is in a zip or in a Parquet file, None for a file in a folder.
+
+    ``name`` is relative to the folder that all images have in common, with ``/``; ``path`` leads there from the
+    source.
+    """
+
+    name: str
+    path: str
+    place: ZipMember | ParquetPlace | None = None
+
+
+@dataclass
+class Listing:
+    """What is in a source: its images, and the paths of images in other formats and of other files.
+
+    Images are sorted by name, those of Parquet files in the order of their rows. ``skipped`` and ``unlisted`` are
+    (folder, reason); ``rows`` are the labels that Parquet files hold.
+    """
+
+    source: Path
+    images: list[ImageFile] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    unlisted: list[tuple[str, str]] = field(default_factory=list)
+    rows: ParquetRows | None = None
+
+
+class UnreadableError(Exception):
+    """The bytes of one file cannot be had; the message is the reason."""
+
+
+def find_source(path: Path) -> Listing:
+    """Return the images of ``path``: a folder or zip of images, or a folder that holds such a zip, or Parquet files.
+
+    ``path`` may be a pattern such as ``data/train-*.parquet``.
+
+    Raises:
+        UserError: no image is in there, or several zips might be meant; or as ``list_images``.
+    """
+    if path.is_dir():
+        _refuse_own(path)
+    if path.suffix == ".parquet" or (path.name.endswith("*") and not path.exists()):
+        return _list_parquet(path.parent, _matching(path))
+    listing = list_images(path)
+    tables = [other for other in listing.others if other.lower().endswith(".parquet")] if path.is_dir() else []
+    if tables and listing.images:
+        raise UserError(
+            f"{path} holds {len(listing.images):,} images (such as {listing.images[0].path}) and {len(tables):,} "
+            f"Parquet files (such as {tables[0]}): give the folder of one or the other"
+        )
+    if tables:
+        return _list_parquet(path, [path / table for table in sorted(tables)])
+    if listing.images:
+        return listing
+    zips = sorted(other for other in listing.others if other.lower().endswith(".zip")) if path.is_dir() else []
+    official = [name for name in zips if name.endswith("img_align_celeba.zip")]
+    chosen = official or zips
+    if len(chosen) > 1:
+        raise UserError(f"{path} has no images but several zips ({', '.join(chosen[:3])}): give the zip that is meant")
+    if chosen:
+        listing = list_images(path / chosen[0])
+    if not listing.images:
+        _refuse_empty(listing)
+    return listing
+
+
+def _refuse_own(path: Path) -> None:
+    reason = no_source(path, [name for name in ("dataset.json", "run.json") if (path / name).is_file()])
+    if reason == "a packed dataset":
+        raise UserError(f"{path} is a packed dataset already: give it to `facegan train`, or prepare its source again")
+    if reason:
+        raise UserError(f"{path} is {reason}: give a folder, a zip or Parquet files of photographs")
+
+
+def _refuse_empty(listing: Listing) -> None:
+    if listing.unlisted:
+        folder, reason = listing.unlisted[0]
+        raise UserError(f"{listing.source / folder} cannot be listed: {reason}; check that it can be read, try again")
+    others = listing.unsupported + listing.others
+    suffixes = sorted({suffix_of(other) for other in others})
+    found = f"{len(others)} other files ({' '.join(suffixes[:8])})" if others else "nothing"
+    found += "".join(f"; {folder} is {reason}" for folder, reason in listing.skipped[:3])
+    raise UserError(f"{listing.source} holds no images: found {found}, expected files such as .jpg or .png")
+
+
+def _matching(path: Path) -> list[Path]:
+    files = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))
+    if not files:
+        raise UserError(f"{path} does not exist: give a Parquet file, a folder of them, or a pattern that fits some")
+    return files
+
+
+def _list_parquet(source: Path, files: Sequence[Path]) -> Listing:
+    from facegan.data.parquet import list_rows
+
+    rows = list_rows(source, files)
+    images = [ImageFile(name, place.file, place) for name, place in zip(rows.names, rows.places, strict=True)]
+    return Listing(source, images, rows=rows)
+
+
+def list_images(source: Path) -> Listing:
+    """Return every image file below folder ``source``, or in the zip ``source``, by name.
+
+    What has a suffix that says nothing is known by its content. Hidden files and ``__MACOSX`` are passed over; packed
+    datasets, runs and masks in the folder too, which is told.
+
+    Raises:
+        UserError: there is no such file or folder, or what is called a zip is not a whole one.
+    """
+    listing = Listing(source)
+    found: list[tuple[str, ZipMember | None]]
+    if source.is_dir():
+        walk = Walk(source)
+        found = [(path, None) for path in walk]
+        listing.skipped, listing.unlisted = walk.skipped, walk.unlisted
+    elif source.is_file():
+        found = list(zip_archive.read_directory(source))
+    else:
+        what = "is neither a file nor a folder" if source.exists() else "does not exist"
+        raise UserError(f"{source} {what}: give CelebA's zip or folder, or any folder or zip of images")
+    found = [(path, place) for path, place in found if not _HIDDEN.search(path)]
+    kinds = {path: kind_of_suffix(path) for path, _ in found}
+    kinds |= _kinds_by_content(source, [path for path, kind in kinds.items() if kind is None])
+    for path, place in found:
+        if "mask-anno/" in path:
+            kinds[path] = "mask"
+        elif kinds[path] == "image":
+            listing.images.append(ImageFile(path, path, place))
+    listing.unsupported = [path for path, kind in kinds.items() if kind == "unsupported"]
+    listing.others = [path for path, kind in kinds.items() if kind == "other"]
+    if "mask" in kinds.values():
+        listing.skipped.append((f"{source.name}", "in part masks, and no faces"))
+    cut = _common_folder([file.path for file in listing.images])
+    listing.images = sorted(file._replace(name=file.path[cut:]) for file in listing.images)
+    return listing
+
+
+def _kinds_by_content(source: Path, paths: list[str]) -> dict[str, str | None]:
+    if source.is_dir():
+        starts = {path: start_of_file(source / path, SNIFFED_BYTES) for path in paths}
+    else:
+        starts = zip_archive.read_start(source, paths, SNIFFED_BYTES)
+    return {path: kind_of_content(start) for path, start in starts.items()}
+
+
+def _common_folder(paths: list[str]) -> int:
+    """Return the length of the folder, with its ``/``, that all paths begin with."""
+    folders = [path.split("/")[:-1] for path in paths] or [[]]
+    length = 0
+    for one, other in zip(min(folders), max(folders), strict=False):
+        if one != other:
+            break
+        length += len(one) + 1
+    return length
+
+
+class Reader:
+    """Reads images of one source; a context manager. Opened at the first read, so that each process has its own."""
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self._zip: BinaryIO | None = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._zip is not None:
+            self._zip.close()
+
+    def read(self, file: ImageFile) -> bytes:
+        """Return the image's bytes, as a file has them.
+
+        Raises:
+            UnreadableError: it is damaged, encrypted, too large, or not to be opened; the message says which.
+        """
+        try:
+            if file.place is None:
+                return read_file(self.source / file.path)
+            if not isinstance(file.place, ZipMember):
+                from facegan.data.parquet import read_image
+
+                return read_image(self.source, file.place)
+            if self._zip is None:
+                self._zip = self.source.open("rb")
+            return zip_archive.read_member(self._zip, file.place)
+        except (OSError, zlib.error, ValueError) as error:
+            raise UnreadableError(str(getattr(error, "strerror", None) or error)) from error
+
+
+def read_text_file(source: Path, path: str) -> bytes:
+    """Return the bytes of a file of a source that is no image: an annotation file.
+
+    Raises:
+        UserError: it is damaged, or larger than any annotation file.
+    """
+    if not source.is_dir():
+        return zip_archive.read_text_member(source, path, LARGEST_TEXT)
+    try:
+        return read_bytes((source / path).resolve(), LARGEST_TEXT)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} in {source} cannot be read ({brief(error)}): download it again") from error

@@ -1,0 +1,139 @@
+"""Tables of labels as people have them: any usual encoding and delimiter, with a header or without."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+from facegan.errors import UserError, brief
+
+_BYTE_ORDER_MARKS = {  # UTF-32 first: its mark begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+_DELIMITERS = "\t;,|"
+_NAME_COLUMNS = ("imageid", "filename", "imagename", "imagefile", "imagepath", "imgname", "image", "img", "file", "path",
+                 "picture", "photo", "name", "id")  # fmt: skip
+"""Headings of the column that holds the file's name, the surest first."""
+_INDEX_COLUMNS = frozenset(("", "unnamed0", "index", "level0"))
+"""Headings that pandas gives to a column of row numbers."""
+_WORDS = frozenset(("true", "false", "yes", "no"))
+_IMAGE_NAME = re.compile(r"[^.]\.[a-z][a-z0-9]{2,3}$", re.IGNORECASE)
+_SAMPLED_ROWS = 50
+
+
+def plain(name: str) -> str:
+    """Return a heading without case, spaces, separators and Unicode variants: ``Wearing Hat`` is ``wearinghat``."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+class Table:
+    """The rows of a table of labels; iterating yields (the file's name, the row's other cells).
+
+    ``columns`` are the headings of the other cells, empty where the table has no header. ``promised_rows`` is the
+    number that stands alone in the first line of CelebA's own files. Read row by row: all cells of CelebA's 202,599
+    rows at once would take half a gigabyte.
+
+    Raises:
+        UserError: it is a web page or no table, or it has no row.
+    """
+
+    def __init__(self, name: str, data: bytes) -> None:
+        if b"<html" in data[:2048].lower() or data[:64].lstrip().lower().startswith(b"<!doctype"):
+            raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
+        self.name = name
+        self.encoding = _encoding(data)
+        text = data.decode(self.encoding, errors="replace")
+        self.promised_rows, self._start = _count_line(text)
+        self._text = text
+        self._delimiter = _delimiter(text[self._start : self._start + 65536])
+        self.most_rows = text.count("\n", self._start) + text.count("\r", self._start) + 1
+        """No more rows than this are in there."""
+        sample = list(itertools.islice(self._cells(), _SAMPLED_ROWS))
+        self._has_header = bool(sample) and _is_header(sample[0])
+        rows = sample[1:] if self._has_header else sample
+        widths = Counter(map(len, rows))
+        self.width = max(widths, key=lambda width: (widths[width], width), default=0)
+        if self.width < 2:
+            raise UserError(f"{name}: expected rows of a file name and its values, found none; download the file again")
+        header = sample[0] if self._has_header else []
+        if header and len(header) == self.width - 1:  # CelebA's own files name only the values
+            header = ["image_id", *header]
+        self._name_place = _name_place(header)
+        self.columns = [cell for place, cell in enumerate(header) if place != self._name_place]
+
+    def __iter__(self) -> Iterator[tuple[str, list[str]]]:
+        for row in itertools.islice(self._cells(), int(self._has_header), None):
+            while len(row) > self.width and not row[-1]:
+                row.pop()
+            yield (row.pop(self._name_place) if len(row) > self._name_place else ""), row
+
+    def _cells(self) -> Iterator[list[str]]:
+        lines = io.StringIO(self._text, newline="")
+        lines.seek(self._start)
+        if self._delimiter is None:
+            yield from (cells for line in lines if (cells := line.split()))
+            return
+        try:
+            for row in csv.reader(lines, delimiter=self._delimiter):
+                cells = [cell.strip() for cell in row]
+                if any(cells):
+                    yield cells
+        except csv.Error as error:
+            raise UserError(f"{self.name} cannot be read as a table: {brief(error)}") from error
+
+
+def _encoding(data: bytes) -> str:
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    start = data[:2000]
+    for encoding, zeros in (("utf-16-le", start[1::2].count(0)), ("utf-16-be", start[::2].count(0))):
+        if zeros > 0.4 * len(start) / 2 and start.count(0) < 1.2 * zeros:
+            return encoding
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _count_line(text: str) -> tuple[int | None, int]:
+    """Return the number that stands alone in the first line, and where the lines after it begin."""
+    found = re.match(r"\s*(\d{1,9})[ \t]*\r?\n", text)
+    return (int(found[1]), found.end()) if found else (None, 0)
+
+
+def _delimiter(text: str) -> str | None:
+    """Return the delimiter that stands equally often in the first lines, None for spaces."""
+    lines = [line for line in text.splitlines()[:_SAMPLED_ROWS] if line.strip()]
+    if len(lines) > 1:
+        lines.pop()  # it may be cut
+    best = max(_DELIMITERS, key=lambda delimiter: sum(delimiter in line for line in lines))
+    return best if lines and sum(best in line for line in lines) > len(lines) / 2 else None
+
+
+def _is_header(row: list[str]) -> bool:
+    if any(_IMAGE_NAME.search(cell) for cell in row):
+        return False
+    if any(plain(cell) in _NAME_COLUMNS for cell in row):
+        return True
+    return len(row) > 1 and not any(_is_value(cell) for cell in row[1:])
+
+
+def _is_value(cell: str) -> bool:
+    return not cell or cell.casefold() in _WORDS or cell.lstrip("+-").replace(".", "", 1).isdecimal()
+
+
+def _name_place(header: list[str]) -> int:
+    headings = [plain(cell) for cell in header]
+    for name in _NAME_COLUMNS:
+        if name in headings:
+            return headings.index(name)
+    return 1 if headings and headings[0] in _INDEX_COLUMNS and len(headings) > 2 else 0
