@@ -3,6 +3,9 @@
 import struct
 import zlib
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -168,3 +171,42 @@ def test_fuzzed_files_never_raise(encoded):
             damaged = whole.copy()
             damaged[rng.integers(0, len(whole), 8)] = rng.integers(0, 256, 8)
             decode(damaged.tobytes(), resolution=16)
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(8, 1), (10, 4), (12, 16), (14, 64), (16, 256)])
+def test_sixteen_bits_are_scaled_by_those_that_are_used(encoded, bits, factor):
+    image, found = decode(encoded(RAMP[..., 0].astype(np.uint16) * factor))
+    np.testing.assert_array_equal(image[..., 0], RAMP[..., 0])
+    assert found == [("16-bit", "converted")]
+
+
+def sixteen_bit_colour(values):
+    """Return a PNG of uint16 [H, W, 3], which Pillow reads and does not write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_sixteen_bit_colour_that_would_come_out_black_is_set_aside():
+    image, found = decode(sixteen_bit_colour(RAMP.astype(np.uint16) * 257))
+    np.testing.assert_array_equal(image, RAMP)
+    assert found == [("16-bit", "converted")]
+    assert decode(sixteen_bit_colour(RAMP.astype(np.uint16) * 16))[1] == [("16-bit", "set aside")]
+
+
+@pytest.mark.parametrize("colour", ["black", "white", (9, 80, 200)])
+def test_a_picture_of_one_colour_is_set_aside(encoded, colour):
+    assert decode(encoded(Image.new("RGB", (64, 64), colour)))[1] == [("one colour", "set aside")]
+    assert decode(encoded(Image.new("RGBA", (64, 64), (90, 90, 90, 0))))[1] == [("one colour", "set aside")]
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+def test_newer_formats(encoded, kind):
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow cannot write {kind}")
+    image, found = decode(encoded(RAMP, kind, quality=95))
+    assert np.abs(image.astype(int) - RAMP).mean() < 4 and not found

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from facegan.attributes import ATTRIBUTE_NAMES
@@ -349,3 +350,64 @@ def test_an_existing_dataset_is_not_overwritten(celeba, tmp_path):
     with pytest.raises(UserError, match="nothing is overwritten"):
         prepare(celeba, tmp_path / "out", resolution=16, workers=1)
     assert written(tmp_path / "out") == before
+
+
+def held(dataset):
+    return dataset.hold_out, np.flatnonzero(dataset.held_out()).tolist()
+
+
+def test_who_is_held_out(celeba, tmp_path):
+    """48 faces of 12 people, four each; people 1 to 9 are in train, 10 in valid, 11 and 12 in test."""
+
+    def pack(name, **options):
+        return prepare(tmp_path / "celeba", tmp_path / name, resolution=16, workers=1, **options).dataset
+
+    shutil.copytree(celeba, tmp_path / "celeba")
+    assert held(pack("a")) == ("identities", [36, 37, 38, 39])
+    by_partition = pack("b", hold_out="partition")
+    assert held(by_partition) == ("partition", list(range(36, 48)))
+    assert held(pack("c", hold_out="none")) == ("none", [])
+    by_picture = pack("d", hold_out="pictures")
+    assert 0 < len(held(by_picture)[1]) < 15
+    (tmp_path / "celeba" / "identity_CelebA.txt").unlink()
+    without = pack("e")
+    assert held(without) == held(by_partition)
+    with pytest.raises(UserError, match="identity_CelebA"):
+        pack("f", hold_out="identities")
+    (tmp_path / "celeba" / "list_eval_partition.txt").unlink()
+    assert held(pack("g")) == ("none", [])
+    with pytest.raises(UserError, match="list_eval_partition"):
+        pack("h", hold_out="partition")
+    with pytest.raises(UserError, match="expected auto, identities, partition, pictures or none"):
+        pack("i", hold_out="some")
+    assert len({dataset.content_hash for dataset in (by_partition, by_picture, without)}) == 3
+    by_partition.verify()
+
+
+def test_pictures_held_out_stay_held_out_when_others_come(tmp_path, encoded):
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(150):
+        picture = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+        (source / f"{number}.png").write_bytes(encoded(picture))
+    few = prepare(source, tmp_path / "few", resolution=16, workers=1, limit=110).dataset
+    many = prepare(source, tmp_path / "many", resolution=16, workers=1).dataset
+    names = [{dataset.files[row] for row in held(dataset)[1]} for dataset in (few, many)]
+    assert few.hold_out == many.hold_out == "pictures" and names[0] == names[1] & set(few.files) and len(names[0]) > 3
+
+
+def test_made_faces_are_known_and_get_no_labels(celeba, tmp_path, encoded):
+    source = tmp_path / "celeba"
+    shutil.copytree(celeba, source)
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "... digitalsourcetype/trainedAlgorithmicMedia ...")
+    with Image.open(source / "img_align_celeba" / "000002.jpg") as image:
+        image.save(source / "img_align_celeba" / "000002.png", pnginfo=info)
+    (source / "img_align_celeba" / "000002.jpg").unlink()
+    info.add_text("Software", "facegan sheet")
+    Image.linear_gradient("L").save(source / "grid.png", pnginfo=info)
+    result = prepare(source, tmp_path / "out", resolution=16, workers=1)
+    labelled = np.asarray(result.dataset.attributes).any(axis=1)
+    assert np.flatnonzero(~labelled).tolist() == [1] and result.dataset.identities[1] == 0
+    assert "1 of 48 images say that a neural network made them" in result.warnings[0]
+    assert ("sheet of faces", "set aside") in findings(tmp_path / "out")["grid.png"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -94,6 +95,9 @@ app.command("synth-dataset")(synth_dataset.synth_dataset)
 
 def main() -> None:
     """Run the command line. A user's mistake ends with one sentence and exit code 2; Ctrl-C with 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that a terminal or a file cannot show is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:

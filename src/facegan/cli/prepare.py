@@ -128,6 +128,7 @@ def prepare(
         console.print(preflight.table())
     for warning in result.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
+    console.print(describe_held_out(dataset), markup=False, soft_wrap=True)
     used = ", ".join(f"{what} from {file}" for what, file in result.annotations.items()) or "no labels found"
     size = sum(file.stat().st_size for file in dataset.path.iterdir()) / 1e6
     console.print(
@@ -136,7 +137,6 @@ def prepare(
         markup=False,
         soft_wrap=True,
     )
-    console.print(describe_held_out(dataset), markup=False, soft_wrap=True)
     if result.preview is not None:
         console.print(f"{result.preview}: look at what the network will see", markup=False, soft_wrap=True)
 
@@ -147,7 +147,7 @@ def describe_held_out(dataset: PackedDataset) -> str:
 
     count, rule = int(dataset.held_out().sum()), dataset.hold_out
     if rule == "none":
-        return "held out: nothing (--hold-out none); scores of a training on these images see what it was trained on"
+        return "held out of training: nothing; scores compare with the images that were trained on"
     return f"held out of training, for scores: {count:,} of {len(dataset):,} images ({DESCRIPTIONS[rule]})"
 
 

@@ -16,23 +16,29 @@ name, whoever is on it; or none."""
 RULES: tuple[Rule, ...] = get_args(Rule)
 ONE_IN = 10
 """One person or picture in so many is held out."""
+_FEWEST_PICTURES = 100
+"""Of fewer pictures, a tenth is too little to compare anything with."""
 DESCRIPTIONS: dict[Rule, str] = {
     "identities": f"people whose identity is divisible by {ONE_IN}",
     "partition": "CelebA's valid and test partitions, whose people are not in train",
     "pictures": "chosen by file name; other pictures of the same people may be trained on",
-    "none": "--hold-out none",
+    "none": "nobody",
 }
 
 
 def choose_rule(wanted: str, identities_N: np.ndarray, partitions_N: np.ndarray) -> Rule:
-    """Return the rule for a dataset: ``auto`` takes identities if any is known, else partitions, else pictures.
+    """Return the rule for a dataset.
+
+    ``auto`` takes identities if any is known, else partitions, else pictures; of fewer than 100 pictures, none.
 
     Raises:
         UserError: no such rule, or what it goes by is not known.
     """
     has_people, has_partitions = bool((identities_N > 0).any()), bool((partitions_N > 0).any())
     if wanted == "auto":
-        return "identities" if has_people else "partition" if has_partitions else "pictures"
+        if has_people or has_partitions:
+            return "identities" if has_people else "partition"
+        return "pictures" if len(identities_N) >= _FEWEST_PICTURES else "none"
     rule = next((rule for rule in RULES if rule == wanted), None)
     if rule is None:
         raise UserError(f"--hold-out {wanted}: expected auto, {', '.join(RULES[:-1])} or {RULES[-1]}")

@@ -126,6 +126,8 @@ def _read_description(path: Path) -> dict[str, Any]:
         )
     try:
         description = read_json(file)
+        if isinstance(description, dict) and "format_version" not in description and "labels" in description:
+            raise UserError(f"{path} is a StyleGAN dataset: run `facegan prepare {path} OUT` and give OUT")
         version = description["format_version"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{file} is damaged and cannot be read: prepare the dataset again") from error
