@@ -269,7 +269,8 @@ def annotations(folder: Path):
         [",".join(("image_id", *ATTRIBUTE_NAMES)), *(f"{row}," + ",".join(["1", "-1"] * 20) for row in rows)]
     )
     numbers = "\n".join(f"{row} {number}" for number, row in enumerate(rows))
-    originals = {"attributes": attributes, "csv": table, "numbers": numbers}
+    words = table.replace(",1", ",True").replace(",-1", ",no").replace(",", ";")
+    originals = {"attributes": attributes, "csv": table, "numbers": numbers, "words": words}
 
     def check(drawn) -> None:
         name, content = drawn
@@ -334,34 +335,77 @@ def keras(folder: Path):
     assert h5py.version.hdf5_version  # loaded once, here: each reader is a fork of this process
 
     def check(content) -> None:
-        """Read as ``facegan import-keras`` does, in a process of its own: HDF5 may crash or hang there."""
+        """Read as ``facegan import-keras`` does: HDF5 may crash or hang, in a process of its own."""
         path.write_bytes(content)
-        child = os.fork()
-        if not child:
-            code = 3
-            with suppress(BaseException):
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-                try:
-                    read_arrays(path, names, most)
-                    code = 0
-                except UserError:
-                    code = 2
-            os._exit(code)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            raise UserError(f"is damaged: reading it ended with signal {os.WTERMSIG(status)}")
-        if os.WEXITSTATUS(status) == 2:
-            raise UserError("is no such file")
-        assert os.WEXITSTATUS(status) == 0, "the reader met an exception that it does not know"
+        crash = in_child(lambda: read_arrays(path, names, most))
+        if crash:
+            raise UserError(f"is damaged: reading it ended with signal {crash}")
 
     return st.sampled_from(originals).flatmap(changed_bytes), check
+
+
+def parquet(folder: Path):
+    import pyarrow
+    import pyarrow.parquet
+
+    image = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)).save(image, format="PNG")
+    images = [{"bytes": image.getvalue(), "path": f"{number}.png"} for number in range(5)]
+    attributes = {name: [1, -1, 1, 0, -1] for name in ATTRIBUTE_NAMES}
+    lists = {"attributes": [[0, 1] * 20] * 5, "celeb_id": [1, 2, 3, 4, 5]}
+    path, originals = folder / "train-00000-of-00001.parquet", []
+    for columns, compression in ((attributes, "snappy"), (lists, "none"), ({"split": ["test"] * 5}, "zstd")):
+        table = pyarrow.table({"image": images, **columns})
+        pyarrow.parquet.write_table(table, path, row_group_size=2, compression=compression)
+        originals.append(path.read_bytes())
+
+    def read() -> None:
+        listing = find_source(path)
+        with Reader(listing.source) as reader:
+            for image_file in listing.images[:20]:
+                with quiet_decoding(), suppress(UnreadableError):
+                    decode_image(reader.read(image_file), 16, 148)
+
+    def check(content) -> None:
+        path.write_bytes(content)
+        crash = in_child(read)
+        assert not crash, f"the reader ended with signal {crash}"
+
+    return st.sampled_from(originals).flatmap(changed_bytes), check
+
+
+def in_child(read: Callable[[], object]) -> int:
+    """Call ``read`` in a fork of this process; return the number of the signal that ended it, 0 if it came back.
+
+    Raises:
+        UserError: ``read`` raised one.
+    """
+    child = os.fork()
+    if not child:
+        code = 3
+        with suppress(BaseException):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            try:
+                read()
+                code = 0
+            except UserError:
+                code = 2
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return os.WTERMSIG(status)
+    if os.WEXITSTATUS(status) == 2:
+        raise UserError("is no such file")
+    assert os.WEXITSTATUS(status) == 0, "the reader met an exception that it does not know"
+    return 0
 
 
 LOADERS: dict[str, Loader] = {
     "snapshots": snapshots, "style-snapshots": partial(snapshots, recipe="style-s"), "runs": runs, "packed": packed,
     "annotations": annotations, "images": images, "zips": zips, "keras": keras,
+    "parquet": parquet,
 }  # fmt: skip
 
 

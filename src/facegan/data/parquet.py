@@ -106,7 +106,7 @@ def _read_file(source: Path, file: Path) -> _Part:
         is_struct = _is_struct(schema.field(column).type)
         labels = [field.name for field in schema if field.name != column and _is_label(field)]
         wanted = [*labels, f"{column}.path"] if is_struct and "path" in _fields(schema.field(column).type) else labels
-        table = parquet.read(columns=wanted) if wanted else None
+        table = parquet.read(columns=wanted, use_threads=False) if wanted else None
         groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
     count, path = sum(groups), file.relative_to(source).as_posix()
     places = [ParquetPlace(path, group, row, column, is_struct) for group, rows in enumerate(groups) for row in range(rows)]
@@ -281,4 +281,4 @@ def read_image(source: Path, place: ParquetPlace) -> bytes:
 @lru_cache(maxsize=1)
 def _group(file: str, group: int, column: str) -> Any:
     with _open(file) as parquet:
-        return parquet.read_row_group(group, columns=[column]).column(column)
+        return parquet.read_row_group(group, columns=[column], use_threads=False).column(column)
