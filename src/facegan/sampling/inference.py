@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from facegan.networks.layers import (
     BatchNorm,
     Dense,
-    ReLU,
-    Tanh,
     ToImage,
     TransposedConv,
     UpsampleConv,
@@ -34,7 +32,7 @@ _LEAST_TILES = 64
 """Tiles that make Winograd's products worth their larger kernel."""
 _LEAST_CHANNELS = 16
 _LINEAR = (Dense, UpsampleConv, TransposedConv)
-_OTHERS = (BatchNorm, ReLU, Tanh, ToImage)
+_OTHERS = (BatchNorm, nn.ReLU, nn.Tanh, ToImage)
 
 
 class _Dense(nn.Module):
@@ -85,7 +83,7 @@ class InferenceGenerator(nn.Module):
         super().__init__()
         self.latent_size, self.resolution = generator.latent_size, generator.resolution
         blocks = list(generator.blocks)  # type: ignore[arg-type]
-        self.stages = nn.ModuleList()
+        self.stages = nn.Sequential()
         for block, after in zip(blocks, [*blocks[1:], None], strict=True):
             if isinstance(block, _LINEAR):
                 self.stages.append(_fused(block, after if isinstance(after, BatchNorm) else None))
@@ -94,10 +92,7 @@ class InferenceGenerator(nn.Module):
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, Z]."""
-        x = latent_NZ
-        for stage in self.stages:
-            x = stage(x)
-        return x
+        return self.stages(latent_NZ)
 
 
 @torch.no_grad()
