@@ -6,15 +6,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from facegan.config import RunConfig, from_dict
+from facegan.config import RunConfig
 from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
-from facegan.networks import build_discriminator, build_generator
 from facegan.runs.snapshot import (
-    INFO_FILE,
     SnapshotInfo,
+    load_discriminator,
+    load_generator,
     load_into,
-    load_network,
     read_info,
     read_tensors,
     snapshot_bytes,
@@ -53,8 +52,7 @@ def load_state(path: Path, config: RunConfig, plan: ExecutionPlan, engine: Engin
         UserError: a file of it is missing, damaged or of another shape, or it is of another config.
     """
     info = read_info(path)
-    own = from_dict(RunConfig, info.config, str(path / INFO_FILE))
-    if changed := differences(own, config):
+    if changed := differences(info.run_config(), config):
         raise UserError(f"{path} is of other settings:\n{table_of(changed, 'the snapshot', 'the run')}")
     return restore(info, config, plan, engine)
 
@@ -68,15 +66,8 @@ def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: 
     Raises:
         UserError: a file of it is missing, damaged or of another shape.
     """
-    own = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
-    recipe, where = config.recipe, info.path / "optimizers.safetensors"
-    generator = load_network(
-        info, "generator", lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
-    )
-    discriminator = load_network(
-        info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
-    )
-    state = state_of(generator, discriminator, config, plan, engine)
+    own, recipe, where = info.run_config(), config.recipe, info.path / "optimizers.safetensors"
+    state = state_of(load_generator(info, recipe), load_discriminator(info, recipe), config, plan, engine)
     ema = {halflife: ema_stem(halflife) for halflife in own.recipe.extra_ema_halflives}
     if own.recipe.ema_halflife:
         ema[own.recipe.ema_halflife] = "ema"

@@ -12,8 +12,9 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.files import read_bytes, write_bytes
+from facegan.files import read_bytes
 from facegan.pixels import to_uint8
+from facegan.runs.folder import write_run_file
 from facegan.sampling.conditioning import Labels
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
 from facegan.sampling.latents import draw_latents
@@ -39,10 +40,7 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
         pass
     prior = fit(view.attributes(np.arange(len(view))) if labels_MA is None else labels_MA)
     if prior is not None:
-        try:
-            write_bytes(file, save(prior.to_tensors()))
-        except OSError as error:
-            raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+        write_run_file(file, save(prior.to_tensors()))
     return prior
 
 

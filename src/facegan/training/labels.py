@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +14,10 @@ from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RecipeConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.files import read_bytes, write_bytes
+from facegan.files import read_bytes
 from facegan.randomness import Stream
-from facegan.runs.folder import RunFolder
+from facegan.runs.folder import RunFolder, write_run_file
+from facegan.runs.snapshot import file_sha256
 from facegan.sampling.conditioning import kept_mask
 
 Labeller = Callable[[np.ndarray], np.ndarray]
@@ -74,10 +74,7 @@ def run_labels(
         return None
     say(unlabelled)
     labels_MA = label_faces(view, labeller)
-    try:
-        write_bytes(file, save({"labels": labels_MA}))
-    except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+    write_run_file(file, save({"labels": labels_MA}))
     return labels_MA
 
 
@@ -114,10 +111,7 @@ def settle_labels(
 
 
 def _sha256(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return file_sha256(file) if file.is_file() else None
 
 
 def _parts(count: int) -> Iterator[np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from facegan import pixels
-from facegan.runs.retention import ScoreKind, score_state, without_score
+from facegan.runs.retention import score_state, without_score
 from facegan.runs.snapshot import SnapshotWriteError, first_not_finite
 from facegan.training.checkpointing import state_tensors
 from facegan.training.context import Context
@@ -182,7 +182,7 @@ class Monitor:
         if self._reference is not None:
             count = self._schedule.score_count
             score = quick_score(state.sampler, self._config, self._reference, count, self._faces.prior)
-            extra |= score_state(score, ScoreKind(count, self._reference.network))
+            extra |= score_state(score, count, self._reference.network)
             values |= {"quick_score": score, "quick_score_faces": count}
         if values:
             self._log.line(state.nimg, values, unfinished=unfinished)
