@@ -11,7 +11,7 @@ from torch import nn
 
 from facegan import recipes
 from facegan.errors import UserError
-from facegan.networks import Pair, build_discriminator, build_generator
+from facegan.networks import Pair, build_pair
 from facegan.pixels import to_uint8
 from facegan.runs.folder import find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
@@ -107,7 +107,4 @@ def build(name: str, *, resolution: int = 64, seed: int = 0) -> Pair:
     """
     check_range("resolution", resolution, 1, 2**16)
     recipe = recipes.recipe(name, resolution)
-    return Pair(
-        build_generator(recipe.network, recipe.generator_options, seed=seed),
-        build_discriminator(recipe.network, recipe.discriminator_options, seed=seed),
-    )
+    return build_pair(recipe, seed=seed)

@@ -78,8 +78,7 @@ class Sampler:
             UserError: as ``sample``.
         """
         conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
-        labels_NA = conditioning.of(seed, index_N)
-        return None if labels_NA is None else conditioning.amplified(labels_NA)
+        return conditioning.amplified(conditioning.of(seed, index_N))
 
     def styles(self, latents: np.ndarray, attributes: Attributes = None, *, truncation: float = 1.0) -> np.ndarray:
         """Return float32 [N, W]: the styles of latents [N, Z], from which ``generate`` makes the same faces.
@@ -126,12 +125,11 @@ class Sampler:
             return np.concatenate([to_uint8(part) for part in parts])
         assert latents is not None
         latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
-        return np.concatenate([
-            to_uint8(
-                self._images(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
-            )
+        parts = [
+            self._images(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
             for place in _batches(len(latent_NZ))
-        ])  # fmt: skip
+        ]
+        return np.concatenate([to_uint8(part) for part in parts])
 
     def sample(
         self,
@@ -173,7 +171,7 @@ class Sampler:
             for place in _batches(count):
                 index_N = np.arange(first + place.start, first + place.stop)
                 labels_NA = conditioning.of(seed, index_N)
-                given_NA = None if labels_NA is None else conditioning.amplified(labels_NA)
+                given_NA = conditioning.amplified(labels_NA)
                 yield self._images(self.latents(seed, index_N), given_NA, conditioning, truncation), labels_NA
 
         return batches()
@@ -208,7 +206,7 @@ class Sampler:
             return latent_NZ, labels_NA, self._conditioning(None, "prior")
         conditioning = self._conditioning(attributes, "none")
         asked_NA = conditioning.of(0, np.arange(len(latent_NZ)))
-        return latent_NZ, None if asked_NA is None else conditioning.amplified(asked_NA), conditioning
+        return latent_NZ, conditioning.amplified(asked_NA), conditioning
 
     @torch.inference_mode()
     def _images(
@@ -242,8 +240,7 @@ class Sampler:
         if key not in self._mean_styles:
             index_M = np.arange(_MEAN_COUNT)
             latent_MZ = draw_latents(0, "mean-style", index_M, self.recipe.latent_size, self.recipe.latent)
-            labels_MA = conditioning.of(0, index_M, stream="mean-style/labels")
-            given_MA = None if labels_MA is None else conditioning.amplified(labels_MA)
+            given_MA = conditioning.amplified(conditioning.of(0, index_M, stream="mean-style/labels"))
             self._mean_styles[key] = self._mapped(latent_MZ, given_MA).mean(0, keepdim=True)
         return self._mean_styles[key]
 

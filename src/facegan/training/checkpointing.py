@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from facegan.config import RunConfig
+from facegan.config import RecipeConfig, RunConfig
 from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
 from facegan.runs.snapshot import (
@@ -21,7 +22,6 @@ from facegan.runs.snapshot import (
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.learner import load_optimizer, optimizer_tensors
-from facegan.training.mapping_rate import mapping_factor, scale_mapping, scale_mapping_moments
 from facegan.training.state import TrainingState, adaptive_of, state_of
 
 
@@ -89,6 +89,29 @@ def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: 
     state.nimg, state.extra = info.nimg, info.state
     state.adaptive = adaptive_of(recipe, info.state.get("ada"))
     return state
+
+
+def mapping_factor(before: RecipeConfig, after: RecipeConfig) -> float:
+    """Return what the mapping network's stored weights are to be multiplied by: they are scaled by the multiplier."""
+    old, new = (recipe.generator.get("mapping_lr_multiplier", 1.0) for recipe in (before, after))
+    return float(old / new)
+
+
+@torch.no_grad()
+def scale_mapping(generator: nn.Module, factor: float) -> None:
+    """Multiply the stored weights of a style generator's mapping network."""
+    if factor != 1:
+        for parameter in generator.mapping.layers.parameters():  # type: ignore[union-attr]
+            parameter.mul_(factor)
+
+
+def scale_mapping_moments(optimizers: dict[str, Tensor], factor: float) -> None:
+    """Scale Adam's moments of the mapping network to the gradients that it has after ``scale_mapping``."""
+    powers = {"exp_avg": -1, "exp_avg_sq": -2}
+    for name, tensor in optimizers.items():
+        moment = name.rsplit("/", 1)[-1]
+        if factor != 1 and name.startswith("generator/mapping.layers.") and moment in powers:
+            optimizers[name] = tensor * factor ** powers[moment]
 
 
 def full_snapshot_bytes(state: TrainingState) -> int:

@@ -6,7 +6,7 @@ import torch
 
 from facegan.config import RecipeConfig
 from facegan.errors import UserError
-from facegan.networks import build_discriminator, build_generator
+from facegan.networks import build_pair
 from facegan.networks.layers import BatchNorm
 from facegan.networks.style_layers import MinibatchDeviation
 
@@ -18,8 +18,7 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
         UserError: which they are, and why.
     """
     with torch.device("meta"):
-        build_generator(recipe.network, recipe.generator_options, seed=None)
-        modules = list(build_discriminator(recipe.network, recipe.discriminator_options, seed=None).modules())
+        modules = list(build_pair(recipe, seed=None).discriminator.modules())
     penalties = [name for name in ("r1", "r2", "gradient_penalty") if getattr(recipe, name)]
     without = "" if recipe.loss == "wasserstein" else "leave it out, or "
     if penalties and any(isinstance(module, BatchNorm) for module in modules):

@@ -44,18 +44,15 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
     return prior
 
 
-class FixedFaces:
-    """The grid of samples: the same latents and labels over a run's life."""
+def grid_faces(generator: nn.Module, config: RunConfig, prior: LabelPrior | None) -> np.ndarray:
+    """Return uint8 [64, R, R, 3]: faces of the same latents and labels over a run's life.
 
-    def __init__(self, config: RunConfig, prior: LabelPrior | None) -> None:
-        self._config, self.prior = config, prior
-
-    def grid(self, generator: nn.Module) -> np.ndarray:
-        """Return uint8 [64, R, R, 3]; the generator's mode stays what it was."""
-        was_training = generator.training
-        faces_NHWC = make_faces(generator.eval(), self._config, self.prior, "grid", np.arange(GRID_COUNT))
-        generator.train(was_training)
-        return faces_NHWC
+    The generator's mode stays what it was.
+    """
+    was_training = generator.training
+    faces_NHWC = make_faces(generator.eval(), config, prior, "grid", np.arange(GRID_COUNT))
+    generator.train(was_training)
+    return faces_NHWC
 
 
 def make_faces(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ Labeller = Callable[[np.ndarray], np.ndarray]
 """uint8 [N, R, R, 3] -> logits of the 40 attributes, float32 [N, 40]."""
 
 _CHUNK = 256
+_PART = 1 << 16
 _DIGEST = "labels_sha256"
 _LARGEST = 1 << 32
 """Bytes of stored labels that are read at most; a million faces need 80 MB."""
@@ -69,7 +70,8 @@ def run_labels(
         if labels_MA.shape != (len(view), ATTRIBUTE_COUNT) or labels_MA.dtype != np.float16:
             raise UserError(f"{file} is damaged; restore it from a copy, or begin another run")
         return labels_MA
-    unlabelled = sum(int((view.attributes(part) == 0).all(1).sum()) for part in _parts(len(view)))
+    parts = (np.arange(start, min(len(view), start + _PART)) for start in range(0, len(view), _PART))
+    unlabelled = sum(int((view.attributes(part) == 0).all(1).sum()) for part in parts)
     if labeller is None or not unlabelled:
         return None
     say(unlabelled)
@@ -112,8 +114,3 @@ def settle_labels(
 
 def _sha256(file: Path) -> str | None:
     return file_sha256(file) if file.is_file() else None
-
-
-def _parts(count: int) -> Iterator[np.ndarray]:
-    for start in range(0, count, 1 << 16):
-        yield np.arange(start, min(count, start + (1 << 16)))

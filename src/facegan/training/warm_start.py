@@ -12,9 +12,9 @@ from facegan.errors import UserError
 from facegan.networks import build_discriminator
 from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import SnapshotInfo, load_discriminator, load_generator
+from facegan.training.checkpointing import mapping_factor, scale_mapping
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
-from facegan.training.mapping_rate import mapping_factor, scale_mapping
 from facegan.training.state import TrainingState, adaptive_of, state_of
 
 _SCALED = ("generator.mapping_lr_multiplier",)
