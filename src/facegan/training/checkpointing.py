@@ -36,13 +36,14 @@ def state_tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     if state.average is not None:
         tensors["ema"] = state.average.state_dict()
     for halflife, average in state.extra_averages.items():
-        tensors[ema_stem(halflife)] = average.state_dict()
+        tensors[f"ema-{halflife}"] = average.state_dict()
     return tensors
 
 
-def ema_stem(halflife: int) -> str:
-    """Return the stem of the file that holds a further average."""
-    return f"ema-{halflife}"
+def ema_stems(recipe: RecipeConfig) -> dict[int, str]:
+    """Return the stems of the files with a recipe's averages, by half-life."""
+    first = {recipe.ema_halflife: "ema"} if recipe.ema_halflife else {}
+    return first | {halflife: f"ema-{halflife}" for halflife in recipe.extra_ema_halflives}
 
 
 def load_state(path: Path, config: RunConfig, plan: ExecutionPlan, engine: Engine) -> TrainingState:
@@ -68,14 +69,9 @@ def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: 
     """
     own, recipe, where = info.run_config(), config.recipe, info.path / "optimizers.safetensors"
     state = state_of(load_generator(info, recipe), load_discriminator(info, recipe), config, plan, engine)
-    ema = {halflife: ema_stem(halflife) for halflife in own.recipe.extra_ema_halflives}
-    if own.recipe.ema_halflife:
-        ema[own.recipe.ema_halflife] = "ema"
-    wanted = dict(state.extra_averages)
-    if state.average is not None:
-        wanted[recipe.ema_halflife] = state.average
+    stems, wanted = ema_stems(own.recipe), dict(state.averages(recipe.ema_halflife))
     for halflife, average in wanted.items():
-        if stem := ema.get(halflife, ema.get(own.recipe.ema_halflife)):
+        if stem := stems.get(halflife, stems.get(own.recipe.ema_halflife)):
             load_into(average, read_tensors(info, stem), f"{info.path}/{stem}.safetensors")
     optimizers = read_tensors(info, "optimizers")
     factor = mapping_factor(own.recipe, recipe)

@@ -23,7 +23,7 @@ from facegan.networks import build_generator
 from facegan.runs.folder import RunFolder
 from facegan.runs.retention import without_score
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
-from facegan.training.checkpointing import ema_stem
+from facegan.training.checkpointing import ema_stems
 from facegan.training.ema import RAMP, calibrate_for
 
 _MOMENTS = 20_000
@@ -82,11 +82,9 @@ def stored_averages(folder: RunFolder) -> list[StoredAverage]:
     found = []
     for path in folder.list_snapshots():
         info = read_info(path)
-        recipe = info.run_config().recipe
-        if info.nimg == 0 or not recipe.ema_halflife:
-            continue
-        found.append(StoredAverage(info, "ema", recipe.ema_halflife))
-        found += [StoredAverage(info, ema_stem(halflife), halflife) for halflife in recipe.extra_ema_halflives]
+        if info.nimg > 0:
+            stems = ema_stems(info.run_config().recipe)
+            found += [StoredAverage(info, stem, halflife) for halflife, stem in stems.items()]
     if not found:
         raise UserError(
             f"{folder.path} has no averaged generator to sum: train it with --set ema_halflife=100k and, better, --set "

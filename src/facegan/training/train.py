@@ -11,7 +11,7 @@ from facegan.config import RecipeConfig
 from facegan.errors import UserError
 from facegan.machine import most_memory
 from facegan.runs.folder import RunFolder, find_snapshot
-from facegan.training.checks import refuse_impossible
+from facegan.training.checks import refuse_before_start, refuse_impossible
 from facegan.training.context import Context, Listener, NullListener
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import Requested
@@ -19,7 +19,7 @@ from facegan.training.labels import Labeller
 from facegan.training.recovery import Decision
 from facegan.training.run_settings import resolve_config
 from facegan.training.schedule import Schedule
-from facegan.training.setup import open_data, refuse_before_start, set_up, settle_plan
+from facegan.training.setup import open_data, set_up, settle_plan
 from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm

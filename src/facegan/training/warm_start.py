@@ -39,13 +39,17 @@ class InitialWeights:
             flag = "--keep-nimg" if self.keep_nimg else "--fresh-discriminator"
             raise UserError(f"{flag} says how to begin with a model's weights: it needs --init MODEL")
 
+    @property
+    def source(self) -> SnapshotInfo | None:
+        """Whose weights they are."""
+        return self.fork or self.init
+
     def run_with_data(self, data: str) -> RunFolder | None:
         """Return the run that this begins with, if its data has this content hash."""
-        source = self.fork or self.init
-        if source is None:
+        if (source := self.source) is None or source.run_config().data != data:
             return None
         parent = RunFolder(source.path.parent.parent)
-        return parent if source.run_config().data == data and parent.exists() else None
+        return parent if parent.exists() else None
 
     def first_nimg(self, config: RunConfig) -> int:
         """Return where the clock of a run that begins so stands at its start."""
@@ -67,8 +71,7 @@ class InitialWeights:
         Raises:
             UserError: a table of the settings that differ.
         """
-        source = self.fork or self.init
-        if source is None:
+        if (source := self.source) is None:
             return
         own = source.run_config().recipe
         kept = ["network", "resolution", "latent_size", "generator."]
@@ -83,8 +86,7 @@ class InitialWeights:
 
     def ancestry(self) -> dict[str, Any]:
         """Return what ``run.json`` says of it."""
-        source = self.fork or self.init
-        if source is None:
+        if (source := self.source) is None:
             return {}
         parent = RunFolder(source.path.parent.parent)
         before = parent.read().get("ancestry", []) if parent.exists() else []
