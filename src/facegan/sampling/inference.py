@@ -9,6 +9,8 @@ Legend: N samples, C input channels, O output channels.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -35,13 +37,16 @@ _LINEAR = (Dense, UpsampleConv, TransposedConv)
 _OTHERS = (BatchNorm, nn.ReLU, nn.Tanh, ToImage)
 
 
-class _Dense(nn.Module):
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Buffer(weight), nn.Buffer(bias)
+class _Linear(nn.Module):
+    """A linear function of x, weight and bias, with weight and bias at hand."""
 
-    def forward(self, x_NI: Tensor) -> Tensor:
-        return F.linear(x_NI, self.weight, self.bias)
+    def __init__(self, function: Callable[..., Tensor], weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.function = function
+        self.weight, self.bias = nn.Buffer(weight), None if bias is None else nn.Buffer(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
 
 
 class _Upsampling(nn.Module):
@@ -64,16 +69,6 @@ class _Upsampling(nn.Module):
         V_KTF = tiling.input_tiles(x_NCHW.permute(0, 2, 3, 1))
         y_NHWC = tiling.output(torch.bmm(V_KTF, self.kernel_tiles.transpose(1, 2)), bias)
         return phases_to_image(y_NHWC.permute(0, 3, 1, 2))
-
-
-class _Transposed(nn.Module):
-    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Buffer(weight), None if bias is None else nn.Buffer(bias)
-        self.stride, self.padding = stride, padding
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return F.conv_transpose2d(x_NCHW, self.weight, self.bias, self.stride, self.padding)
 
 
 class InferenceGenerator(nn.Module):
@@ -124,6 +119,6 @@ def _fused(layer: nn.Module, norm: BatchNorm | None) -> nn.Module:
         assert bias is not None
         return _Upsampling(weight, bias, layer.taps)
     if isinstance(layer, TransposedConv):
-        return _Transposed(weight, bias, layer.stride[0], int(layer.padding[0]))
-    assert bias is not None
-    return _Dense(weight, bias)
+        transposed = partial(F.conv_transpose2d, stride=layer.stride[0], padding=int(layer.padding[0]))
+        return _Linear(transposed, weight, bias)
+    return _Linear(F.linear, weight, bias)

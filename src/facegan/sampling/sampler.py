@@ -91,11 +91,8 @@ class Sampler:
             UserError: a value out of range, an array of another shape, or a generator without styles.
         """
         self._check_styles()
-        latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
-        parts = [
-            self._styles(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
-            for place in _batches(len(latent_NZ))
-        ]
+        batches, conditioning = self._inputs(latents, attributes, truncation)
+        parts = [self._styles(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches]
         return torch.cat(parts).float().cpu().numpy()
 
     def generate(
@@ -124,11 +121,8 @@ class Sampler:
             parts = [self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW))]
             return np.concatenate([to_uint8(part) for part in parts])
         assert latents is not None
-        latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
-        parts = [
-            self._images(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
-            for place in _batches(len(latent_NZ))
-        ]
+        batches, conditioning = self._inputs(latents, attributes, truncation)
+        parts = [self._images(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches]
         return np.concatenate([to_uint8(part) for part in parts])
 
     def sample(
@@ -194,19 +188,21 @@ class Sampler:
 
     def _inputs(
         self, latents: np.ndarray, attributes: Attributes, truncation: float
-    ) -> tuple[np.ndarray, np.ndarray | None, Labels]:
-        """Return latents and labels of one length, and whose mean style is gone towards."""
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray | None]], Labels]:
+        """Return latents and labels in internal batches, and whose mean style is gone towards."""
         _check_truncation(truncation)
         latent_NZ = _checked_rows("latents", latents, self.recipe.latent_size)
         if isinstance(attributes, np.ndarray):
             self._check_attributes("they")
-            labels_NA = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
-            if len(labels_NA) != len(latent_NZ):
-                raise UserError(f"{len(labels_NA)} rows of attributes for {len(latent_NZ)} latents: give one for each")
-            return latent_NZ, labels_NA, self._conditioning(None, "prior")
-        conditioning = self._conditioning(attributes, "none")
-        asked_NA = conditioning.of(0, np.arange(len(latent_NZ)))
-        return latent_NZ, conditioning.amplified(asked_NA), conditioning
+            labels_NA: np.ndarray | None = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
+            if len(attributes) != len(latent_NZ):
+                raise UserError(f"{len(attributes)} rows of attributes for {len(latent_NZ)} latents: give one for each")
+            conditioning = self._conditioning(None, "prior")
+        else:
+            conditioning = self._conditioning(attributes, "none")
+            labels_NA = conditioning.amplified(conditioning.of(0, np.arange(len(latent_NZ))))
+        places = _batches(len(latent_NZ))
+        return [(latent_NZ[at], None if labels_NA is None else labels_NA[at]) for at in places], conditioning
 
     @torch.inference_mode()
     def _images(
@@ -259,10 +255,6 @@ class Sampler:
 def _batches(count: int) -> list[slice]:
     """Return the places of the internal batches of ``count`` rows."""
     return [slice(start, min(start + INTERNAL_BATCH, count)) for start in range(0, count, INTERNAL_BATCH)]
-
-
-def _rows(array: np.ndarray | None, place: slice) -> np.ndarray | None:
-    return None if array is None else array[place]
 
 
 def _device_of(network: nn.Module) -> torch.device:

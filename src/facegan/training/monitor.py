@@ -53,7 +53,7 @@ class Monitor:
 
     def begin(self, state: TrainingState) -> Decision | None:
         """Leave the grid and the snapshot of a run's first moment."""
-        if not self._agreed(not self._folder.list_snapshots()):
+        if self._engine.from_main(bool(self._folder.list_snapshots())):
             return None
         self._grid(state)
         decision = self._recovery.judge(state)
@@ -76,7 +76,7 @@ class Monitor:
             is_due(state.nimg, batch, every)
             for every in (schedule.log_every, schedule.sample_every, schedule.snapshot_every)
         )
-        again = log and self._agreed(self._writer.failed is not None)
+        again = log and self._engine.from_main(self._writer.failed is not None)
         return self._leave(state, log=log, draw=draw, save=save or again)
 
     def finish(self, state: TrainingState) -> Decision | None:
@@ -94,10 +94,6 @@ class Monitor:
                 if (decision := self._recovery.judge(state)) is not None:
                     return decision
         return None
-
-    def _agreed(self, mine: bool) -> bool:
-        """Return the main process's answer in every process."""
-        return mine if self._engine.world_size == 1 else bool(self._engine.fabric.broadcast(mine))
 
     def close(self) -> None:
         """Wait for the last write and close the log; whatever could not be written is said.

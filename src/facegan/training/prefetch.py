@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,16 +58,10 @@ class PrefetchedSource(BatchSource):
     An exception of the thread is raised where its batch is asked for. The thread ends with the ``with`` block.
     """
 
-    def __init__(
-        self,
-        view: DataView,
-        config: RunConfig,
-        engine: Engine,
-        dtype: torch.dtype,
-        labels_MA: np.ndarray | None = None,
-    ) -> None:
-        super().__init__(view, config, engine, dtype, labels_MA)
-        self._thread = ThreadPoolExecutor(1, "facegan-batches", initializer=_begin_thread, initargs=(engine.device,))
+    def __init__(self, *arguments: Any) -> None:
+        """Take what ``BatchSource`` takes."""
+        super().__init__(*arguments)
+        self._thread = ThreadPoolExecutor(1, "facegan-batches", initializer=_begin_thread, initargs=(self.device,))
         self._coming: dict[int, Future[Made]] = {}
         """By the position of a batch's first image."""
 

@@ -44,8 +44,7 @@ class Recovery:
         if self._log is not None and len(self._log.history) != self._judged:
             self._judged = len(self._log.history)
             decision = self._decide(state)
-        engine = self._context.engine
-        return decision if engine.world_size == 1 else engine.fabric.broadcast(decision)
+        return self._context.engine.from_main(decision)
 
     def rewind(self, state: TrainingState, decision: Decision) -> TrainingState:
         """Take the run's files back to the snapshot that was decided on; return its state, at half the learning rate.

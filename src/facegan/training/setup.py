@@ -110,45 +110,30 @@ def settle_plan(
     It is the one in ``run.json``; of a new run, a new one, measured here and written there. On a machine with another
     processor it is measured again: with bfloat16, say, a processor without such units computes at half the speed.
     """
-    settled: tuple[ExecutionPlan, str] | None = None
-    if engine.device.type == "cpu":
-        keep_freed_memory()
-    if engine.is_main:
-        if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
-            settled = _settle_again(folder, config, requested, engine)
-        else:
-            settled = _settle_first(folder, config, requested, view, initial, engine), ""
-    settled = engine.fabric.broadcast(settled)
-    assert settled is not None
-    return settled
-
-
-def _settle_first(
-    folder: RunFolder,
-    config: RunConfig,
-    requested: Requested,
-    view: DataView,
-    initial: InitialWeights,
-    engine: Engine,
-) -> ExecutionPlan:
-    plan, seconds = autotune(config, requested, engine)
+    plan, told = None, ""
     keeps = engine.device.type == "cpu" and keep_freed_memory()
-    folder.create(
-        {
-            "config": to_dict(config),
-            "choices": plan.to_dict(),
-            "asked": requested.named(),
-            "measured_seconds": seconds,
-            "machine": describe_machine(),
-            "allocator": "glibc, keeps freed memory" if keeps else "as it comes",
-            "processes": engine.world_size,
-            **initial.ancestry(),
-            "data": [str(dataset.path.absolute()) for dataset in view.datasets],
-            "facegan": facegan.__version__,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-    )
-    return plan
+    if engine.is_main and folder.list_snapshots():
+        plan, told = _settle_again(folder, config, requested, engine)
+    elif engine.is_main:  # a new run, or an earlier start failed before there was anything to keep
+        plan, seconds = autotune(config, requested, engine)
+        folder.create(
+            {
+                "config": to_dict(config),
+                "choices": plan.to_dict(),
+                "asked": requested.named(),
+                "measured_seconds": seconds,
+                "machine": describe_machine(),
+                "allocator": "glibc, keeps freed memory" if keeps else "as it comes",
+                "processes": engine.world_size,
+                **initial.ancestry(),
+                "data": [str(dataset.path.absolute()) for dataset in view.datasets],
+                "facegan": facegan.__version__,
+                "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }
+        )
+    plan, told = engine.from_main((plan, told))
+    assert plan is not None
+    return plan, told
 
 
 def _settle_again(
