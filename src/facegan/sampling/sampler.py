@@ -118,12 +118,12 @@ class Sampler:
                 raise UserError("generate: attributes and truncation are part of styles; give them to styles()")
             self._check_styles()
             style_NW = _checked_rows("styles", styles, int(self.generator.style_size))  # type: ignore[arg-type]
-            parts = [self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW))]
-            return np.concatenate([to_uint8(part) for part in parts])
-        assert latents is not None
-        batches, conditioning = self._inputs(latents, attributes, truncation)
-        parts = [self._images(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches]
-        return np.concatenate([to_uint8(part) for part in parts])
+            images = (self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW)))
+        else:
+            assert latents is not None
+            batches, conditioning = self._inputs(latents, attributes, truncation)
+            images = (self._images(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches)
+        return np.concatenate([to_uint8(image_NCHW) for image_NCHW in images])
 
     def sample(
         self,
