@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from facegan import recipes
-from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
-from facegan.networks import Pair, build_discriminator, build_generator
+from facegan.networks import Pair, build_pair
 from facegan.pixels import to_uint8
 from facegan.runs.folder import find_snapshot
-from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, load_network, read_tensors
+from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.sampler import LABELS, Sampler, check_range
 
@@ -27,7 +26,7 @@ class Model(Sampler):
 
     def __init__(self, info: SnapshotInfo, *, device: str = "cpu") -> None:
         """Read a snapshot's generator, the averaged one if there is one, onto a device."""
-        self.config = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
+        self.config = info.run_config()
         self.nimg = info.nimg
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self.state = info.state
@@ -38,9 +37,7 @@ class Model(Sampler):
         stem = "ema" if recipe.ema_halflife else "generator"
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
-        generator = load_network(
-            info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
-        )
+        generator = load_generator(info, recipe, stem)
         prior = None
         if recipe.attributes and f"{LABEL_PRIOR}.safetensors" in info.sha256:
             tensors = read_tensors(info, LABEL_PRIOR, most=MOST_BYTES)
@@ -51,12 +48,7 @@ class Model(Sampler):
     def discriminator(self) -> nn.Module:
         """The discriminator of the same snapshot, read when it is first asked for."""
         if self._discriminator is None:
-            recipe = self.recipe
-            network = load_network(
-                self._info,
-                "discriminator",
-                lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None),
-            )
+            network = load_discriminator(self._info, self.recipe)
             self._discriminator = network.to(self._device).eval().requires_grad_(False)
         return self._discriminator
 
@@ -115,7 +107,4 @@ def build(name: str, *, resolution: int = 64, seed: int = 0) -> Pair:
     """
     check_range("resolution", resolution, 1, 2**16)
     recipe = recipes.recipe(name, resolution)
-    return Pair(
-        build_generator(recipe.network, recipe.generator_options, seed=seed),
-        build_discriminator(recipe.network, recipe.discriminator_options, seed=seed),
-    )
+    return build_pair(recipe, seed=seed)

@@ -16,7 +16,7 @@ from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder
 from facegan.training import setup
 from facegan.training.execution_plan import ExecutionPlan
-from facegan.training.overfitting import ranking_faces, training_rank
+from facegan.training.face_statistics import ranking_faces, training_rank
 from facegan.training.run_settings import base_recipe, run_data
 from facegan.training.schedule import Schedule
 from facegan.training.steps import Batch, Step, StepValues
@@ -249,7 +249,7 @@ def test_a_discriminator_that_knows_its_training_faces_ranks_them_higher(tmp_pat
     identities = np.where(np.arange(60) % 2, 10, 11).astype(np.int32)
     data = write_packed(tmp_path / "data", 60, 16, identities=identities)
     view = DataView([PackedDataset.open(data)])
-    training_NHWC, held_out_NHWC = ranking_faces(view, view.datasets)
+    training_NHWC, held_out_NHWC = ranking_faces(view)
     assert len(training_NHWC) == len(held_out_NHWC) == 30
 
     class ByHeart(torch.nn.Module):

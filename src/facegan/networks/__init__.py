@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from facegan.config import RecipeConfig
 from facegan.networks.classic import (
     ClassicDcganDiscriminator,
     ClassicDcganGenerator,
@@ -35,6 +36,14 @@ class Pair:
     """latents [N, Z] -> images, float [N, 3, R, R] in [-1, 1]."""
     discriminator: nn.Module
     """images, float [N, 3, R, R] in [-1, 1] -> logits [N]."""
+
+
+def build_pair(recipe: RecipeConfig, *, seed: int | None) -> Pair:
+    """Return a recipe's networks, initialised from ``seed``, or with empty weights (to be loaded) for ``None``."""
+    return Pair(
+        build_generator(recipe.network, recipe.generator_options, seed=seed),
+        build_discriminator(recipe.network, recipe.discriminator_options, seed=seed),
+    )
 
 
 def build_generator(name: str, options: Mapping[str, Any], *, seed: int | None) -> nn.Module:

@@ -8,30 +8,18 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from facegan.errors import UserError
-from facegan.networks.keras_weights import load_keras_weights
 from facegan.networks.layers import (
     BatchNorm,
     Conv,
     Dense,
     Dropout,
     Flatten,
-    LeakyReLU,
     PadRightBottom,
     PooledTanh,
-    ReLU,
     SampleNoise,
-    Tanh,
     ToImage,
     UpsampleConv,
 )
-
-__all__ = [
-    "ClassicDcganDiscriminator",
-    "ClassicDcganGenerator",
-    "ClassicTanhDiscriminator",
-    "ClassicTanhGenerator",
-    "load_keras_weights",
-]
 
 _EPSILON = 1e-3
 
@@ -50,22 +38,17 @@ class ClassicTanhGenerator(nn.Module):
         super().__init__()
         _require_multiple("classic-tanh", resolution, 4, 16)
         size, self.latent_size, self.resolution = resolution // 4, latent_size, resolution
-        self.blocks = nn.ModuleList(
-            [
-                Dense(latent_size, 1024), Tanh(),
-                Dense(1024, size * size * 128), BatchNorm(size * size * 128, momentum=0.99, epsilon=_EPSILON), Tanh(),
-                ToImage(size, 128),
-                UpsampleConv(128, 64), Tanh(),
-                UpsampleConv(64, 3), Tanh(),
-            ]
+        self.blocks = nn.Sequential(
+            Dense(latent_size, 1024), nn.Tanh(),
+            Dense(1024, size * size * 128), BatchNorm(size * size * 128, momentum=0.99, epsilon=_EPSILON), nn.Tanh(),
+            ToImage(size, 128),
+            UpsampleConv(128, 64), nn.Tanh(),
+            UpsampleConv(64, 3), nn.Tanh(),
         )  # fmt: skip
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, 100]."""
-        x = latent_NZ
-        for block in self.blocks:
-            x = block(x)
-        return x
+        return self.blocks(latent_NZ)
 
 
 class ClassicTanhDiscriminator(nn.Module):
@@ -76,20 +59,15 @@ class ClassicTanhDiscriminator(nn.Module):
         _require_multiple("classic-tanh", resolution, 4, 16)
         self.resolution = resolution
         features = ((resolution // 2 - 4) // 2) ** 2 * 128
-        self.blocks = nn.ModuleList(
-            [
-                Conv(3, 64, 5), PooledTanh(),
-                Conv(64, 128, 5, padding="valid"), PooledTanh(),
-                Flatten(), Dense(features, 1024), Tanh(), Dense(1024, 1),
-            ]
+        self.blocks = nn.Sequential(
+            Conv(3, 64, 5), PooledTanh(),
+            Conv(64, 128, 5, padding="valid"), PooledTanh(),
+            Flatten(), Dense(features, 1024), nn.Tanh(), Dense(1024, 1),
         )  # fmt: skip
 
     def forward(self, image_NCHW: Tensor, noise: SampleNoise | None = None) -> Tensor:
         """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]. There is no dropout: ``noise`` is not used."""
-        x = image_NCHW
-        for block in self.blocks:
-            x = block(x)
-        return x[:, 0]
+        return self.blocks(image_NCHW)[:, 0]
 
 
 class ClassicDcganGenerator(nn.Module):
@@ -99,19 +77,16 @@ class ClassicDcganGenerator(nn.Module):
         super().__init__()
         _require_multiple("classic-dcgan", resolution, 16, 16)
         size, self.latent_size, self.resolution = resolution // 16, latent_size, resolution
-        blocks: list[nn.Module] = [Dense(latent_size, size * size * 512), ReLU(), ToImage(size, 512)]
+        blocks: list[nn.Module] = [Dense(latent_size, size * size * 512), nn.ReLU(), ToImage(size, 512)]
         channels = 512
         for width in (256, 128, 64):
-            blocks += [UpsampleConv(channels, width), BatchNorm(width, momentum=0.8, epsilon=_EPSILON), ReLU()]
+            blocks += [UpsampleConv(channels, width), BatchNorm(width, momentum=0.8, epsilon=_EPSILON), nn.ReLU()]
             channels = width
-        self.blocks = nn.ModuleList([*blocks, UpsampleConv(channels, 3), Tanh()])
+        self.blocks = nn.Sequential(*blocks, UpsampleConv(channels, 3), nn.Tanh())
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, 100]."""
-        x = latent_NZ
-        for block in self.blocks:
-            x = block(x)
-        return x
+        return self.blocks(latent_NZ)
 
 
 class ClassicDcganDiscriminator(nn.Module):
@@ -121,14 +96,14 @@ class ClassicDcganDiscriminator(nn.Module):
         super().__init__()
         _require_multiple("classic-dcgan", resolution, 16, 16)
         self.resolution = resolution
-        blocks: list[nn.Module] = [Conv(3, 64, 5, stride=2), LeakyReLU(0.2), Dropout(dropout, "dropout-0")]
+        blocks: list[nn.Module] = [Conv(3, 64, 5, stride=2), nn.LeakyReLU(0.2), Dropout(dropout, "dropout-0")]
         channels = 64
         for number, (width, stride) in enumerate(((128, 2), (256, 2), (512, 1)), start=1):
             blocks.append(Conv(channels, width, 5, stride=stride))
             if number == 1:
                 blocks.append(PadRightBottom())
             norm = BatchNorm(width, momentum=0.8, epsilon=_EPSILON)
-            blocks += [norm, LeakyReLU(0.2), Dropout(dropout, f"dropout-{number}")]
+            blocks += [norm, nn.LeakyReLU(0.2), Dropout(dropout, f"dropout-{number}")]
             channels = width
         size = (resolution // 4 + 2) // 2  # the side after the padding to R/4 + 1 and one more stride of 2
         self.blocks = nn.ModuleList([*blocks, Flatten(), Dense(size * size * channels, 1)])

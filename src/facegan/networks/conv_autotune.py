@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from facegan.errors import UserError
 from facegan.machine import finish
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, TILES, tile_of
-from facegan.networks.layers import Conv, PooledTanh, TransposedConv, UpsampleConv
+from facegan.networks.layers import Conv, PooledTanh, TransposedConv, UpsampleConv, attribute_set
 from facegan.networks.style_layers import ScaledConv
 
 CONVOLUTIONS = (Conv, TransposedConv, UpsampleConv, ScaledConv)
@@ -49,15 +49,9 @@ def algorithms_on(device: torch.device, algorithms: Mapping[str, str]) -> dict[s
     return {name: DIRECT if algorithm in TILES else algorithm for name, algorithm in algorithms.items()}
 
 
-@contextmanager
-def twice_differentiable(network: nn.Module) -> Iterator[None]:
+def twice_differentiable(network: nn.Module) -> AbstractContextManager[None]:
     """Inside, every layer computes with an algorithm whose gradient has a gradient."""
-    before = {name: layer.algorithm for name, layer in _layers(network).items()}
-    set_algorithms(network, dict.fromkeys(before, DIRECT))
-    try:
-        yield
-    finally:
-        set_algorithms(network, before)
+    return attribute_set(_layers(network).values(), "algorithm", DIRECT)
 
 
 def same_algorithm(network: nn.Module, algorithm: str) -> dict[str, str]:

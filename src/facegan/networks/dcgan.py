@@ -5,16 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from facegan.errors import UserError
-from facegan.networks.layers import (
-    BatchNorm,
-    Conv,
-    LeakyReLU,
-    ReLU,
-    SampleNoise,
-    Tanh,
-    ToImage,
-    TransposedConv,
-)
+from facegan.networks.layers import BatchNorm, Conv, SampleNoise, ToImage, TransposedConv
 
 _STD = 0.02
 """Standard deviation of every initial weight (section 4 of the paper)."""
@@ -48,21 +39,18 @@ class DcganGenerator(nn.Module):
         channels = width << (doublings - 1)
         blocks: list[nn.Module] = [
             ToImage(1, latent_size),
-            TransposedConv(latent_size, channels, stride=1, padding=0, initializer=_STD), _norm(channels), ReLU(),
+            TransposedConv(latent_size, channels, stride=1, padding=0, initializer=_STD), _norm(channels), nn.ReLU(),
         ]  # fmt: skip
         for _ in range(doublings - 1):
             up = TransposedConv(channels, channels // 2, stride=2, padding=1, initializer=_STD)
-            blocks += [up, _norm(channels // 2), ReLU()]
+            blocks += [up, _norm(channels // 2), nn.ReLU()]
             channels //= 2
-        blocks += [TransposedConv(channels, 3, stride=2, padding=1, initializer=_STD), Tanh()]
-        self.blocks = nn.ModuleList(blocks)
+        blocks += [TransposedConv(channels, 3, stride=2, padding=1, initializer=_STD), nn.Tanh()]
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, latent_size]."""
-        x = latent_NZ
-        for block in self.blocks:
-            x = block(x)
-        return x
+        return self.blocks(latent_NZ)
 
 
 class DcganDiscriminator(nn.Module):
@@ -74,19 +62,16 @@ class DcganDiscriminator(nn.Module):
         _check_width(width)
         self.resolution = resolution
         blocks: list[nn.Module] = [
-            Conv(3, width, 4, stride=2, padding=1, bias=False, initializer=_STD), LeakyReLU(0.2),
+            Conv(3, width, 4, stride=2, padding=1, bias=False, initializer=_STD), nn.LeakyReLU(0.2),
         ]  # fmt: skip
         channels = width
         for _ in range(doublings - 1):
             down = Conv(channels, channels * 2, 4, stride=2, padding=1, bias=False, initializer=_STD)
-            blocks += [down, _norm(channels * 2), LeakyReLU(0.2)]
+            blocks += [down, _norm(channels * 2), nn.LeakyReLU(0.2)]
             channels *= 2
         blocks.append(Conv(channels, 1, 4, padding="valid", bias=False, initializer=_STD))
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.Sequential(*blocks)
 
     def forward(self, image_NCHW: Tensor, noise: SampleNoise | None = None) -> Tensor:
         """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]. There is no dropout: ``noise`` is not used."""
-        x = image_NCHW
-        for block in self.blocks:
-            x = block(x)
-        return x[:, 0, 0, 0]
+        return self.blocks(image_NCHW)[:, 0, 0, 0]

@@ -8,8 +8,8 @@ Legend: N samples, C channels, H height, W width, O and I output and input chann
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,18 +32,21 @@ class SampleNoise:
     """int64 [N]."""
 
 
-class Dense(nn.Linear):
+class _Unfilled:
+    """A layer whose parameters are left empty: ``initialize`` fills them."""
+
+    def reset_parameters(self) -> None: ...
+
+
+class Dense(_Unfilled, nn.Linear):
     """A fully connected layer. ``initializer``: "glorot-uniform" or the standard deviation of a normal."""
 
     def __init__(self, in_features: int, out_features: int, *, initializer: str | float = "glorot-uniform") -> None:
         super().__init__(in_features, out_features)
         self.initializer = initializer
 
-    def reset_parameters(self) -> None:
-        """Leave the parameters empty: ``initialize`` fills them."""
 
-
-class Conv(nn.Conv2d):
+class Conv(_Unfilled, nn.Conv2d):
     """A convolution padded as TensorFlow does it, or by a fixed number of pixels.
 
     ``padding="same"`` gives ceil(H / stride) rows: the total padding is max(0, (out - 1) * stride + kernel - H), of
@@ -66,9 +69,6 @@ class Conv(nn.Conv2d):
         self.same = padding == "same"
         self.initializer = initializer
         self.algorithm = DIRECT
-
-    def reset_parameters(self) -> None:
-        """Leave the parameters empty: ``initialize`` fills them."""
 
     def _same_padding(self, size: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -104,7 +104,7 @@ def phases_to_image(y_NCHW: Tensor) -> Tensor:
     return y_NHWC.permute(0, 3, 1, 2)
 
 
-class UpsampleConv(nn.Conv2d):
+class UpsampleConv(_Unfilled, nn.Conv2d):
     """Nearest upsampling by 2 and then a 5x5 convolution with ``same`` padding, computed at the low resolution.
 
     Output pixel (2i + a, 2j + b) sees only 3x3 input pixels, because the upsampled image repeats them: with the
@@ -124,9 +124,6 @@ class UpsampleConv(nn.Conv2d):
         self.register_buffer("taps", torch.tensor(self._PHASE_TAPS, dtype=torch.float32), persistent=False)
         self.algorithm = DIRECT
 
-    def reset_parameters(self) -> None:
-        """Leave the parameters empty: ``initialize`` fills them."""
-
     def forward(self, x_NCHW: Tensor) -> Tensor:
         if self.algorithm == PLAIN:
             return self.plain_forward(x_NCHW)
@@ -139,16 +136,13 @@ class UpsampleConv(nn.Conv2d):
         return F.conv2d(F.interpolate(x_NCHW, scale_factor=2.0, mode="nearest"), self.weight, self.bias, padding=2)
 
 
-class TransposedConv(nn.ConvTranspose2d):
+class TransposedConv(_Unfilled, nn.ConvTranspose2d):
     """A transposed 4x4 convolution without bias (Radford et al. 2016)."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int, padding: int, initializer: float) -> None:
         super().__init__(in_channels, out_channels, 4, stride=stride, padding=padding, bias=False)
         self.initializer = initializer
         self.algorithm = DIRECT
-
-    def reset_parameters(self) -> None:
-        """Leave the parameters empty: ``initialize`` fills them."""
 
     def forward(self, x_NCHW: Tensor) -> Tensor:  # type: ignore[override]
         return convolve_transposed(self.algorithm, x_NCHW, self.weight, self.stride[0], int(self.padding[0]))
@@ -247,15 +241,6 @@ class Dropout(nn.Module):
         return x_NCHW * keep.to(x_NCHW.dtype).mul_(256 / (256 - self.threshold))
 
 
-class Tanh(nn.Tanh): ...
-
-
-class ReLU(nn.ReLU): ...
-
-
-class LeakyReLU(nn.LeakyReLU): ...
-
-
 class PooledTanh(nn.Module):
     """tanh, then the 2x2 maximum with stride 2; an odd last row or column is dropped, as in Keras.
 
@@ -296,39 +281,33 @@ class Flatten(nn.Module):
 
 
 @contextmanager
-def statistics_frozen(network: nn.Module) -> Iterator[None]:
+def attribute_set(modules: Iterable[Any], name: str, value: object) -> Iterator[None]:
+    """Inside, an attribute of these modules has another value."""
+    before = [(module, getattr(module, name)) for module in modules]
+    for module, _ in before:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, own in before:
+            setattr(module, name, own)
+
+
+def statistics_frozen(network: nn.Module) -> AbstractContextManager[None]:
     """Inside, layers in training mode use the batch's statistics and leave the moving ones alone."""
-    norms: list[Any] = [module for module in network.modules() if hasattr(module, "update_statistics")]
-    for norm in norms:
-        norm.update_statistics = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.update_statistics = True
+    norms = [module for module in network.modules() if hasattr(module, "update_statistics")]
+    return attribute_set(norms, "update_statistics", False)
 
 
-@contextmanager
-def moving_statistics(network: nn.Module) -> Iterator[None]:
+def moving_statistics(network: nn.Module) -> AbstractContextManager[None]:
     """Inside, batch normalisation uses its moving statistics, whatever mode the network is in."""
-    norms = [module for module in network.modules() if isinstance(module, BatchNorm) and module.training]
-    for norm in norms:
-        norm.eval()
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.train()
+    return attribute_set(_norms(network), "training", False)
 
 
-@contextmanager
-def statistics_apart(network: nn.Module, parts: int) -> Iterator[None]:
+def statistics_apart(network: nn.Module, parts: int) -> AbstractContextManager[None]:
     """Inside, batch normalisation in training mode takes a batch in so many equal parts, each with its statistics."""
-    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
-    for norm in norms:
-        norm.parts = parts
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.parts = 1
+    return attribute_set(_norms(network), "parts", parts)
+
+
+def _norms(network: nn.Module) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, BatchNorm)]

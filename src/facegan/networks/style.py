@@ -199,11 +199,6 @@ class StyleGenerator(nn.Module):
         assert image is not None
         return image if self.training else image.clamp(-1, 1)
 
-    @torch.no_grad()
-    def mean_style(self, latent_MZ: Tensor, attributes_MA: Tensor | None) -> Tensor:
-        """Return [1, W]: the mean style of these latents with these attributes."""
-        return self.mapping(latent_MZ, attributes_MA).mean(0, keepdim=True)
-
 
 class ResidualBlock(nn.Module):
     """Two convolutions, the second of which halves the side, beside a 1x1 convolution of the mean of 2x2 pixels."""
@@ -237,7 +232,7 @@ class StyleDiscriminator(nn.Module):
         sides = sizes(resolution, patch)[::-1]
         channels = [channels_of(resolution, side, width, max_channels) for side in sides]
         self.stem = ScaledConv(3, channels[0], 4 if patch > 1 else 1, stride=patch)
-        self.blocks = nn.ModuleList(ResidualBlock(before, after) for before, after in pairwise(channels))
+        self.blocks = nn.Sequential(*(ResidualBlock(before, after) for before, after in pairwise(channels)))
         self.deviation = MinibatchDeviation(self.group)
         self.last = ScaledConv(channels[-1] + 1, channels[-1])
         self.features = ScaledDense(channels[-1] * sides[-1] ** 2, channels[-1], gain=math.sqrt(2))
@@ -251,9 +246,7 @@ class StyleDiscriminator(nn.Module):
 
         There is no dropout: ``noise`` is not used.
         """
-        x = F.leaky_relu(self.stem(image_NCHW), SLOPE)
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(F.leaky_relu(self.stem(image_NCHW), SLOPE))
         x = F.leaky_relu(self.last(self.deviation(x)), SLOPE)
         features = F.leaky_relu(self.features(x.permute(0, 2, 3, 1).flatten(1)), SLOPE)
         if attributes_NA is None:

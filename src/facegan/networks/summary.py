@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import singledispatch
 
 from torch import nn
 
@@ -15,11 +14,8 @@ from facegan.networks.layers import (
     Dense,
     Dropout,
     Flatten,
-    LeakyReLU,
     PadRightBottom,
     PooledTanh,
-    ReLU,
-    Tanh,
     ToImage,
     TransposedConv,
     UpsampleConv,
@@ -70,105 +66,48 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@singledispatch
 def rows_of(layer: nn.Module, shape: Shape) -> list[Row]:
     """Return the layers of Keras that a layer of ours stands for; ``shape`` is that of one input."""
+    height, width, channels = shape if len(shape) == 3 else (1, 1, shape[0])
+    match layer:
+        case Dense() | ScaledDense():
+            return [Row("Dense", (layer.weight.shape[0],), _count(layer))]
+        case Conv():
+            return [Row("Conv2D", (layer.out_size(height), layer.out_size(width), layer.out_channels), _count(layer))]
+        case UpsampleConv():
+            return [
+                Row("UpSampling2D", (2 * height, 2 * width, channels)),
+                Row("Conv2D", (2 * height, 2 * width, layer.out_channels), _count(layer)),
+            ]
+        case TransposedConv():
+            size = (height - 1) * layer.stride[0] - 2 * int(layer.padding[0]) + 4
+            return [Row("Conv2DTranspose", (size, size, layer.out_channels), _count(layer))]
+        case BatchNorm():
+            return [Row("BatchNormalization", shape, 4 * channels, 2 * channels)]
+        case nn.Tanh() | nn.ReLU():
+            return [Row("Activation", shape)]
+        case PooledTanh():
+            return [Row("Activation", shape), Row("MaxPooling2D", (height // 2, width // 2, channels))]
+        case Dropout() | nn.LeakyReLU():
+            return [Row(type(layer).__name__, shape)]
+        case PadRightBottom():
+            return [Row("ZeroPadding2D", (height + 1, width + 1, channels))]
+        case ToImage():
+            return [Row("Reshape", (layer.size, layer.size, layer.channels))]
+        case Flatten():
+            return [Row("Flatten", (math.prod(shape),))]
+        case ScaledConv():
+            size = height * 2 if layer.resample == "up" else height // layer.stride
+            name = {"up": "Upsample + Conv2D", "down": "Conv2D + Pool", "": "Conv2D"}[layer.resample]
+            return [Row(name, (size, size, layer.weight.shape[0]), _count(layer))]
+        case ModulatedLayer():
+            row = rows_of(layer.convolution, shape)[0]
+            return [Row(f"Modulated {row.layer}", row.shape, _count(layer))]
+        case ResidualBlock():
+            return [Row("ResidualBlock", rows_of(layer.second, shape)[0].shape, _count(layer))]
+        case MinibatchDeviation():
+            return [Row("MinibatchDeviation", (height, width, channels + 1))]
     raise TypeError(f"no summary is known of {type(layer).__name__}")
-
-
-@rows_of.register
-def _(layer: Dense, shape: Shape) -> list[Row]:
-    return [Row("Dense", (layer.out_features,), _count(layer))]
-
-
-@rows_of.register
-def _(layer: ScaledDense, shape: Shape) -> list[Row]:
-    return [Row("Dense", (layer.weight.shape[0],), _count(layer))]
-
-
-@rows_of.register
-def _(layer: Conv, shape: Shape) -> list[Row]:
-    return [Row("Conv2D", (layer.out_size(shape[0]), layer.out_size(shape[1]), layer.out_channels), _count(layer))]
-
-
-@rows_of.register
-def _(layer: UpsampleConv, shape: Shape) -> list[Row]:
-    height, width, channels = shape
-    return [
-        Row("UpSampling2D", (2 * height, 2 * width, channels)),
-        Row("Conv2D", (2 * height, 2 * width, layer.out_channels), _count(layer)),
-    ]
-
-
-@rows_of.register
-def _(layer: TransposedConv, shape: Shape) -> list[Row]:
-    size = (shape[0] - 1) * layer.stride[0] - 2 * int(layer.padding[0]) + 4
-    return [Row("Conv2DTranspose", (size, size, layer.out_channels), _count(layer))]
-
-
-@rows_of.register
-def _(layer: BatchNorm, shape: Shape) -> list[Row]:
-    features = layer.weight.numel()
-    return [Row("BatchNormalization", shape, 4 * features, 2 * features)]
-
-
-@rows_of.register
-def _(layer: Dropout, shape: Shape) -> list[Row]:
-    return [Row("Dropout", shape)]
-
-
-@rows_of.register(Tanh)
-@rows_of.register(ReLU)
-def _(layer: nn.Module, shape: Shape) -> list[Row]:
-    return [Row("Activation", shape)]
-
-
-@rows_of.register
-def _(layer: LeakyReLU, shape: Shape) -> list[Row]:
-    return [Row("LeakyReLU", shape)]
-
-
-@rows_of.register
-def _(layer: PooledTanh, shape: Shape) -> list[Row]:
-    return [Row("Activation", shape), Row("MaxPooling2D", (shape[0] // 2, shape[1] // 2, shape[2]))]
-
-
-@rows_of.register
-def _(layer: PadRightBottom, shape: Shape) -> list[Row]:
-    return [Row("ZeroPadding2D", (shape[0] + 1, shape[1] + 1, shape[2]))]
-
-
-@rows_of.register
-def _(layer: ToImage, shape: Shape) -> list[Row]:
-    return [Row("Reshape", (layer.size, layer.size, layer.channels))]
-
-
-@rows_of.register
-def _(layer: Flatten, shape: Shape) -> list[Row]:
-    return [Row("Flatten", (math.prod(shape),))]
-
-
-@rows_of.register
-def _(layer: ScaledConv, shape: Shape) -> list[Row]:
-    size = shape[0] * 2 if layer.resample == "up" else shape[0] // layer.stride
-    name = {"up": "Upsample + Conv2D", "down": "Conv2D + Pool", "": "Conv2D"}[layer.resample]
-    return [Row(name, (size, size, layer.weight.shape[0]), _count(layer))]
-
-
-@rows_of.register
-def _(layer: ModulatedLayer, shape: Shape) -> list[Row]:
-    row = rows_of(layer.convolution, shape)[0]
-    return [Row(f"Modulated {row.layer}", row.shape, _count(layer))]
-
-
-@rows_of.register
-def _(layer: ResidualBlock, shape: Shape) -> list[Row]:
-    return [Row("ResidualBlock", rows_of(layer.second, shape)[0].shape, _count(layer))]
-
-
-@rows_of.register
-def _(layer: MinibatchDeviation, shape: Shape) -> list[Row]:
-    return [Row("MinibatchDeviation", (*shape[:2], shape[2] + 1))]
 
 
 def _style_generator(network: StyleGenerator) -> list[Row]:

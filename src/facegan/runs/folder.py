@@ -19,12 +19,11 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from facegan.errors import UserError
-from facegan.files import LockedError, locked, read_json, write_text
+from facegan.files import LockedError, locked, read_json, write_bytes, write_text
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, read_info
 
 FORMAT_VERSION = 1
@@ -36,57 +35,28 @@ def nimg_of(snapshot: Path) -> int:
     return int(snapshot.name.removeprefix("nimg-"))
 
 
-@dataclass(frozen=True)
 class RunFolder:
     """Names of the files of a run."""
 
-    path: Path
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.jsonl"
-
-    @property
-    def samples(self) -> Path:
-        return self.path / "samples"
-
-    @property
-    def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def snapshots(self) -> Path:
-        return self.path / "snapshots"
-
-    @property
-    def incidents(self) -> Path:
-        return self.path / "incidents.jsonl"
-
-    @property
-    def scores(self) -> Path:
-        return self.path / "scores.jsonl"
-
-    @property
-    def labels(self) -> Path:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log = path / "log.jsonl"
+        self.samples = path / "samples"
+        self.tensorboard = path / "tensorboard"
+        self.snapshots = path / "snapshots"
+        self.incidents = path / "incidents.jsonl"
+        self.scores = path / "scores.jsonl"
+        self.status = path / "status.json"
+        self.labels = path / "labels.safetensors"
         """Attributes that the run learns with, where the data has none."""
-        return self.path / "labels.safetensors"
-
-    @property
-    def label_prior(self) -> Path:
+        self.label_prior = path / "label-prior.safetensors"
         """How the attributes that the run learns with go together."""
-        return self.path / "label-prior.safetensors"
-
-    @property
-    def quick_reference(self) -> Path:
+        self.quick_reference = path / "quick-reference.safetensors"
         """What the quick score knows of the data."""
-        return self.path / "quick-reference.safetensors"
-
-    @property
-    def status(self) -> Path:
-        return self.path / "status.json"
+        self._file, self._lock_file = path / RUN_FILE, path / ".lock"
 
     def exists(self) -> bool:
-        return (self.path / RUN_FILE).is_file()
+        return self._file.is_file()
 
     def snapshot(self, nimg: int) -> Path:
         return self.snapshots / f"nimg-{nimg:09d}"
@@ -155,7 +125,7 @@ class RunFolder:
         """Write ``run.json`` of a new run."""
         for folder in (self.samples, self.snapshots):
             folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / RUN_FILE, json.dumps({"format_version": FORMAT_VERSION, **contents}, indent=1))
+        write_text(self._file, json.dumps({"format_version": FORMAT_VERSION, **contents}, indent=1))
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Write these entries of ``run.json`` anew, and leave the others.
@@ -163,7 +133,7 @@ class RunFolder:
         Raises:
             UserError: it is damaged.
         """
-        write_text(self.path / RUN_FILE, json.dumps({**self.read(), **changes}, indent=1))
+        write_text(self._file, json.dumps({**self.read(), **changes}, indent=1))
 
     def write_status(self, contents: dict[str, Any]) -> None:
         """Write ``status.json``: what this process has been asked to do."""
@@ -175,17 +145,20 @@ class RunFolder:
         Raises:
             UserError: there is none, or it is damaged.
         """
-        file = self.path / RUN_FILE
         try:
-            contents = read_json(file)
+            contents = read_json(self._file)
             version = contents["format_version"]
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path} is no run: it holds no {RUN_FILE}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{file} is damaged ({error}); restore it from a copy, or train a new run") from None
+            raise self.damaged(f" ({error})") from None
         if version != FORMAT_VERSION:
-            raise UserError(f"{file} has format version {version!r:.40}, this facegan reads {FORMAT_VERSION}")
+            raise UserError(f"{self._file} has format version {version!r:.40}, this facegan reads {FORMAT_VERSION}")
         return contents
+
+    def damaged(self, how: str = "") -> UserError:
+        """Return the error that says that ``run.json`` is damaged."""
+        return UserError(f"{self._file} is damaged{how}; restore it from a copy, or train a new run")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -204,10 +177,6 @@ class RunFolder:
                 ) from None
             yield
 
-    @property
-    def _lock_file(self) -> Path:
-        return self.path / ".lock"
-
     def is_locked(self) -> bool:
         """Return whether a process is training this run now."""
         try:
@@ -221,6 +190,18 @@ class RunFolder:
 
 SHIPPED = {"celeba64": Path(__file__).parents[1] / "models" / "celeba64"}
 """Models that come with the package, by name."""
+
+
+def write_run_file(path: Path, content: bytes) -> None:
+    """Write a file of a run, whole or not at all.
+
+    Raises:
+        UserError: the disk is full, or may not be written.
+    """
+    try:
+        write_bytes(path, content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
 def find_snapshot(path: Path) -> SnapshotInfo:

@@ -70,7 +70,7 @@ def overview(folder: RunFolder) -> RunOverview:
     config = folder.read().get("config")
     recipe = config.get("recipe") if isinstance(config, dict) else None
     if not isinstance(recipe, dict):
-        raise UserError(f"{folder.path / RUN_FILE} is damaged; restore it from a copy, or train a new run")
+        raise folder.damaged()
     lines = [line for line in read_lines(folder.log) if type(line.get("nimg")) is int]
     snapshots = [nimg_of(path) for path in folder.list_snapshots()]
     rates = [line["images_per_s"] for line in lines[-50:] if isinstance(line.get("images_per_s"), float)]

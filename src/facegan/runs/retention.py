@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from facegan.errors import UserError
 from facegan.runs.folder import RunFolder, nimg_of
@@ -33,17 +33,10 @@ def best_of(nimgs: Sequence[int], scores: Mapping[int, float]) -> int | None:
     return min(scored, key=lambda nimg: (scores[nimg], -nimg), default=max(nimgs, default=None))
 
 
-class ScoreKind(NamedTuple):
-    """What makes quick scores comparable, within one run."""
-
-    faces: int
-    network: str
-    """sha256 of attributes-net's weights."""
-
-
-def score_state(value: float, kind: ScoreKind) -> dict[str, Any]:
-    """Return what a snapshot's state says of its quick score."""
-    return {"quick_score": value, **{f"quick_score_{name}": told for name, told in kind._asdict().items()}}
+def score_state(value: float, faces: int, network: str) -> dict[str, Any]:
+    """Return what a snapshot's state says of its quick score. Within one run, scores of as many faces by the same
+    attributes-net (``network``: sha256 of its weights) are comparable."""
+    return {"quick_score": value, "quick_score_faces": faces, "quick_score_network": network}
 
 
 def without_score(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,5 +55,5 @@ def scores(folder: RunFolder) -> dict[int, float]:
         if isinstance(score := state.get("quick_score"), float):
             nimg = nimg_of(path)
             found[nimg] = score
-            kinds[nimg] = tuple(state.get(f"quick_score_{name}") for name in ScoreKind._fields)
+            kinds[nimg] = state.get("quick_score_faces"), state.get("quick_score_network")
     return {nimg: score for nimg, score in found.items() if kinds[nimg] == kinds[max(kinds)]}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,8 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from facegan.config import RecipeConfig, RunConfig, from_dict
 from facegan.errors import UserError, brief
 from facegan.files import check_regular, read_json, sync
+from facegan.networks import build_discriminator, build_generator
 
 FORMAT_VERSION = 2
 INFO_FILE = "snapshot.json"
@@ -57,8 +58,17 @@ class SnapshotInfo:
     version: int = FORMAT_VERSION
     """Format version in which the files were written."""
 
+    def run_config(self) -> RunConfig:
+        """Return ``config``, checked.
 
-def _sha256(path: Path) -> str:
+        Raises:
+            UserError: it is no config of this facegan's.
+        """
+        return from_dict(RunConfig, self.config, str(self.path / INFO_FILE))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -88,7 +98,7 @@ def write_snapshot(
         for stem, named in tensors.items():
             file = partial / f"{stem}.safetensors"
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}, file)
-            digests[file.name] = _sha256(file)
+            digests[file.name] = file_sha256(file)
         info = {
             "format_version": FORMAT_VERSION,
             "nimg": nimg,
@@ -98,8 +108,7 @@ def write_snapshot(
         }
         (partial / INFO_FILE).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
         for file in partial.iterdir():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
+            sync(file)
         sync(partial)
         partial.rename(path)
         sync(path.parent)
@@ -196,7 +205,7 @@ def read_tensors(info: SnapshotInfo, stem: str, *, most: int | None = None) -> d
     """
     file = info.path / f"{stem}.safetensors"
     with _opened(info, stem, most) as opened:
-        if _sha256(file) != info.sha256[file.name]:
+        if file_sha256(file) != info.sha256[file.name]:
             raise SnapshotDamagedError(f"{file} is not the file that was written (its sha256 differs); {_ADVICE}")
         try:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -260,6 +269,17 @@ def load_network(info: SnapshotInfo, stem: str, build: Callable[[], torch.nn.Mod
     network = build()
     load_into(network, read_tensors(info, stem), where)
     return network
+
+
+def load_generator(info: SnapshotInfo, recipe: RecipeConfig, stem: str = "generator") -> torch.nn.Module:
+    """Return a recipe's generator with the weights of one file of a snapshot, as ``load_network`` does."""
+    return load_network(info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None))
+
+
+def load_discriminator(info: SnapshotInfo, recipe: RecipeConfig) -> torch.nn.Module:
+    """Return a recipe's discriminator with a snapshot's weights, as ``load_network`` does."""
+    options = recipe.discriminator_options
+    return load_network(info, "discriminator", lambda: build_discriminator(recipe.network, options, seed=None))
 
 
 def load_into(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

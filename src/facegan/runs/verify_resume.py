@@ -161,10 +161,11 @@ def compare_runs(one: RunFolder, other: RunFolder, nimg: int, *, logs: bool = Tr
                     return compared, f"{file}: {name}"
     if not logs:
         return compared, None
-    for mine, theirs in zip(*(_without_rates(folder) for folder in (one, other)), strict=False):
-        if mine != theirs:
-            return compared, f"log.jsonl at {mine.get('nimg')} images"
-    if len(_without_rates(one)) != len(_without_rates(other)):
+    lines, others = _without_rates(one), _without_rates(other)
+    for line, twin in zip(lines, others, strict=False):
+        if line != twin:
+            return compared, f"log.jsonl at {line.get('nimg')} images"
+    if len(lines) != len(others):
         return compared, "log.jsonl: the number of its lines"
     return compared, None
 

@@ -55,9 +55,9 @@ class Labels:
             return labels_NA
         return labels_NA * kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
 
-    def amplified(self, labels_NA: np.ndarray) -> np.ndarray:
-        """Return float32 [N, 40]: labels as G gets them, those that are asked for ``amplification`` times."""
-        if self.asked_A is None:
+    def amplified(self, labels_NA: np.ndarray | None) -> np.ndarray | None:
+        """Return labels as G gets them, float32 [N, 40] or None: those that are asked for ``amplification`` times."""
+        if labels_NA is None or self.asked_A is None:
             return labels_NA
         factor_A = np.where(np.isnan(self.asked_A), 1, amplification(self.asked_A))
         return labels_NA * factor_A.astype(np.float32)

@@ -9,6 +9,8 @@ Legend: N samples, C input channels, O output channels.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +19,6 @@ from torch import Tensor, nn
 from facegan.networks.layers import (
     BatchNorm,
     Dense,
-    ReLU,
-    Tanh,
     ToImage,
     TransposedConv,
     UpsampleConv,
@@ -34,16 +34,19 @@ _LEAST_TILES = 64
 """Tiles that make Winograd's products worth their larger kernel."""
 _LEAST_CHANNELS = 16
 _LINEAR = (Dense, UpsampleConv, TransposedConv)
-_OTHERS = (BatchNorm, ReLU, Tanh, ToImage)
+_OTHERS = (BatchNorm, nn.ReLU, nn.Tanh, ToImage)
 
 
-class _Dense(nn.Module):
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+class _Linear(nn.Module):
+    """A linear function of x, weight and bias, with weight and bias at hand."""
+
+    def __init__(self, function: Callable[..., Tensor], weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Buffer(weight), nn.Buffer(bias)
+        self.function = function
+        self.weight, self.bias = nn.Buffer(weight), None if bias is None else nn.Buffer(bias)
 
-    def forward(self, x_NI: Tensor) -> Tensor:
-        return F.linear(x_NI, self.weight, self.bias)
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
 
 
 class _Upsampling(nn.Module):
@@ -68,16 +71,6 @@ class _Upsampling(nn.Module):
         return phases_to_image(y_NHWC.permute(0, 3, 1, 2))
 
 
-class _Transposed(nn.Module):
-    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
-        super().__init__()
-        self.weight, self.bias = nn.Buffer(weight), None if bias is None else nn.Buffer(bias)
-        self.stride, self.padding = stride, padding
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return F.conv_transpose2d(x_NCHW, self.weight, self.bias, self.stride, self.padding)
-
-
 class InferenceGenerator(nn.Module):
     """The function of a generator in inference mode, as fast as we know how; equal but for float32 rounding."""
 
@@ -85,7 +78,7 @@ class InferenceGenerator(nn.Module):
         super().__init__()
         self.latent_size, self.resolution = generator.latent_size, generator.resolution
         blocks = list(generator.blocks)  # type: ignore[arg-type]
-        self.stages = nn.ModuleList()
+        self.stages = nn.Sequential()
         for block, after in zip(blocks, [*blocks[1:], None], strict=True):
             if isinstance(block, _LINEAR):
                 self.stages.append(_fused(block, after if isinstance(after, BatchNorm) else None))
@@ -94,10 +87,7 @@ class InferenceGenerator(nn.Module):
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, Z]."""
-        x = latent_NZ
-        for stage in self.stages:
-            x = stage(x)
-        return x
+        return self.stages(latent_NZ)
 
 
 @torch.no_grad()
@@ -129,6 +119,6 @@ def _fused(layer: nn.Module, norm: BatchNorm | None) -> nn.Module:
         assert bias is not None
         return _Upsampling(weight, bias, layer.taps)
     if isinstance(layer, TransposedConv):
-        return _Transposed(weight, bias, layer.stride[0], int(layer.padding[0]))
-    assert bias is not None
-    return _Dense(weight, bias)
+        transposed = partial(F.conv_transpose2d, stride=layer.stride[0], padding=int(layer.padding[0]))
+        return _Linear(transposed, weight, bias)
+    return _Linear(F.linear, weight, bias)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.data.order import evenly
 from facegan.errors import UserError
 from facegan.randomness import Stream
 
@@ -124,8 +125,7 @@ def fit(labels_MA: np.ndarray, *, components: int = COMPONENTS, seed: int = 0) -
     ``labels_MA``: [M, 40] in [-1, 1], such as -1/+1 or 2p - 1 for an attribute that is there with probability p; 0 is
     unknown and says nothing. The same labels, ``components`` and ``seed`` give the same mixture.
     """
-    few = np.unique(np.linspace(0, max(0, len(labels_MA) - 1), min(len(labels_MA), _MOST_FACES)).astype(np.int64))
-    value_MA = np.asarray(labels_MA[few], np.float64)
+    value_MA = np.asarray(labels_MA[evenly(len(labels_MA), _MOST_FACES)], np.float64)
     value_MA = value_MA[(value_MA != 0).any(1)]
     if len(value_MA) < LEAST_FACES:
         return None

@@ -78,8 +78,7 @@ class Sampler:
             UserError: as ``sample``.
         """
         conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
-        labels_NA = conditioning.of(seed, index_N)
-        return None if labels_NA is None else conditioning.amplified(labels_NA)
+        return conditioning.amplified(conditioning.of(seed, index_N))
 
     def styles(self, latents: np.ndarray, attributes: Attributes = None, *, truncation: float = 1.0) -> np.ndarray:
         """Return float32 [N, W]: the styles of latents [N, Z], from which ``generate`` makes the same faces.
@@ -92,11 +91,8 @@ class Sampler:
             UserError: a value out of range, an array of another shape, or a generator without styles.
         """
         self._check_styles()
-        latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
-        parts = [
-            self._styles(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
-            for place in _batches(len(latent_NZ))
-        ]
+        batches, conditioning = self._inputs(latents, attributes, truncation)
+        parts = [self._styles(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches]
         return torch.cat(parts).float().cpu().numpy()
 
     def generate(
@@ -122,16 +118,12 @@ class Sampler:
                 raise UserError("generate: attributes and truncation are part of styles; give them to styles()")
             self._check_styles()
             style_NW = _checked_rows("styles", styles, int(self.generator.style_size))  # type: ignore[arg-type]
-            parts = [self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW))]
-            return np.concatenate([to_uint8(part) for part in parts])
-        assert latents is not None
-        latent_NZ, labels_NA, conditioning = self._inputs(latents, attributes, truncation)
-        return np.concatenate([
-            to_uint8(
-                self._images(latent_NZ[place], _rows(labels_NA, place), conditioning, truncation)
-            )
-            for place in _batches(len(latent_NZ))
-        ])  # fmt: skip
+            images = (self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW)))
+        else:
+            assert latents is not None
+            batches, conditioning = self._inputs(latents, attributes, truncation)
+            images = (self._images(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches)
+        return np.concatenate([to_uint8(image_NCHW) for image_NCHW in images])
 
     def sample(
         self,
@@ -173,7 +165,7 @@ class Sampler:
             for place in _batches(count):
                 index_N = np.arange(first + place.start, first + place.stop)
                 labels_NA = conditioning.of(seed, index_N)
-                given_NA = None if labels_NA is None else conditioning.amplified(labels_NA)
+                given_NA = conditioning.amplified(labels_NA)
                 yield self._images(self.latents(seed, index_N), given_NA, conditioning, truncation), labels_NA
 
         return batches()
@@ -196,19 +188,21 @@ class Sampler:
 
     def _inputs(
         self, latents: np.ndarray, attributes: Attributes, truncation: float
-    ) -> tuple[np.ndarray, np.ndarray | None, Labels]:
-        """Return latents and labels of one length, and whose mean style is gone towards."""
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray | None]], Labels]:
+        """Return latents and labels in internal batches, and whose mean style is gone towards."""
         _check_truncation(truncation)
         latent_NZ = _checked_rows("latents", latents, self.recipe.latent_size)
         if isinstance(attributes, np.ndarray):
             self._check_attributes("they")
-            labels_NA = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
-            if len(labels_NA) != len(latent_NZ):
-                raise UserError(f"{len(labels_NA)} rows of attributes for {len(latent_NZ)} latents: give one for each")
-            return latent_NZ, labels_NA, self._conditioning(None, "prior")
-        conditioning = self._conditioning(attributes, "none")
-        asked_NA = conditioning.of(0, np.arange(len(latent_NZ)))
-        return latent_NZ, None if asked_NA is None else conditioning.amplified(asked_NA), conditioning
+            labels_NA: np.ndarray | None = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
+            if len(attributes) != len(latent_NZ):
+                raise UserError(f"{len(attributes)} rows of attributes for {len(latent_NZ)} latents: give one for each")
+            conditioning = self._conditioning(None, "prior")
+        else:
+            conditioning = self._conditioning(attributes, "none")
+            labels_NA = conditioning.amplified(conditioning.of(0, np.arange(len(latent_NZ))))
+        places = _batches(len(latent_NZ))
+        return [(latent_NZ[at], None if labels_NA is None else labels_NA[at]) for at in places], conditioning
 
     @torch.inference_mode()
     def _images(
@@ -242,8 +236,7 @@ class Sampler:
         if key not in self._mean_styles:
             index_M = np.arange(_MEAN_COUNT)
             latent_MZ = draw_latents(0, "mean-style", index_M, self.recipe.latent_size, self.recipe.latent)
-            labels_MA = conditioning.of(0, index_M, stream="mean-style/labels")
-            given_MA = None if labels_MA is None else conditioning.amplified(labels_MA)
+            given_MA = conditioning.amplified(conditioning.of(0, index_M, stream="mean-style/labels"))
             self._mean_styles[key] = self._mapped(latent_MZ, given_MA).mean(0, keepdim=True)
         return self._mean_styles[key]
 
@@ -262,10 +255,6 @@ class Sampler:
 def _batches(count: int) -> list[slice]:
     """Return the places of the internal batches of ``count`` rows."""
     return [slice(start, min(start + INTERNAL_BATCH, count)) for start in range(0, count, INTERNAL_BATCH)]
-
-
-def _rows(array: np.ndarray | None, place: slice) -> np.ndarray | None:
-    return None if array is None else array[place]
 
 
 def _device_of(network: nn.Module) -> torch.device:

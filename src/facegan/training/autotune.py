@@ -15,7 +15,7 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
 from facegan.machine import PRECISIONS, finish
-from facegan.networks import build_discriminator, build_generator
+from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
 from facegan.training.engine import Engine
@@ -41,63 +41,64 @@ def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[E
     makes fewer faster. Leaves torch's number of threads set.
     """
     precision, threads, conv = requested.precision, requested.threads, requested.conv
-    recipe = config.recipe
-    networks = {
-        "generator": build_generator(recipe.network, recipe.generator_options, seed=None),
-        "discriminator": build_discriminator(recipe.network, recipe.discriminator_options, seed=None),
-    }
+    pair = build_pair(config.recipe, seed=None)
     if threads is None:
         threads = usable_cores()
         if threads > 1 and engine.world_size == 1 and engine.device.type == "cpu":
-            threads = _fastest_threads(config, networks, engine)
+            threads = _fastest_threads(config, pair, engine)
     torch.set_num_threads(threads)
     if engine.device.type == "cuda":
-        return _on_gpu(config, networks, precision, threads, conv, engine)
-    examples = {
-        "generator": torch.ones(1, recipe.latent_size),
-        "discriminator": torch.ones(1, 3, recipe.resolution, recipe.resolution),
-    }
+        return _on_gpu(config, pair, precision, threads, conv, engine)
     seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    chosen: dict[str, dict[str, str]] = {}
-    measured = [precision] if precision != "auto" else list(PRECISIONS)
     if conv == "auto" or precision == "auto":
-        for name in measured:
-            for side, network in networks.items():
-                network.to(device=engine.device, dtype=PRECISIONS[name])
-                _fill(network)
-                example = examples[side].to(device=engine.device, dtype=PRECISIONS[name])
-                seconds.setdefault(name, {})[side] = measure_algorithms(
-                    network, example, min(_BATCH, config.batch), direct_only=conv != "auto"
-                )
+        for name in PRECISIONS if precision == "auto" else [precision]:
+            seconds[name] = _seconds_of_layers(config, pair, PRECISIONS[name], engine, direct_only=conv != "auto")
     if precision == "auto":
         total = {name: _best_total(of_side) for name, of_side in seconds.items()}
         precision = "bfloat16" if total["bfloat16"] < _BFLOAT16_SHARE * total["float32"] else "float32"
-    for side, network in networks.items():
-        chosen[side] = fastest(seconds[precision][side]) if conv == "auto" else same_algorithm(network, conv)
-    del networks
-    plan = ExecutionPlan(
-        precision=precision,
-        threads=threads,
-        conv=conv,
-        generator=chosen["generator"],
-        discriminator=chosen["discriminator"],
-    )
+    if conv == "auto":
+        G, D = (fastest(seconds[precision][side]) for side in ("generator", "discriminator"))
+        plan = ExecutionPlan(precision=precision, threads=threads, conv=conv, generator=G, discriminator=D)
+    else:
+        plan = _uniform(pair, conv, precision=precision, threads=threads, conv=conv)
+    del pair
     if engine.world_size == 1:
         plan = dataclasses.replace(plan, images_per_s=trial_rate(config, plan, engine))
     return plan, seconds
 
 
+def _uniform(pair: Pair, algorithm: str, *, precision: str, threads: int, conv: str) -> ExecutionPlan:
+    """Return a plan in which every convolution is computed by the same algorithm."""
+    G, D = (same_algorithm(network, algorithm) for network in (pair.generator, pair.discriminator))
+    return ExecutionPlan(precision=precision, threads=threads, conv=conv, generator=G, discriminator=D)
+
+
+def _seconds_of_layers(
+    config: RunConfig, pair: Pair, dtype: torch.dtype, engine: Engine, *, direct_only: bool
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the seconds of each algorithm, by network and layer."""
+    recipe, seconds = config.recipe, {}
+    latent_1Z, image_1CHW = torch.ones(1, recipe.latent_size), torch.ones(1, 3, recipe.resolution, recipe.resolution)
+    for side, network, example in (
+        ("generator", pair.generator, latent_1Z),
+        ("discriminator", pair.discriminator, image_1CHW),
+    ):
+        network.to(device=engine.device, dtype=dtype)
+        _fill(network)
+        example = example.to(device=engine.device, dtype=dtype)
+        seconds[side] = measure_algorithms(network, example, min(_BATCH, config.batch), direct_only=direct_only)
+    return seconds
+
+
 def _on_gpu(
-    config: RunConfig, networks: Mapping[str, nn.Module], precision: str, threads: int, conv: str, engine: Engine
+    config: RunConfig, pair: Pair, precision: str, threads: int, conv: str, engine: Engine
 ) -> tuple[ExecutionPlan, dict[str, Any]]:
     """Return the plan on a GPU, where layers that are measured one by one would say little of a step: it starts its
     small ones while large ones are under way. Whole steps of the run's own batch are tried in each precision.
 
     Where several processes would have to step together, bfloat16 is taken where the GPU has units for it.
     """
-    algorithm = PLAIN if conv == PLAIN else DIRECT
-    G, D = (same_algorithm(networks[side], algorithm) for side in ("generator", "discriminator"))
-    asked = ExecutionPlan(precision="float32", threads=threads, conv=conv, generator=G, discriminator=D)
+    asked = _uniform(pair, PLAIN if conv == PLAIN else DIRECT, precision="float32", threads=threads, conv=conv)
     rates: dict[str, float] = {}
     if engine.world_size == 1:
         for name in PRECISIONS if precision == "auto" else [precision]:
@@ -112,22 +113,19 @@ def _on_gpu(
     return chosen, {"images_per_s": rates}
 
 
-def _fastest_threads(config: RunConfig, networks: Mapping[str, nn.Module], engine: Engine) -> int:
+def _fastest_threads(config: RunConfig, pair: Pair, engine: Engine) -> int:
     """Return all cores, or half of them, or half again, as long as a trial of fewer threads is faster.
 
     Threads wait for each other many times in a step: where another program holds one core of two, both together reach
     a third of what one thread does.
     """
-    generator, discriminator = (same_algorithm(networks[side], DIRECT) for side in ("generator", "discriminator"))
     config = dataclasses.replace(config, batch=min(_BATCH, config.batch))
     threads = fewer = usable_cores()
     best = 0.0
     while True:
         torch.set_num_threads(fewer)
-        direct = ExecutionPlan(
-            precision="float32", threads=fewer, conv=DIRECT, generator=generator, discriminator=discriminator
-        )
-        rate = trial_rate(config, direct, engine)
+        plan = _uniform(pair, DIRECT, precision="float32", threads=fewer, conv=DIRECT)
+        rate = trial_rate(config, plan, engine)
         if rate < _FASTER * best:
             return threads
         threads, best = fewer, rate

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from facegan.training.labels import kept_attributes
 from facegan.training.steps import Batch
 
 
-class BatchSource:
+class BatchSource(AbstractContextManager["BatchSource"]):
     """Real images and their attributes, on the engine's device."""
 
     def __init__(
@@ -57,9 +56,4 @@ class BatchSource:
         own_NA = self.view.attributes(place_N) if self.labels_MA is None else self.labels_MA[place_N]
         return kept_attributes(own_NA, self.config.seed, index_N, recipe.label_dropout)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...

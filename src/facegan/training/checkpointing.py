@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from facegan.config import RunConfig, from_dict
+from facegan.config import RecipeConfig, RunConfig
 from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
-from facegan.networks import build_discriminator, build_generator
 from facegan.runs.snapshot import (
-    INFO_FILE,
     SnapshotInfo,
+    load_discriminator,
+    load_generator,
     load_into,
-    load_network,
     read_info,
     read_tensors,
     snapshot_bytes,
@@ -22,7 +22,6 @@ from facegan.runs.snapshot import (
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.learner import load_optimizer, optimizer_tensors
-from facegan.training.mapping_rate import mapping_factor, scale_mapping, scale_mapping_moments
 from facegan.training.state import TrainingState, adaptive_of, state_of
 
 
@@ -37,13 +36,14 @@ def state_tensors(state: TrainingState) -> dict[str, dict[str, Tensor]]:
     if state.average is not None:
         tensors["ema"] = state.average.state_dict()
     for halflife, average in state.extra_averages.items():
-        tensors[ema_stem(halflife)] = average.state_dict()
+        tensors[f"ema-{halflife}"] = average.state_dict()
     return tensors
 
 
-def ema_stem(halflife: int) -> str:
-    """Return the stem of the file that holds a further average."""
-    return f"ema-{halflife}"
+def ema_stems(recipe: RecipeConfig) -> dict[int, str]:
+    """Return the stems of the files with a recipe's averages, by half-life."""
+    first = {recipe.ema_halflife: "ema"} if recipe.ema_halflife else {}
+    return first | {halflife: f"ema-{halflife}" for halflife in recipe.extra_ema_halflives}
 
 
 def load_state(path: Path, config: RunConfig, plan: ExecutionPlan, engine: Engine) -> TrainingState:
@@ -53,8 +53,7 @@ def load_state(path: Path, config: RunConfig, plan: ExecutionPlan, engine: Engin
         UserError: a file of it is missing, damaged or of another shape, or it is of another config.
     """
     info = read_info(path)
-    own = from_dict(RunConfig, info.config, str(path / INFO_FILE))
-    if changed := differences(own, config):
+    if changed := differences(info.run_config(), config):
         raise UserError(f"{path} is of other settings:\n{table_of(changed, 'the snapshot', 'the run')}")
     return restore(info, config, plan, engine)
 
@@ -68,23 +67,11 @@ def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: 
     Raises:
         UserError: a file of it is missing, damaged or of another shape.
     """
-    own = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
-    recipe, where = config.recipe, info.path / "optimizers.safetensors"
-    generator = load_network(
-        info, "generator", lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
-    )
-    discriminator = load_network(
-        info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
-    )
-    state = state_of(generator, discriminator, config, plan, engine)
-    ema = {halflife: ema_stem(halflife) for halflife in own.recipe.extra_ema_halflives}
-    if own.recipe.ema_halflife:
-        ema[own.recipe.ema_halflife] = "ema"
-    wanted = dict(state.extra_averages)
-    if state.average is not None:
-        wanted[recipe.ema_halflife] = state.average
+    own, recipe, where = info.run_config(), config.recipe, info.path / "optimizers.safetensors"
+    state = state_of(load_generator(info, recipe), load_discriminator(info, recipe), config, plan, engine)
+    stems, wanted = ema_stems(own.recipe), dict(state.averages(recipe.ema_halflife))
     for halflife, average in wanted.items():
-        if stem := ema.get(halflife, ema.get(own.recipe.ema_halflife)):
+        if stem := stems.get(halflife, stems.get(own.recipe.ema_halflife)):
             load_into(average, read_tensors(info, stem), f"{info.path}/{stem}.safetensors")
     optimizers = read_tensors(info, "optimizers")
     factor = mapping_factor(own.recipe, recipe)
@@ -98,6 +85,29 @@ def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: 
     state.nimg, state.extra = info.nimg, info.state
     state.adaptive = adaptive_of(recipe, info.state.get("ada"))
     return state
+
+
+def mapping_factor(before: RecipeConfig, after: RecipeConfig) -> float:
+    """Return what the mapping network's stored weights are to be multiplied by: they are scaled by the multiplier."""
+    old, new = (recipe.generator.get("mapping_lr_multiplier", 1.0) for recipe in (before, after))
+    return float(old / new)
+
+
+@torch.no_grad()
+def scale_mapping(generator: nn.Module, factor: float) -> None:
+    """Multiply the stored weights of a style generator's mapping network."""
+    if factor != 1:
+        for parameter in generator.mapping.layers.parameters():  # type: ignore[union-attr]
+            parameter.mul_(factor)
+
+
+def scale_mapping_moments(optimizers: dict[str, Tensor], factor: float) -> None:
+    """Scale Adam's moments of the mapping network to the gradients that it has after ``scale_mapping``."""
+    powers = {"exp_avg": -1, "exp_avg_sq": -2}
+    for name, tensor in optimizers.items():
+        moment = name.rsplit("/", 1)[-1]
+        if factor != 1 and name.startswith("generator/mapping.layers.") and moment in powers:
+            optimizers[name] = tensor * factor ** powers[moment]
 
 
 def full_snapshot_bytes(state: TrainingState) -> int:

@@ -1,14 +1,49 @@
-"""Settings that no training could work with, found before it begins."""
+"""What is refused before a training begins: settings that cannot work, and those of another run."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
-from facegan.config import RecipeConfig
+from facegan.config import RecipeConfig, RunConfig
+from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
-from facegan.networks import build_discriminator, build_generator
+from facegan.machine import describe_machine, other_machine
+from facegan.networks import build_pair
 from facegan.networks.layers import BatchNorm
 from facegan.networks.style_layers import MinibatchDeviation
+from facegan.runs.folder import RunFolder
+from facegan.training.execution_plan import Requested
+from facegan.training.run_settings import run_config
+from facegan.training.warm_start import InitialWeights
+
+
+def refuse_before_start(
+    folder: RunFolder, config: RunConfig, requested: Requested, initial: InitialWeights, *, labelled: bool
+) -> None:
+    """Refuse what cannot work, before anything is made; ``labelled``: whether faces have attributes to learn.
+
+    Raises:
+        UserError: what it is, and why.
+    """
+    if folder.path.exists() and not folder.exists() and _is_strange(folder.path):
+        raise UserError(
+            f"{folder.path} exists and is no run; choose a new folder for --run, facegan does not write into it"
+        )
+    initial.check(config.recipe)
+    refuse_impossible(config.recipe, config.batch, labelled=labelled)
+    if folder.list_snapshots():
+        _refuse_other_settings(folder, config, requested)
+        _refuse_other_start(folder, initial)
+
+
+def _is_strange(path: Path) -> bool:
+    """Return whether a path holds anything that a run of ours would not have left."""
+    own = {".lock", "samples", "snapshots"}
+    return not path.is_dir() or any(
+        child.name not in own and not child.name.startswith(".run") for child in path.iterdir()
+    )
 
 
 def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> None:
@@ -18,8 +53,7 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
         UserError: which they are, and why.
     """
     with torch.device("meta"):
-        build_generator(recipe.network, recipe.generator_options, seed=None)
-        modules = list(build_discriminator(recipe.network, recipe.discriminator_options, seed=None).modules())
+        modules = list(build_pair(recipe, seed=None).discriminator.modules())
     penalties = [name for name in ("r1", "r2", "gradient_penalty") if getattr(recipe, name)]
     without = "" if recipe.loss == "wasserstein" else "leave it out, or "
     if penalties and any(isinstance(module, BatchNorm) for module in modules):
@@ -40,4 +74,40 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
         raise UserError(
             "attributes=true needs attributes to learn, and the data has none: prepare it with list_attr_celeba, or "
             "leave them out with --set attributes=false"
+        )
+
+
+def _refuse_other_start(folder: RunFolder, initial: InitialWeights) -> None:
+    """Refuse to fork into a run that began elsewhere."""
+    if initial.fork is None:
+        return
+    first = (folder.read().get("ancestry") or [{}])[0]
+    if first.get("how") != "fork" or first.get("sha256") != initial.fork.sha256:
+        raise UserError(
+            f"{folder.path} exists and did not begin with {initial.fork.path}; to go on with it, name it with --run "
+            "and leave --fork out"
+        )
+
+
+def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requested) -> None:
+    """Refuse to go on with a run under other settings than its own.
+
+    Raises:
+        UserError: a table of those that differ.
+    """
+    contents, old = folder.read(), run_config(folder)
+    assert old is not None
+    try:
+        plan = {"forms": "direct", **contents["choices"]}
+        threads, precision = int(plan["threads"]), str(plan["precision"])
+        other = other_machine(contents["machine"], describe_machine(), threads=threads, precision=precision)
+    except (KeyError, TypeError, ValueError):
+        raise folder.damaged() from None
+    changed = differences(old, config)
+    if other is None:
+        changed += [(name, plan.get(name), new) for name, new in requested.named().items() if new != plan.get(name)]
+    if changed:
+        raise UserError(
+            f"{folder.path} was begun with other settings; repeat its own, begin another run, or go on from here "
+            f"under the new ones with --fork NEWRUN:\n{table_of(changed, 'the run has', 'asked for')}"
         )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from facegan.cores import usable_cores
 from facegan.errors import UserError
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -52,6 +56,10 @@ class Engine:
         if self.world_size == 1:
             return mine
         return bool(self.sum(torch.tensor(float(mine), device=self.device)).item() > 0)
+
+    def from_main(self, value: T) -> T:
+        """Return the main process's value in every process."""
+        return value if self.world_size == 1 else self.fabric.broadcast(value)
 
     def barrier(self) -> None:
         """Wait for every process."""

@@ -12,8 +12,9 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.files import read_bytes, write_bytes
+from facegan.files import read_bytes
 from facegan.pixels import to_uint8
+from facegan.runs.folder import write_run_file
 from facegan.sampling.conditioning import Labels
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
 from facegan.sampling.latents import draw_latents
@@ -39,25 +40,19 @@ def run_prior(file: Path, view: DataView, config: RunConfig, labels_MA: np.ndarr
         pass
     prior = fit(view.attributes(np.arange(len(view))) if labels_MA is None else labels_MA)
     if prior is not None:
-        try:
-            write_bytes(file, save(prior.to_tensors()))
-        except OSError as error:
-            raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+        write_run_file(file, save(prior.to_tensors()))
     return prior
 
 
-class FixedFaces:
-    """The grid of samples: the same latents and labels over a run's life."""
+def grid_faces(generator: nn.Module, config: RunConfig, prior: LabelPrior | None) -> np.ndarray:
+    """Return uint8 [64, R, R, 3]: faces of the same latents and labels over a run's life.
 
-    def __init__(self, config: RunConfig, prior: LabelPrior | None) -> None:
-        self._config, self.prior = config, prior
-
-    def grid(self, generator: nn.Module) -> np.ndarray:
-        """Return uint8 [64, R, R, 3]; the generator's mode stays what it was."""
-        was_training = generator.training
-        faces_NHWC = make_faces(generator.eval(), self._config, self.prior, "grid", np.arange(GRID_COUNT))
-        generator.train(was_training)
-        return faces_NHWC
+    The generator's mode stays what it was.
+    """
+    was_training = generator.training
+    faces_NHWC = make_faces(generator.eval(), config, prior, "grid", np.arange(GRID_COUNT))
+    generator.train(was_training)
+    return faces_NHWC
 
 
 def make_faces(

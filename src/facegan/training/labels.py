@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +14,17 @@ from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RecipeConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.files import read_bytes, write_bytes
+from facegan.files import read_bytes
 from facegan.randomness import Stream
-from facegan.runs.folder import RunFolder
+from facegan.runs.folder import RunFolder, write_run_file
+from facegan.runs.snapshot import file_sha256
 from facegan.sampling.conditioning import kept_mask
 
 Labeller = Callable[[np.ndarray], np.ndarray]
 """uint8 [N, R, R, 3] -> logits of the 40 attributes, float32 [N, 40]."""
 
 _CHUNK = 256
+_PART = 1 << 16
 _DIGEST = "labels_sha256"
 _LARGEST = 1 << 32
 """Bytes of stored labels that are read at most; a million faces need 80 MB."""
@@ -69,15 +70,13 @@ def run_labels(
         if labels_MA.shape != (len(view), ATTRIBUTE_COUNT) or labels_MA.dtype != np.float16:
             raise UserError(f"{file} is damaged; restore it from a copy, or begin another run")
         return labels_MA
-    unlabelled = sum(int((view.attributes(part) == 0).all(1).sum()) for part in _parts(len(view)))
+    parts = (np.arange(start, min(len(view), start + _PART)) for start in range(0, len(view), _PART))
+    unlabelled = sum(int((view.attributes(part) == 0).all(1).sum()) for part in parts)
     if labeller is None or not unlabelled:
         return None
     say(unlabelled)
     labels_MA = label_faces(view, labeller)
-    try:
-        write_bytes(file, save({"labels": labels_MA}))
-    except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+    write_run_file(file, save({"labels": labels_MA}))
     return labels_MA
 
 
@@ -114,12 +113,4 @@ def settle_labels(
 
 
 def _sha256(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _parts(count: int) -> Iterator[np.ndarray]:
-    for start in range(0, count, 1 << 16):
-        yield np.arange(start, min(count, start + (1 << 16)))
+    return file_sha256(file) if file.is_file() else None

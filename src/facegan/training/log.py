@@ -80,7 +80,7 @@ class RunLog:
 
     def flush(self) -> bool:
         """Write what waits; return whether it is on the disk."""
-        content = b"".join(map(_encode, self._waiting))
+        content = "".join(json.dumps(line) + "\n" for line in self._waiting).encode()
         if not content:
             return True
         try:
@@ -132,10 +132,6 @@ def _excepthook(arguments: threading.ExceptHookArgs) -> None:
     ours = type(arguments.thread).__module__.startswith("tensorboard")
     if not (ours and issubclass(arguments.exc_type, OSError)):
         _default_excepthook(arguments)
-
-
-def _encode(line: Mapping[str, Any]) -> bytes:
-    return (json.dumps(line) + "\n").encode()
 
 
 def _decode(text: bytes) -> dict[str, Any] | None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import torch
 
 from facegan import pixels
-from facegan.runs.retention import ScoreKind, score_state, without_score
+from facegan.runs.retention import score_state, without_score
 from facegan.runs.snapshot import SnapshotWriteError, first_not_finite
+from facegan.sampling.label_prior import LabelPrior
 from facegan.training.checkpointing import state_tensors
 from facegan.training.context import Context
 from facegan.training.ema import calibrate_for
-from facegan.training.faces import FixedFaces
+from facegan.training.face_statistics import data_distance, ranking_faces, training_rank, variety
+from facegan.training.faces import grid_faces
 from facegan.training.log import RunLog
-from facegan.training.overfitting import ranking_faces, training_rank
 from facegan.training.quick_score import quick_score, reference_of
 from facegan.training.recovery import Decision, Recovery
 from facegan.training.schedule import grid_name, is_due
 from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
 from facegan.training.step_metrics import MetricWindow, Throughput
-from facegan.training.thumbnails import data_distance, variety
 
 
 class Monitor:
@@ -32,12 +32,12 @@ class Monitor:
         recovery: Recovery,
         log: RunLog | None,
         writer: SnapshotWriter,
-        faces: FixedFaces,
+        prior: LabelPrior | None,
     ) -> None:
-        """``log``: None in processes that do not write."""
+        """``log``: None in processes that do not write; ``prior``: what the attributes of faces are drawn from."""
         self._config, self._view, self._schedule = context.config, context.view, context.schedule
         self._engine, self._folder, self._listener = context.engine, context.folder, context.listener
-        self._recovery, self._log, self._writer, self._faces = recovery, log, writer, faces
+        self._recovery, self._log, self._writer, self._prior = recovery, log, writer, prior
         is_main = context.engine.is_main
         self._distance = data_distance(context.view) if is_main else None
         self._reference = None
@@ -47,13 +47,13 @@ class Monitor:
                 context.view,
                 lambda count: context.listener.event("reference", faces=count),
             )
-        self._ranking = ranking_faces(context.view, context.view.datasets) if is_main else None
+        self._ranking = ranking_faces(context.view) if is_main else None
         self.throughput = Throughput()
         self.restart(state)
 
     def begin(self, state: TrainingState) -> Decision | None:
         """Leave the grid and the snapshot of a run's first moment."""
-        if not self._agreed(not self._folder.list_snapshots()):
+        if self._engine.from_main(bool(self._folder.list_snapshots())):
             return None
         self._grid(state)
         decision = self._recovery.judge(state)
@@ -72,40 +72,28 @@ class Monitor:
         left = schedule.seconds_left(state.nimg, rate, self.throughput.seconds)
         self._listener.progress(state.nimg, schedule.images, rate, left)
         self._writer.poll()
-        logging, drawing, saving = (
+        log, draw, save = (
             is_due(state.nimg, batch, every)
             for every in (schedule.log_every, schedule.sample_every, schedule.snapshot_every)
         )
-        decision = None
-        if logging:
-            self._write_losses(state)
-            decision = self._recovery.judge(state)
-        if drawing and decision is None:
-            self._grid(state)
-            decision = self._recovery.judge(state)
-        again = logging and self._agreed(self._writer.failed is not None)
-        if (saving or again) and decision is None:
-            self._snapshot(state)
-            decision = self._recovery.judge(state)
-        return decision
+        again = log and self._engine.from_main(self._writer.failed is not None)
+        return self._leave(state, log=log, draw=draw, save=save or again)
 
     def finish(self, state: TrainingState) -> Decision | None:
         """Leave a line, a grid and a snapshot of the last step, whatever ended the loop."""
-        decision = None
-        if self._logged != state.nimg:
-            self._write_losses(state, unfinished=True)
-            decision = self._recovery.judge(state)
-        if self._drawn != state.nimg and decision is None:
-            self._grid(state, unfinished=True)
-            decision = self._recovery.judge(state)
-        if self._saved != state.nimg and decision is None:
-            self._snapshot(state, unfinished=True)
-            decision = self._recovery.judge(state)
-        return decision
+        log, draw, save = (done != state.nimg for done in (self._logged, self._drawn, self._saved))
+        return self._leave(state, log=log, draw=draw, save=save, unfinished=True)
 
-    def _agreed(self, mine: bool) -> bool:
-        """Return the main process's answer in every process."""
-        return mine if self._engine.world_size == 1 else bool(self._engine.fabric.broadcast(mine))
+    def _leave(
+        self, state: TrainingState, *, log: bool, draw: bool, save: bool, unfinished: bool = False
+    ) -> Decision | None:
+        """Leave what is wanted of a line, a grid and a snapshot, up to the first that leads to a decision."""
+        for wanted, leave in ((log, self._write_losses), (draw, self._grid), (save, self._snapshot)):
+            if wanted:
+                leave(state, unfinished=unfinished)
+                if (decision := self._recovery.judge(state)) is not None:
+                    return decision
+        return None
 
     def close(self) -> None:
         """Wait for the last write and close the log; whatever could not be written is said.
@@ -144,7 +132,7 @@ class Monitor:
         self._drawn = state.nimg
         if self._log is None or self._distance is None:
             return
-        faces_NHWC = self._faces.grid(state.sampler)
+        faces_NHWC = grid_faces(state.sampler, self._config, self._prior)
         statistics = variety(faces_NHWC, self._distance)
         if state.nimg == 0:
             statistics["data_distance"] = self._distance
@@ -181,8 +169,8 @@ class Monitor:
             values["D_training_rank"] = training_rank(state.discriminator.network, *self._ranking)
         if self._reference is not None:
             count = self._schedule.score_count
-            score = quick_score(state.sampler, self._config, self._reference, count, self._faces.prior)
-            extra |= score_state(score, ScoreKind(count, self._reference.network))
+            score = quick_score(state.sampler, self._config, self._reference, count, self._prior)
+            extra |= score_state(score, count, self._reference.network)
             values |= {"quick_score": score, "quick_score_faces": count}
         if values:
             self._log.line(state.nimg, values, unfinished=unfinished)

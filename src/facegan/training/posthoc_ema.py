@@ -18,13 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facegan.config import RunConfig, from_dict
 from facegan.errors import UserError
 from facegan.networks import build_generator
 from facegan.runs.folder import RunFolder
 from facegan.runs.retention import without_score
-from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
-from facegan.training.checkpointing import ema_stem
+from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, read_info, read_tensors, write_snapshot
+from facegan.training.checkpointing import ema_stems
 from facegan.training.ema import RAMP, calibrate_for
 
 _MOMENTS = 20_000
@@ -83,11 +82,9 @@ def stored_averages(folder: RunFolder) -> list[StoredAverage]:
     found = []
     for path in folder.list_snapshots():
         info = read_info(path)
-        recipe = from_dict(RunConfig, info.config, str(path / INFO_FILE)).recipe
-        if info.nimg == 0 or not recipe.ema_halflife:
-            continue
-        found.append(StoredAverage(info, "ema", recipe.ema_halflife))
-        found += [StoredAverage(info, ema_stem(halflife), halflife) for halflife in recipe.extra_ema_halflives]
+        if info.nimg > 0:
+            stems = ema_stems(info.run_config().recipe)
+            found += [StoredAverage(info, stem, halflife) for halflife, stem in stems.items()]
     if not found:
         raise UserError(
             f"{folder.path} has no averaged generator to sum: train it with --set ema_halflife=100k and, better, --set "
@@ -126,7 +123,7 @@ def write_average(out: Path, newest: SnapshotInfo, tensors: Mapping[str, Tensor]
     """
     if out.exists():
         raise UserError(f"{out} exists and is left as it is; choose another --out")
-    settings = from_dict(RunConfig, newest.config, str(newest.path / INFO_FILE))
+    settings = newest.run_config()
     generator = build_generator(settings.recipe.network, settings.recipe.generator_options, seed=None)
     generator.load_state_dict(dict(tensors))
     calibrate_for(generator.eval(), settings)

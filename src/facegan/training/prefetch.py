@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,19 +55,13 @@ def batch_source(
 class PrefetchedSource(BatchSource):
     """A ``BatchSource`` whose next batches a thread makes; it may be asked for any batch, and is fast in their order.
 
-    An exception of the thread is raised where its batch is asked for. The thread ends with ``close``.
+    An exception of the thread is raised where its batch is asked for. The thread ends with the ``with`` block.
     """
 
-    def __init__(
-        self,
-        view: DataView,
-        config: RunConfig,
-        engine: Engine,
-        dtype: torch.dtype,
-        labels_MA: np.ndarray | None = None,
-    ) -> None:
-        super().__init__(view, config, engine, dtype, labels_MA)
-        self._thread = ThreadPoolExecutor(1, "facegan-batches", initializer=_begin_thread, initargs=(engine.device,))
+    def __init__(self, *arguments: Any) -> None:
+        """Take what ``BatchSource`` takes."""
+        super().__init__(*arguments)
+        self._thread = ThreadPoolExecutor(1, "facegan-batches", initializer=_begin_thread, initargs=(self.device,))
         self._coming: dict[int, Future[Made]] = {}
         """By the position of a batch's first image."""
 
@@ -78,18 +71,8 @@ class PrefetchedSource(BatchSource):
         attributes_NA = None if made.attributes_NA is None else onto(made.attributes_NA, self.device).to(self.dtype)
         return Batch(index_N, self._placed_images(made), attributes_NA, made.draws)
 
-    def close(self) -> None:
-        """End the thread."""
-        self._forget()
+    def __exit__(self, *error: object) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def _taken(self, index_N: np.ndarray) -> Made:
         first = int(index_N[0])

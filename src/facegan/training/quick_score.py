@@ -27,11 +27,11 @@ from torch import nn
 from facegan.config import RunConfig
 from facegan.data.order import evenly
 from facegan.data.packed import DataView
-from facegan.errors import UserError
-from facegan.files import read_bytes, write_bytes
+from facegan.files import read_bytes
 from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 from facegan.perception.attributes_net import DIMENSIONS
 from facegan.perception.labeller import shipped
+from facegan.runs.folder import write_run_file
 from facegan.sampling.inference import for_inference
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.sampler import INTERNAL_BATCH
@@ -79,10 +79,14 @@ class QuickReference:
         )  # fmt: skip
 
     def save(self, path: Path) -> None:
-        """Write it as a safetensors file."""
+        """Write it as a safetensors file.
+
+        Raises:
+            UserError: the disk is full, or may not be written.
+        """
         arrays = {name: np.array(getattr(self, name), order="C") for name in _SHAPES}
         arrays |= {name: np.frombuffer(getattr(self, name).encode(), np.uint8) for name in ("network", "data")}
-        write_bytes(path, save(arrays))
+        write_run_file(path, save(arrays))
 
     @classmethod
     def load(cls, path: Path, data: str) -> QuickReference | None:
@@ -119,10 +123,7 @@ def reference_of(file: Path, view: DataView, say: Callable[[int], None] = lambda
     if found is None:
         say(len(evenly(len(view), _DATA_COUNT)))
         found = QuickReference.of(view)
-        try:
-            found.save(file)
-        except OSError as error:
-            raise UserError(f"{file} cannot be written ({error.strerror or error})") from None
+        found.save(file)
     return found
 
 

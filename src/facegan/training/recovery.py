@@ -8,9 +8,10 @@ from facegan.errors import UserError
 from facegan.runs import incidents
 from facegan.runs.folder import nimg_of
 from facegan.runs.retention import best_of, scores
+from facegan.sampling.label_prior import LabelPrior
 from facegan.training.checkpointing import load_state
 from facegan.training.context import Context
-from facegan.training.faces import FixedFaces
+from facegan.training.faces import grid_faces
 from facegan.training.log import RunLog
 from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
@@ -31,9 +32,9 @@ class Decision:
 class Recovery:
     """Records alarms, decides about them, and takes a run back. Every process gets the same answers."""
 
-    def __init__(self, context: Context, log: RunLog | None, writer: SnapshotWriter, faces: FixedFaces) -> None:
-        """``log``: None in processes that do not write."""
-        self._context, self._log, self._writer, self._faces = context, log, writer, faces
+    def __init__(self, context: Context, log: RunLog | None, writer: SnapshotWriter, prior: LabelPrior | None) -> None:
+        """``log``: None in processes that do not write; ``prior``: what the attributes of faces are drawn from."""
+        self._context, self._log, self._writer, self._prior = context, log, writer, prior
         self._judged = 0 if log is None else len(log.history)
         """Lines of the log that have been judged."""
 
@@ -43,8 +44,7 @@ class Recovery:
         if self._log is not None and len(self._log.history) != self._judged:
             self._judged = len(self._log.history)
             decision = self._decide(state)
-        engine = self._context.engine
-        return decision if engine.world_size == 1 else engine.fabric.broadcast(decision)
+        return self._context.engine.from_main(decision)
 
     def rewind(self, state: TrainingState, decision: Decision) -> TrainingState:
         """Take the run's files back to the snapshot that was decided on; return its state, at half the learning rate.
@@ -78,7 +78,7 @@ class Recovery:
                 "kind": alarm.kind, "nimg": alarm.nimg, "message": alarm.message, "evidence": alarm.evidence,
                 "action": action, "rollbacks": rewinds,
             }  # fmt: skip
-            incidents.record(context.folder, incident, self._faces.grid(state.sampler))
+            incidents.record(context.folder, incident, grid_faces(state.sampler, context.config, self._prior))
             decision = self._decision(alarm, action)
             context.listener.event(
                 "alarm",

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
-from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
-from facegan.machine import describe_machine, other_machine
 from facegan.recipes import RECIPES, usual_batch
 from facegan.recipes import recipe as recipe_named
 from facegan.runs.folder import RunFolder, find_snapshot
-from facegan.runs.snapshot import INFO_FILE, SnapshotInfo
-from facegan.training.execution_plan import Requested
 from facegan.training.warm_start import InitialWeights, weights_digest
 
 WARMUP = 10_000
@@ -32,9 +28,9 @@ def base_recipe(
     """
     own = run_config(RunFolder(fork or run))
     if own is None and fork is not None:
-        own = _snapshot_config(find_snapshot(run))
+        own = find_snapshot(run).run_config()
     if own is None and init is not None and name is None:
-        own = _snapshot_config(find_snapshot(init))
+        own = find_snapshot(init).run_config()
     if own is not None and name in (None, own.recipe.name):
         return own.recipe
     if name is None:
@@ -54,7 +50,7 @@ def run_data(folder: RunFolder, parent: Path | None = None) -> list[Path]:
         raise UserError(f"{folder.path} is no run yet: give the folder of packed faces to train on")
     paths = folder.read().get("data")
     if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
-        raise _damaged(folder)
+        raise folder.damaged()
     return [Path(path) for path in paths]
 
 
@@ -69,11 +65,7 @@ def run_config(folder: RunFolder) -> RunConfig | None:
     try:
         return from_dict(RunConfig, folder.read()["config"], str(folder.path / "run.json"))
     except (KeyError, TypeError):
-        raise _damaged(folder) from None
-
-
-def _snapshot_config(info: SnapshotInfo) -> RunConfig:
-    return from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
+        raise folder.damaged() from None
 
 
 def resolve_config(
@@ -88,7 +80,7 @@ def resolve_config(
 ) -> RunConfig:
     """Return the config that a command asks for; what it does not name is the run's own, or the forked run's."""
     own = run_config(folder)
-    parent = own if own is not None else _snapshot_config(initial.fork) if initial.fork is not None else None
+    parent = initial.fork.run_config() if own is None and initial.fork is not None else own
     if batch is None:
         batch = parent.batch if parent else usual_batch(recipe.name)
     if seed is None:
@@ -100,43 +92,3 @@ def resolve_config(
     if warmup is None:
         warmup = parent.warmup if parent is not None else WARMUP if initial.init is not None else 0
     return RunConfig(recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg)
-
-
-def _damaged(folder: RunFolder) -> UserError:
-    return UserError(f"{folder.path / 'run.json'} is damaged; restore it from a copy, or train a new run")
-
-
-def refuse_other_start(folder: RunFolder, initial: InitialWeights) -> None:
-    """Refuse to fork into a run that began elsewhere."""
-    if initial.fork is None:
-        return
-    first = (folder.read().get("ancestry") or [{}])[0]
-    if first.get("how") != "fork" or first.get("sha256") != initial.fork.sha256:
-        raise UserError(
-            f"{folder.path} exists and did not begin with {initial.fork.path}; to go on with it, name it with --run "
-            "and leave --fork out"
-        )
-
-
-def refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requested) -> None:
-    """Refuse to go on with a run under other settings than its own.
-
-    Raises:
-        UserError: a table of those that differ.
-    """
-    contents, old = folder.read(), run_config(folder)
-    assert old is not None
-    try:
-        plan = {"forms": "direct", **contents["choices"]}
-        threads, precision = int(plan["threads"]), str(plan["precision"])
-        other = other_machine(contents["machine"], describe_machine(), threads=threads, precision=precision)
-    except (KeyError, TypeError, ValueError):
-        raise _damaged(folder) from None
-    changed = differences(old, config)
-    if other is None:
-        changed += [(name, plan.get(name), new) for name, new in requested.named().items() if new != plan.get(name)]
-    if changed:
-        raise UserError(
-            f"{folder.path} was begun with other settings; repeat its own, begin another run, or go on from here "
-            f"under the new ones with --fork NEWRUN:\n{table_of(changed, 'the run has', 'asked for')}"
-        )

@@ -20,12 +20,10 @@ from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.snapshot import SnapshotDamagedError, free_bytes
 from facegan.training.autotune import autotune
 from facegan.training.checkpointing import full_snapshot_bytes, load_state, restore
-from facegan.training.checks import refuse_impossible
 from facegan.training.context import Context
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan, Requested
 from facegan.training.labels import Labeller, run_labels, settle_labels
-from facegan.training.run_settings import refuse_other_settings, refuse_other_start
 from facegan.training.schedule import Schedule
 from facegan.training.state import TrainingState, new_state
 from facegan.training.trainer import Trainer
@@ -47,30 +45,6 @@ def open_data(paths: Sequence[Path], recipe: RecipeConfig) -> DataView:
             f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
         )
     return view
-
-
-def refuse_before_start(
-    folder: RunFolder,
-    config: RunConfig,
-    requested: Requested,
-    initial: InitialWeights,
-    *,
-    labelled: bool,
-) -> None:
-    """Refuse what cannot work, before anything is made; ``labelled``: whether faces have attributes to learn.
-
-    Raises:
-        UserError: what it is, and why.
-    """
-    if folder.path.exists() and not folder.exists() and _is_strange(folder.path):
-        raise UserError(
-            f"{folder.path} exists and is no run; choose a new folder for --run, facegan does not write into it"
-        )
-    initial.check(config.recipe)
-    refuse_impossible(config.recipe, config.batch, labelled=labelled)
-    if folder.list_snapshots():
-        refuse_other_settings(folder, config, requested)
-        refuse_other_start(folder, initial)
 
 
 def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None, *, told: str, new: bool) -> Trainer:
@@ -123,14 +97,6 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
     return Trainer(replace(context, labels_MA=labels_MA), state)
 
 
-def _is_strange(path: Path) -> bool:
-    """Return whether a path holds anything that a run of ours would not have left."""
-    own = {".lock", "samples", "snapshots"}
-    return not path.is_dir() or any(
-        child.name not in own and not child.name.startswith(".run") for child in path.iterdir()
-    )
-
-
 def settle_plan(
     folder: RunFolder,
     config: RunConfig,
@@ -144,45 +110,30 @@ def settle_plan(
     It is the one in ``run.json``; of a new run, a new one, measured here and written there. On a machine with another
     processor it is measured again: with bfloat16, say, a processor without such units computes at half the speed.
     """
-    settled: tuple[ExecutionPlan, str] | None = None
-    if engine.device.type == "cpu":
-        keep_freed_memory()
-    if engine.is_main:
-        if folder.list_snapshots():  # without one, an earlier start failed before there was anything to keep
-            settled = _settle_again(folder, config, requested, engine)
-        else:
-            settled = _settle_first(folder, config, requested, view, initial, engine), ""
-    settled = engine.fabric.broadcast(settled)
-    assert settled is not None
-    return settled
-
-
-def _settle_first(
-    folder: RunFolder,
-    config: RunConfig,
-    requested: Requested,
-    view: DataView,
-    initial: InitialWeights,
-    engine: Engine,
-) -> ExecutionPlan:
-    plan, seconds = autotune(config, requested, engine)
+    plan, told = None, ""
     keeps = engine.device.type == "cpu" and keep_freed_memory()
-    folder.create(
-        {
-            "config": to_dict(config),
-            "choices": plan.to_dict(),
-            "asked": requested.named(),
-            "measured_seconds": seconds,
-            "machine": describe_machine(),
-            "allocator": "glibc, keeps freed memory" if keeps else "as it comes",
-            "processes": engine.world_size,
-            **initial.ancestry(),
-            "data": [str(dataset.path.absolute()) for dataset in view.datasets],
-            "facegan": facegan.__version__,
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        }
-    )
-    return plan
+    if engine.is_main and folder.list_snapshots():
+        plan, told = _settle_again(folder, config, requested, engine)
+    elif engine.is_main:  # a new run, or an earlier start failed before there was anything to keep
+        plan, seconds = autotune(config, requested, engine)
+        folder.create(
+            {
+                "config": to_dict(config),
+                "choices": plan.to_dict(),
+                "asked": requested.named(),
+                "measured_seconds": seconds,
+                "machine": describe_machine(),
+                "allocator": "glibc, keeps freed memory" if keeps else "as it comes",
+                "processes": engine.world_size,
+                **initial.ancestry(),
+                "data": [str(dataset.path.absolute()) for dataset in view.datasets],
+                "facegan": facegan.__version__,
+                "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            }
+        )
+    plan, told = engine.from_main((plan, told))
+    assert plan is not None
+    return plan, told
 
 
 def _settle_again(

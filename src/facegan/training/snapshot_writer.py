@@ -15,7 +15,7 @@ from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.retention import kept, scores
 from facegan.runs.snapshot import SnapshotWriteError, snapshot_bytes, write_snapshot
 from facegan.training.checkpointing import state_tensors
-from facegan.training.listener import Listener
+from facegan.training.context import Listener
 from facegan.training.state import TrainingState
 
 

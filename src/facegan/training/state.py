@@ -11,7 +11,7 @@ from torch import nn
 from facegan.augment import AdaptiveProbability
 from facegan.config import RecipeConfig, RunConfig
 from facegan.machine import prefer_speed
-from facegan.networks import build_discriminator, build_generator
+from facegan.networks import build_pair
 from facegan.networks.conv_autotune import algorithms_on, set_algorithms
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
@@ -57,10 +57,8 @@ class TrainingState:
 
 def new_state(config: RunConfig, plan: ExecutionPlan, engine: Engine, *, empty: bool = False) -> TrainingState:
     """Return the state before the first step; ``empty`` leaves the weights to be loaded."""
-    recipe, seed = config.recipe, None if empty else config.seed
-    generator = build_generator(recipe.network, recipe.generator_options, seed=seed)
-    discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=seed)
-    return state_of(generator, discriminator, config, plan, engine)
+    pair = build_pair(config.recipe, seed=None if empty else config.seed)
+    return state_of(pair.generator, pair.discriminator, config, plan, engine)
 
 
 def state_of(

@@ -11,16 +11,16 @@ from facegan.config import RecipeConfig
 from facegan.errors import UserError
 from facegan.machine import most_memory
 from facegan.runs.folder import RunFolder, find_snapshot
-from facegan.training.checks import refuse_impossible
-from facegan.training.context import Context
+from facegan.training.checks import refuse_before_start, refuse_impossible
+from facegan.training.context import Context, Listener, NullListener
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import Requested
 from facegan.training.labels import Labeller
-from facegan.training.listener import Listener, NullListener
+from facegan.training.recovery import Decision
 from facegan.training.run_settings import resolve_config
 from facegan.training.schedule import Schedule
-from facegan.training.setup import open_data, refuse_before_start, set_up, settle_plan
-from facegan.training.trainer import Ending
+from facegan.training.setup import open_data, set_up, settle_plan
+from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm
 
@@ -118,8 +118,8 @@ def train(
             config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
         )
         trainer = set_up(context, initial, labeller, told=told, new=missing and not folder.list_snapshots())
-        ending = trainer.fit()
-    result = _result(context, ending)
+        decision = trainer.fit()
+    result = _result(trainer, decision)
     listener.event(
         "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=result.signal,
         alarm=result.alarm.kind if result.alarm else None, best=result.best, **most_memory(engine.device),
@@ -127,17 +127,17 @@ def train(
     return result
 
 
-def _result(context: Context, ending: Ending) -> TrainResult:
-    alarm, best = (ending.decision.alarm, ending.decision.best) if ending.decision else (None, None)
+def _result(trainer: Trainer, decision: Decision | None) -> TrainResult:
+    context, nimg = trainer.context, trainer.state.nimg
     images, folder = context.schedule.images, context.folder
-    last = folder.snapshot(ending.nimg)
+    last = folder.snapshot(nimg)
     return TrainResult(
         run=folder.path,
-        nimg=ending.nimg,
+        nimg=nimg,
         snapshot=last if last.exists() else folder.list_snapshots()[-1],  # what is not finite is not kept
-        signal=ending.signal,
+        signal=trainer.stop.signal,
         is_main=context.engine.is_main,
-        alarm=alarm,
-        best=best,
-        past=images is not None and ending.nimg >= images + context.config.batch,
+        alarm=decision.alarm if decision else None,
+        best=decision.best if decision else None,
+        past=images is not None and nimg >= images + context.config.batch,
     )

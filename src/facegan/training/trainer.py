@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from torch import Tensor
 
 from facegan.runs.snapshot import LABEL_PRIOR
 from facegan.training.context import Context
 from facegan.training.ema import ema_decay, update_ema
-from facegan.training.faces import FixedFaces, run_prior
+from facegan.training.faces import run_prior
 from facegan.training.log import RunLog
 from facegan.training.monitor import Monitor
 from facegan.training.prefetch import batch_source
@@ -20,17 +18,6 @@ from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
 from facegan.training.steps import Step, StepValues, train_step
 from facegan.training.stop import StopRequest
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a training ended."""
-
-    nimg: int
-    signal: int | None
-    """The signal that ended it early, or None."""
-    decision: Decision | None
-    """What was decided about the alarm that ended it early, or None."""
 
 
 class Trainer:
@@ -45,19 +32,20 @@ class Trainer:
         writer = SnapshotWriter(
             folder, context.listener, newest=schedule.keep, every=schedule.keep_every, beside=beside
         )
-        faces = FixedFaces(config, prior)
-        self.recovery = Recovery(context, log, writer, faces)
-        self.monitor = Monitor(context, state, self.recovery, log, writer, faces)
+        self.recovery = Recovery(context, log, writer, prior)
+        self.monitor = Monitor(context, state, self.recovery, log, writer, prior)
         self.source = batch_source(context.view, config, engine, state.discriminator.dtype, context.labels_MA)
-        self._stop = StopRequest()
+        self.stop = StopRequest()
 
-    def fit(self) -> Ending:
+    def fit(self) -> Decision | None:
         """Train until the schedule's end, a signal or an alarm that stops, and leave a snapshot.
+
+        Return what was decided about the alarm that ended it, if one did.
 
         Raises:
             SnapshotWriteError: the last snapshot could not be written.
         """
-        with self._stop.listening(), self.source:
+        with self.stop.listening(), self.source:
             decision = self.monitor.begin(self.state)
             while True:
                 if decision is not None and decision.rewind_to is not None:
@@ -76,7 +64,7 @@ class Trainer:
                 decision = self.monitor.after_step(self.state, self.step())
             self.monitor.close()
         self.context.engine.barrier()
-        return Ending(self.state.nimg, self._stop.signal, decision)
+        return decision
 
     def step(self) -> dict[str, Tensor]:
         """Take the next step of both networks and of the averages; return the log's tensors."""
@@ -117,8 +105,8 @@ class Trainer:
         schedule, engine = self.context.schedule, self.context.engine
         late = schedule.minutes is not None and self.monitor.throughput.seconds >= schedule.minutes * 60
         whole = schedule.images is not None and self.state.nimg >= schedule.images
-        return engine.any(self._stop.signal is not None or late or whole)
+        return engine.any(self.stop.signal is not None or late or whole)
 
     def _interrupted(self) -> bool:
         """Return whether a signal asked any process to stop."""
-        return self.context.engine.any(self._stop.signal is not None)
+        return self.context.engine.any(self.stop.signal is not None)

@@ -6,15 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from facegan.config import RecipeConfig, RunConfig, from_dict
+from facegan.config import RecipeConfig, RunConfig
 from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
-from facegan.networks import build_discriminator, build_generator
+from facegan.networks import build_discriminator
 from facegan.runs.folder import RunFolder
-from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, load_network
+from facegan.runs.snapshot import SnapshotInfo, load_discriminator, load_generator
+from facegan.training.checkpointing import mapping_factor, scale_mapping
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
-from facegan.training.mapping_rate import mapping_factor, scale_mapping
 from facegan.training.state import TrainingState, adaptive_of, state_of
 
 _SCALED = ("generator.mapping_lr_multiplier",)
@@ -39,14 +39,17 @@ class InitialWeights:
             flag = "--keep-nimg" if self.keep_nimg else "--fresh-discriminator"
             raise UserError(f"{flag} says how to begin with a model's weights: it needs --init MODEL")
 
+    @property
+    def source(self) -> SnapshotInfo | None:
+        """Whose weights they are."""
+        return self.fork or self.init
+
     def run_with_data(self, data: str) -> RunFolder | None:
         """Return the run that this begins with, if its data has this content hash."""
-        source = self.fork or self.init
-        if source is None:
+        if (source := self.source) is None or source.run_config().data != data:
             return None
         parent = RunFolder(source.path.parent.parent)
-        same = from_dict(RunConfig, source.config, str(source.path / INFO_FILE)).data == data
-        return parent if same and parent.exists() else None
+        return parent if parent.exists() else None
 
     def first_nimg(self, config: RunConfig) -> int:
         """Return where the clock of a run that begins so stands at its start."""
@@ -68,10 +71,9 @@ class InitialWeights:
         Raises:
             UserError: a table of the settings that differ.
         """
-        source = self.fork or self.init
-        if source is None:
+        if (source := self.source) is None:
             return
-        own = from_dict(RunConfig, source.config, str(source.path / INFO_FILE)).recipe
+        own = source.run_config().recipe
         kept = ["network", "resolution", "latent_size", "generator."]
         kept += [] if self.fresh_discriminator else ["discriminator."]
         kept += ["generator_optimizer.name", "discriminator_optimizer.name", "generator_start"] if self.fork else []
@@ -84,8 +86,7 @@ class InitialWeights:
 
     def ancestry(self) -> dict[str, Any]:
         """Return what ``run.json`` says of it."""
-        source = self.fork or self.init
-        if source is None:
+        if (source := self.source) is None:
             return {}
         parent = RunFolder(source.path.parent.parent)
         before = parent.read().get("ancestry", []) if parent.exists() else []
@@ -111,16 +112,13 @@ def warm_start(
     Raises:
         UserError: the model's files are damaged, or are of other networks than the config's.
     """
-    recipe, stem = config.recipe, _weights_stem(info)
-    generator = load_network(info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None))
+    recipe = config.recipe
+    generator = load_generator(info, recipe, _weights_stem(info))
     if fresh_discriminator:
         discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
     else:
-        discriminator = load_network(
-            info, "discriminator", lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None)
-        )
-    own = from_dict(RunConfig, info.config, str(info.path / INFO_FILE))
-    scale_mapping(generator, mapping_factor(own.recipe, recipe))
+        discriminator = load_discriminator(info, recipe)
+    scale_mapping(generator, mapping_factor(info.run_config().recipe, recipe))
     state = state_of(generator, discriminator, config, plan, engine)
     if config.start_nimg:
         state.nimg = config.start_nimg

@@ -64,13 +64,8 @@ def not_finite(history: History) -> Alarm | None:
     if not broken:
         return None
     before = [entry["nimg"] for entry in history[:-1] if None not in entry.values()]
-    return Alarm(
-        "not-finite",
-        line["nimg"],
-        f"{', '.join(broken)} is not finite",
-        {"values": broken},
-        before[-1] if before else 0,
-    )
+    message = f"{', '.join(broken)} is not finite"
+    return Alarm("not-finite", line["nimg"], message, {"values": broken}, before[-1] if before else 0)
 
 
 def discriminator_won(history: History) -> Alarm | None:
@@ -84,18 +79,14 @@ def discriminator_won(history: History) -> Alarm | None:
         return None
     norms = [line["G_gradient_norm"] for line in history if "G_gradient_norm" in line]
     recent = statistics.median(line["G_gradient_norm"] for line in window)
-    varieties = _values(history, "variety")
+    varieties = [line["variety"] for line in history if line.get("variety") is not None and line["nimg"] > 0]
     falling = len(varieties) >= 2 and varieties[-1] < 0.7 * max(varieties)
     if recent >= _VANISHED * max(norms) and not falling:
         return None
-    return Alarm(
-        "discriminator-won",
-        window[-1]["nimg"],
-        "the discriminator tells every fake and the generator learns nothing more",
-        {"P(D(real) > D(fake))": window[-1]["D_ranks"], "G_gradient_norm": recent, "largest": max(norms),
-         "variety": varieties[-1:]},
-        window[0]["nimg"],
-    )  # fmt: skip
+    message = "the discriminator tells every fake and the generator learns nothing more"
+    evidence = {"P(D(real) > D(fake))": window[-1]["D_ranks"], "G_gradient_norm": recent, "largest": max(norms)}
+    evidence["variety"] = varieties[-1:]
+    return Alarm("discriminator-won", window[-1]["nimg"], message, evidence, window[0]["nimg"])
 
 
 def discriminator_fooled(history: History) -> Alarm | None:
@@ -109,13 +100,9 @@ def discriminator_fooled(history: History) -> Alarm | None:
         for line in window
     ):
         return None
-    return Alarm(
-        "discriminator-fooled",
-        window[-1]["nimg"],
-        "the discriminator takes every fake for real, and teaches the generator nothing",
-        {"D_on_G": window[-1]["D_on_G"], "D_accuracy_fake": window[-1]["D_accuracy_fake"]},
-        window[0]["nimg"],
-    )
+    message = "the discriminator takes every fake for real, and teaches the generator nothing"
+    evidence = {name: window[-1][name] for name in ("D_on_G", "D_accuracy_fake")}
+    return Alarm("discriminator-fooled", window[-1]["nimg"], message, evidence, window[0]["nimg"])
 
 
 def loss_jumped(history: History) -> Alarm | None:
@@ -222,10 +209,6 @@ def alarms(history: History) -> list[Alarm]:
     if found and found[0].kind == "data":  # whatever else is alike follows from it
         found = found[:1]
     return [alarm for alarm in found if DETECTORS[alarm.kind](history[:-1]) is None]
-
-
-def _values(history: History, name: str) -> list[float]:
-    return [line[name] for line in history if line.get(name) is not None and line["nimg"] > 0]
 
 
 def _window(history: History) -> History:

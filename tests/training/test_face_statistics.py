@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegan.data.packed import DataView, PackedDataset
-from facegan.training.thumbnails import data_distance, thumbnails, variety
+from facegan.training.face_statistics import data_distance, thumbnails, variety
 from tests.conftest import write_packed
 
 

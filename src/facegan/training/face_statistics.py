@@ -1,21 +1,32 @@
-"""How far apart samples are: what the grids and the watchdog know of variety, on thumbnails of 16x16 pixels.
+"""What the log says of faces: how far apart samples are, on thumbnails of 16x16 pixels, and whether the discriminator
+knows its training faces by heart, by how it ranks them against held-out people's.
+
+Nothing is steered, chosen or stopped by the second.
 
 Legend: N images, T values of a thumbnail (768).
 """
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
+from facegan import pixels
 from facegan.data.order import evenly
 from facegan.data.packed import DataView
+from facegan.errors import UserError
 
 SIDE = 16
 _DATA_COUNT = 20_000
 """``data_distance`` looks at 1,000 of the first 20,000 evenly spaced images of the data."""
 _DISTANCE_COUNT = 1_000
+_RANKED = 512
+"""Faces of training and of held-out people that D ranks."""
+_PASS = 64
 _TWINS = 0.2
 """Samples are twins below this share of the data's mean distance; of CelebA's pairs hardly any are."""
 
@@ -51,3 +62,37 @@ def variety(image_NHWC: np.ndarray, distance: float) -> dict[str, float]:
         "variety": float(apart_NN.sum() / (count * (count - 1)) / distance),
         "repeats": float(twins_N.max() / (count - 1)),
     }
+
+
+def ranking_faces(view: DataView) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return uint8 faces [N, R, R, 3] of training and of held-out people, up to 512 of each, evenly spaced.
+
+    None if nobody is held out.
+    """
+    try:
+        held_out = DataView(view.datasets, held_out=True)
+    except UserError:
+        return None
+    return view.images(evenly(len(view), _RANKED)), held_out.images(evenly(len(held_out), _RANKED))
+
+
+@torch.no_grad()
+def training_rank(discriminator: nn.Module, training_NHWC: np.ndarray, held_out_NHWC: np.ndarray) -> float:
+    """Return the share of pairs in which D gives the training face the higher logit: 0.5 is no difference, 1 all.
+
+    D gets no attributes, and nothing is augmented. With 512 faces of each the standard error is about 0.018.
+    """
+    was_training = discriminator.training
+    discriminator.eval()
+    training_M, held_out_H = (_logits(discriminator, faces) for faces in (training_NHWC, held_out_NHWC))
+    discriminator.train(was_training)
+    above = (training_M[:, None] > held_out_H).double().mean()
+    level = (training_M[:, None] == held_out_H).double().mean()
+    return float(above + level / 2)
+
+
+def _logits(discriminator: nn.Module, image_NHWC: np.ndarray) -> Tensor:
+    device = next(itertools.chain(discriminator.parameters(), discriminator.buffers())).device
+    return torch.cat(
+        [discriminator(pixels.to_float(part.to(device))).float() for part in torch.from_numpy(image_NHWC).split(_PASS)]
+    )
