@@ -34,6 +34,8 @@ _BATCH = 256
 _CACHE_VERSION = 2
 Progress = Callable[[int], None]
 """Called with the number of faces that were looked at."""
+Stage = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,18 @@ class RealFeatures:
             RealFeatures(self.features_MD[torch.from_numpy(mine_M)], self.person_M[mine_M]),
             RealFeatures(self.features_MD[torch.from_numpy(~mine_M)], self.person_M[~mine_M]),
         )
+
+
+def counter(stage: Stage, name: str, whole: int) -> Progress:
+    """Return what adds up the faces that were looked at, and tells the stage how many of the ``whole`` they are."""
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        stage(name, done, whole)
+
+    return advance
 
 
 def cache_folder() -> Path:

@@ -37,9 +37,7 @@ def frechet_estimate(features_ND: Tensor, reference: RealFeatures, *, groups: in
     """Return the Frechet distance with the interval of a delete-d jackknife over the generated faces."""
     group_N = torch.from_numpy(groups_of(len(features_ND), groups))
     parts = [Sums.of(features_ND[group_N == group]) for group in range(groups)]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
+    whole = sum(parts[1:], start=parts[0])
     value = frechet_distance(whole.gaussian(), reference.gaussian)
     return jackknife(value, [frechet_distance((whole - part).gaussian(), reference.gaussian) for part in parts])
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.packed import DataView
@@ -40,48 +38,18 @@ def card_of(network: AttributesNet, learnt: DataView, unseen: DataView) -> dict[
     seen rightly, with "there" above the log-odds of the faces it learnt from, which is where a calibrated network's
     balanced accuracy is highest. None where nobody has it, or everybody.
     """
-    prior_A = _shares(learnt.attributes(np.arange(len(learnt))))
-    label_NA = unseen.attributes(np.arange(len(unseen)))
-    return accuracies(_view_logits(network, unseen), label_NA, np.log(prior_A / (1 - prior_A)), prior_A > 0.5)
+    label_MA, label_NA = (view.attributes(np.arange(len(view))) for view in (learnt, unseen))
+    return accuracies(_view_logits(network, unseen), label_NA, shares(label_MA))
 
 
-def probe_card(
-    learnt_MD: Tensor, label_MA: np.ndarray, unseen_ND: Tensor, label_NA: np.ndarray, *, decay: float = 1e-3
-) -> dict[str, Any]:
-    """Return ``card_of``'s numbers for features: of a logistic regression that learns from some and is tried on others.
-
-    ``decay`` weighs the squared weights, of features that are standardised.
-    """
-    centre_D, scale_D = learnt_MD.mean(0), learnt_MD.std(0).clamp(min=1e-6)
-    x_MD, x_ND = (learnt_MD - centre_D) / scale_D, (unseen_ND - centre_D) / scale_D
-    probe = torch.nn.Linear(x_MD.shape[1], label_MA.shape[1])
-    torch.nn.init.zeros_(probe.weight), torch.nn.init.zeros_(probe.bias)
-    optimizer = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
-    known_MA, there_MA = torch.from_numpy(label_MA != 0), torch.from_numpy(label_MA > 0).float()
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        losses = F.binary_cross_entropy_with_logits(probe(x_MD), there_MA, reduction="none")
-        loss = (losses * known_MA).sum() / known_MA.sum() + decay * (probe.weight**2).sum() / label_MA.shape[1]
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    prior_A = _shares(label_MA)
-    with torch.inference_mode():
-        logit_NA = probe(x_ND).numpy()
-    return accuracies(logit_NA, label_NA, np.log(prior_A / (1 - prior_A)), prior_A > 0.5)
-
-
-def _shares(label_MA: np.ndarray) -> np.ndarray:
+def shares(label_MA: np.ndarray) -> np.ndarray:
     """Return the share of known labels that are +1, never quite 0 or 1."""
     return ((label_MA > 0).sum(0) + 1) / ((label_MA != 0).sum(0) + 2)
 
 
-def accuracies(
-    logit_NA: np.ndarray, label_NA: np.ndarray, threshold_A: np.ndarray, commoner_A: np.ndarray
-) -> dict[str, Any]:
-    """Return ``card_of``'s numbers: logits and labels [N, 40], thresholds for balance, and the commoner answers."""
+def accuracies(logit_NA: np.ndarray, label_NA: np.ndarray, prior_A: np.ndarray) -> dict[str, Any]:
+    """Return ``card_of``'s numbers: of logits and labels [N, 40], and the shares of the faces that were learnt from."""
+    threshold_A = np.log(prior_A / (1 - prior_A))
     rows: dict[str, dict[str, float | None]] = {}
     for column, name in enumerate(ATTRIBUTE_NAMES):
         known_N = label_NA[:, column] != 0
@@ -93,7 +61,7 @@ def accuracies(
         rows[name] = {
             "share": float(there_N.mean()),
             "accuracy": float(((logit_N > 0) == there_N).mean()),
-            "majority": float((there_N == commoner_A[column]).mean()),
+            "majority": float((there_N == (prior_A[column] > 0.5)).mean()),
             "balanced_accuracy": float((above_N[there_N].mean() + (~above_N[~there_N]).mean()) / 2),
         }
     means = {}
