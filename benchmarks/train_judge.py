@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from facegan.data.packed import DataView, PackedDataset
 from facegan.metrics.frechet import Gaussian, frechet_distance
 from facegan.perception import judge_net
-from facegan.perception.accuracy import accuracies, shares
 from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.judge_net import JudgeNet
+from facegan.perception.labeller import accuracies, shares
 from facegan.perception.learning import Lessons, train_judge_net
 from facegan.perception.resizing import resize
 from facegan.perception.weights import load_weights, save_network

@@ -10,11 +10,10 @@ from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.perception.accuracy import accuracies
 from facegan.perception.attributes_net import AttributesNet
 from facegan.perception.corruptions import CORRUPTIONS, corrupt
 from facegan.perception.judge_net import JudgeNet
-from facegan.perception.labeller import Labeller
+from facegan.perception.labeller import Labeller, accuracies
 from facegan.perception.learning import Lessons, train_attributes_net, train_judge_net
 from facegan.perception.weights import load_weights, save_network
 from tests.command import facegan, mistake

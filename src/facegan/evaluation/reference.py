@@ -87,13 +87,6 @@ def counter(stage: Stage, name: str, whole: int) -> Progress:
     return advance
 
 
-def cache_folder() -> Path:
-    """Return where features are kept: ``FACEGAN_CACHE``, or facegan in the user's cache folder."""
-    named = os.environ.get("FACEGAN_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(named) if named else Path(base) / "facegan"
-
-
 def view_batches(view: DataView) -> Iterator[np.ndarray]:
     """Yield the faces of a view, uint8 [n, R, R, 3]."""
     for start in range(0, len(view), _BATCH):
@@ -101,8 +94,12 @@ def view_batches(view: DataView) -> Iterator[np.ndarray]:
 
 
 def _cache_file(kind: str, space: Space, *whose: str) -> Path:
+    """Return where something is kept: below ``FACEGAN_CACHE``, or facegan in the user's cache folder."""
+    named = os.environ.get("FACEGAN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(named) if named else Path(base) / "facegan"
     key = json.dumps([_CACHE_VERSION, *whose, space.describe()], sort_keys=True)
-    return cache_folder() / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
+    return folder / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def view_features(
