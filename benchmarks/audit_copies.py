@@ -39,6 +39,11 @@ def disguised(image_NHWC: np.ndarray) -> np.ndarray:
     return found
 
 
+def chosen(nearest: Nearest, rows_N: np.ndarray) -> Nearest:
+    """Return the nearest of some of the faces: indices or bool."""
+    return Nearest(*(values_N[rows_N] for values_N in nearest))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -64,8 +69,8 @@ def main() -> None:
         people = np.unique(person_K)
         order = Stream(number, "halves").permutation(0, len(people))
         mine_K = np.isin(person_K, people[order[: len(people) // 2]])
-        return ({space: found[mine_K] for space, found in unseen.items()},
-                {space: found[~mine_K] for space, found in unseen.items()})  # fmt: skip
+        return ({space: chosen(found, mine_K) for space, found in unseen.items()},
+                {space: chosen(found, ~mine_K) for space, found in unseen.items()})  # fmt: skip
 
     new, chance = halves(0)
     count = len(new[PIXELS].ratio_N)
@@ -74,7 +79,10 @@ def main() -> None:
         copies = round(share * count)
         for how, found in replayed.items():
             rows = np.arange(count)
-            mixed = {s: Nearest.joined([found[s][rows[:copies]], new[s][rows[copies:]]]) for s in new}
+            mixed = {
+                space: Nearest.joined([chosen(found[space], rows[:copies]), chosen(new[space], rows[copies:])])
+                for space in new
+            }
             print(f"{share:4.0%} ({copies} of {count}) {how:<10} {judge_copies(mixed, chance).sentence()}", flush=True)
     alarms = np.array([judge_copies(*halves(number)).p_value for number in range(SPLITS)])
     shares = ", ".join(f"p < {limit} in {(alarms < limit).mean():.1%}" for limit in (0.01, 0.05))

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from facegan.data.packed import DataView, PackedDataset
 from facegan.metrics.frechet import Gaussian, frechet_distance
 from facegan.perception import judge_net
-from facegan.perception.accuracy import probe_card
 from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.judge_net import JudgeNet
+from facegan.perception.labeller import accuracies, shares
 from facegan.perception.learning import Lessons, train_judge_net
 from facegan.perception.resizing import resize
 from facegan.perception.weights import load_weights, save_network
@@ -43,6 +44,33 @@ def look(network: JudgeNet, view: DataView, kind: str | None = None) -> torch.Te
             x_NCHW = CORRUPTIONS[kind](x_NCHW, torch.full((len(x_NCHW),), STRENGTH), index_B).clamp(-1, 1)
         parts.append(network(x_NCHW))
     return torch.cat(parts)
+
+
+def probe_card(
+    learnt_MD: torch.Tensor, label_MA: np.ndarray, unseen_ND: torch.Tensor, label_NA: np.ndarray, *, decay: float = 1e-3
+) -> dict[str, Any]:
+    """Return ``accuracies`` of features: of a logistic regression that learns from some and is tried on others.
+
+    ``decay`` weighs the squared weights, of features that are standardised.
+    """
+    centre_D, scale_D = learnt_MD.mean(0), learnt_MD.std(0).clamp(min=1e-6)
+    x_MD, x_ND = (learnt_MD - centre_D) / scale_D, (unseen_ND - centre_D) / scale_D
+    probe = torch.nn.Linear(x_MD.shape[1], label_MA.shape[1])
+    torch.nn.init.zeros_(probe.weight), torch.nn.init.zeros_(probe.bias)
+    optimizer = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    known_MA, there_MA = torch.from_numpy(label_MA != 0), torch.from_numpy(label_MA > 0).float()
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = F.binary_cross_entropy_with_logits(probe(x_MD), there_MA, reduction="none")
+        loss = (losses * known_MA).sum() / known_MA.sum() + decay * (probe.weight**2).sum() / label_MA.shape[1]
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    with torch.inference_mode():
+        logit_NA = probe(x_ND).numpy()
+    return accuracies(logit_NA, label_NA, shares(label_MA))
 
 
 def card_of(network: JudgeNet, learnt: DataView, unseen: DataView) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_settings_reach_into_parts():
     ("generator_optimizer.learning_rate=-1", "learning_rate"),
     ("generator_optimizer.learning_rate=nan", "learning_rate"),
     ("generator_optimizer=adam", "no field"),
-    ("fakes=sometimes", "training or inference"),
+    ("fakes=sometimes", "training, inference or shared"),
     ("real_label=0.2", "real_label"),
     ("name=other", "choose another --recipe"),
     ("flip.deep=1", "no field"),

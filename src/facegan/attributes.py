@@ -31,7 +31,7 @@ def attribute_index(name: str) -> int:
         return lowered.index(name.lower())
     near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     hint = (
-        f"did you mean {ATTRIBUTE_NAMES[lowered.index(near[0])]}?" if near else f"known: {', '.join(ATTRIBUTE_NAMES)}."
+        f"did you mean {ATTRIBUTE_NAMES[lowered.index(near[0])]}?" if near else f"known: {', '.join(ATTRIBUTE_NAMES)}"
     )
     raise UserError(f"{name!r} is not one of CelebA's 40 attributes; {hint}")
 
@@ -55,12 +55,3 @@ def asked_vector(values: Mapping[str, float]) -> np.ndarray:
             raise UserError(f"attribute {ATTRIBUTE_NAMES[index]}={value}: give a value from -1 (absent) to 1 (present)")
         vector[index] = value
     return vector
-
-
-def attribute_vector(values: Mapping[str, float]) -> np.ndarray:
-    """Return float32 [40] in [-1, 1]: the named values, and 0 (unknown) for every attribute left out.
-
-    Raises:
-        UserError: as ``asked_vector``.
-    """
-    return np.nan_to_num(asked_vector(values))

@@ -34,12 +34,11 @@ class _Draws:
     """Uniform numbers of each sample, handed out in order."""
 
     def __init__(self, uniform_NK: np.ndarray) -> None:
-        self.uniform_NK = uniform_NK
-        self.used = 0
+        self.count = len(uniform_NK)
+        self._columns = iter(uniform_NK.T)
 
     def uniform(self) -> np.ndarray:
-        self.used += 1
-        return self.uniform_NK[:, self.used - 1]
+        return next(self._columns)
 
     def normal(self) -> np.ndarray:
         radius = np.sqrt(-2 * np.log(self.uniform()))
@@ -63,8 +62,7 @@ def augment(
     index_N: np.ndarray,
     uniform_NK: np.ndarray | None = None,
 ) -> Tensor:
-    """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is the
-    probability of ADA's changes.
+    """Return images [N, 3, R, R] of any range around [-1, 1], changed; ``p`` is the probability of ADA's changes.
 
     ``uniform_NK``: what ``augmentation_draws`` returned, where it is at hand.
     """
@@ -126,7 +124,7 @@ def _ada(image_NCHW: Tensor, p: float, draws: _Draws) -> Tensor:
 
 def _where(draws: _Draws, p: float, size: int) -> np.ndarray:
     """Return float64 [N, 3, 3]: from places in the result to places in the image, both in [-1, 1]."""
-    count = len(draws.uniform_NK)
+    count = draws.count
     T = np.tile(np.eye(3), (count, 1, 1))
 
     def then(change: np.ndarray, happens: np.ndarray) -> None:
@@ -166,7 +164,7 @@ def _where(draws: _Draws, p: float, size: int) -> np.ndarray:
 
 def _colour(draws: _Draws, p: float) -> np.ndarray:
     """Return float64 [N, 4, 4]: from colours in [-1, 1] to colours."""
-    count = len(draws.uniform_NK)
+    count = draws.count
     T = np.tile(np.eye(4), (count, 1, 1))
     grey = np.outer(_GREY, _GREY)
 

@@ -36,6 +36,18 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
+def _require_choice(hint: Any, value: Any, where: str) -> None:
+    choices = typing.get_args(hint)
+    require(value in choices, f"{where}={value!r}: choose {', '.join(choices[:-1])} or {choices[-1]}")
+
+
+def _check_choices(config: Any) -> None:
+    """Raise a ``UserError`` unless each ``Literal`` field of a config holds one of its words."""
+    for name, hint in typing.get_type_hints(type(config)).items():
+        if typing.get_origin(hint) is Literal:
+            _require_choice(hint, getattr(config, name), name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """One network's optimizer."""
@@ -54,7 +66,7 @@ class OptimizerConfig:
     """SGD only (needs momentum)."""
 
     def __post_init__(self) -> None:
-        require(self.name in ("adam", "sgd"), f"optimizer name={self.name!r}: choose adam or sgd")
+        _check_choices(self)
         require(0 < self.learning_rate <= 1, f"learning_rate={self.learning_rate}: choose one above 0 and at most 1")
         require(0 <= self.beta1 < 1, f"beta1={self.beta1}: choose one from 0 and below 1")
         require(0 <= self.beta2 < 1, f"beta2={self.beta2}: choose one from 0 and below 1")
@@ -139,29 +151,14 @@ class RecipeConfig:
         if self.network == "style":  # one spelling, so that configs compare
             for part in ("generator", "discriminator"):
                 object.__setattr__(self, part, _current_options(part, getattr(self, part)))
+        _check_choices(self)
         require(0 < self.resolution <= 4096, f"resolution={self.resolution}: choose one from 1 to 4096, such as 64")
-        require(self.latent in ("normal", "uniform"), f"latent={self.latent!r}: choose normal or uniform")
         require(1 <= self.latent_size <= 4096, f"latent_size={self.latent_size}: choose one from 1 to 4096")
-        require(
-            self.discriminator_batch in ("joint", "separate"),
-            f"discriminator_batch={self.discriminator_batch!r}: choose joint or separate",
-        )
-        require(
-            self.generator_batch in ("alone", "joint", "moving"),
-            f"generator_batch={self.generator_batch!r}: choose alone, joint or moving",
-        )
-        require(
-            self.fakes in ("training", "inference", "shared"),
-            f"fakes={self.fakes!r}: choose training, inference or shared",
-        )
         require(0.5 < self.real_label <= 1, f"real_label={self.real_label}: choose one above 0.5 and at most 1")
         require(
             self.real_label == 1 or self.loss == "non-saturating",
             f"real_label={self.real_label}: only the loss non-saturating has labels to smooth, not {self.loss}",
         )
-        for name, choices in (("loss", typing.get_args(Loss)), ("augment", typing.get_args(Augmentation))):
-            value = getattr(self, name)
-            require(value in choices, f"{name}={value!r}: choose {', '.join(choices)}")
         require(0 <= self.label_dropout <= 1, f"label_dropout={self.label_dropout}: choose a share from 0 to 1")
         self._check_penalties_and_augmentation()
         self._check_schedules()
@@ -178,18 +175,16 @@ class RecipeConfig:
         require(1 <= self.penalty_every <= 4096, f"penalty_every={self.penalty_every}: choose 1 (always) to 4096 steps")
         require(-1 <= self.ada_target <= 1, f"ada_target={self.ada_target}: choose one from -1 to 1")
         require(1 <= self.ada_images < 2**62, f"ada_images={self.ada_images}: choose a number of images")
-        scheduled = self.augment == "scheduled"
         require(
-            scheduled == bool(self.augment_schedule),
+            (self.augment == "scheduled") == bool(self.augment_schedule),
             "augment=scheduled and augment_schedule go together: --set augment=scheduled --set "
             "augment_schedule=0@500k,0.15@4M",
         )
 
     def _check_schedules(self) -> None:
-        for name in ("lr_decay_start", "generator_start"):
+        for name in ("lr_decay_start", "generator_start", "ema_halflife"):
             value = getattr(self, name)
             require(0 <= value < 2**62, f"{name}={value}: choose 0 (off) or a number of images")
-        require(self.ema_halflife >= 0, f"ema_halflife={self.ema_halflife}: choose 0 (off) or a number of images")
         halflives = self.extra_ema_halflives
         require(
             all(0 < halflife < 2**62 for halflife in halflives)
@@ -198,13 +193,9 @@ class RecipeConfig:
             f"ema_halflife={self.ema_halflife}",
         )
         require(not halflives or self.ema_halflife > 0, "extra_ema_halflives needs an ema_halflife too")
-        for name, most in (
-            ("lr_schedule", 100.0),
-            ("penalty_schedule", 1e6),
-            ("augment_schedule", 1.0),
-            ("instance_noise", 10.0),
-        ):
-            check_milestones(name, getattr(self, name), most)
+        largest = {"lr_schedule": 100, "penalty_schedule": 1e6, "augment_schedule": 1, "instance_noise": 10}
+        for name, most in largest.items():
+            _check_milestones(name, getattr(self, name), most)
 
     @property
     def generator_options(self) -> dict[str, Any]:
@@ -254,7 +245,7 @@ def from_dict(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """
     require(isinstance(values, Mapping), f"{where}: expected a table of settings, found {type(values).__name__}")
     if kind is RecipeConfig:
-        values = current_names(values)
+        values = {_RENAMED.get(name, name): value for name, value in values.items()}
     hints = typing.get_type_hints(kind)
     fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
@@ -276,7 +267,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return from_dict(typing.cast(type, hint), value, where)
     origin = typing.get_origin(hint)
     if origin is Literal:
-        require(value in typing.get_args(hint), f"{where}={value!r}: choose {' or '.join(typing.get_args(hint))}")
+        _require_choice(hint, value, where)
         return value
     if origin is tuple:
         return _convert_tuple(hint, value, where)
@@ -299,7 +290,7 @@ def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
     return tuple(_convert(item_hint, item, where) for item_hint, item in zip(items, value, strict=True))
 
 
-def check_milestones(name: str, milestones: Milestones, most: float) -> None:
+def _check_milestones(name: str, milestones: Milestones, most: float) -> None:
     """Raise a ``UserError`` unless images rise from milestone to milestone and values are in [0, most]."""
     images = [nimg for nimg, _ in milestones]
     require(
@@ -332,11 +323,6 @@ def renamed(path: str) -> str:
     if dot and part in ("generator", "discriminator"):
         return f"{part}.{_RENAMED_OPTIONS.get(option, option)}"
     return _RENAMED.get(path, path)
-
-
-def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recipe's stored settings under today's names."""
-    return {_RENAMED.get(name, name): value for name, value in values.items()}
 
 
 def _current_options(part: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,18 +43,9 @@ def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
 def _parse(text: str, old: Any, where: str) -> Any:
     """Return the text as a value of the type of ``old``."""
     if isinstance(old, bool):
-        words = {
-            "true": True,
-            "1": True,
-            "yes": True,
-            "on": True,
-            "false": False,
-            "0": False,
-            "no": False,
-            "off": False,
-        }
-        require(text.lower() in words, f"{where}: choose true or false")
-        return words[text.lower()]
+        true, false = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+        require(text.lower() in true + false, f"{where}: choose true or false")
+        return text.lower() in true
     if isinstance(old, tuple):
         return _parse_list(text, where)
     try:
@@ -106,14 +97,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def differences(old: Any, new: Any) -> list[tuple[str, Any, Any]]:
-    """Return (field, old value, new value) of every setting in which two configs differ."""
-    before, after = flatten(to_dict(old)), flatten(to_dict(new))
-    return [
-        (name, before.get(name), after.get(name))
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
+def differences(old: Any, new: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """Return (field, old value, new value) of every setting in which two configs, or two nested tables, differ."""
+    before, after = (table if isinstance(table, Mapping) else to_dict(table) for table in (old, new))
+    rows: list[tuple[str, Any, Any]] = []
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name), after.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            rows += differences(one, other, f"{prefix}{name}.")
+        elif one != other:
+            rows.append((prefix + name, one, other))
+    return rows
 
 
 def setting_text(value: Any) -> str:

@@ -15,7 +15,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
@@ -198,14 +197,15 @@ class NewFolder:
         except LockedError:
             raise UserError(f"another facegan is writing {self.out} now: wait for it, or give another name") from None
         except OSError as error:
-            self._remove()
+            self.__exit__()
             raise UserError(f"cannot write {self.folder}: {error.strerror or error}; give another place") from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._remove()
+    def __exit__(self, *_: object) -> None:
+        if self._held:  # without the lock the folder is another writer's; in its place it is whole
+            self._held = False
+            self._lock.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def put_in_place(self) -> None:
         """Sync the files to the disk and give the folder its name.
@@ -228,9 +228,3 @@ class NewFolder:
         (self.out / "lock").unlink(missing_ok=True)
         self._lock.close()
         sync(self.out.parent)
-
-    def _remove(self) -> None:
-        if self._held:  # without the lock the folder is another writer's; in its place it is whole
-            self._held = False
-            self._lock.close()
-            shutil.rmtree(self.folder, ignore_errors=True)

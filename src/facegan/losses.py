@@ -9,8 +9,7 @@ D's loss is small where it calls real images real and fakes fake; G's where D ca
     wasserstein     D(G(z)) - D(x);                           -D(G(z))                 Arjovsky et al. 2017
 
 The relativistic and Wasserstein losses know differences of logits only; a small term keeps D's mean logit near 0, so
-that D's score means the same everywhere. Logits above 0 mean real in every
-loss: least-squares has the targets 1 and -1.
+that D's score means the same everywhere. Logits above 0 mean real in every loss: least-squares has the targets 1, -1.
 
 Legend: N samples.
 """
@@ -18,15 +17,10 @@ Legend: N samples.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from facegan.config import Loss
-
-LOSSES: tuple[str, ...] = get_args(Loss)
 
 NEEDS_REAL = ("relativistic",)
 """Losses of G that look at D's logits of real images too."""

@@ -50,16 +50,16 @@ def grid(
     caption_height = caption_size + 4 if captions is not None else 0
     cell_height, cell_width = height + caption_height + padding, width + padding
     canvas = np.full((rows * cell_height + padding, columns * cell_width + padding, 3), 255, np.uint8)
-    for place, image_HWC in enumerate(image_NHWC):
-        top, left = padding + place // columns * cell_height, padding + place % columns * cell_width
+    places = (divmod(place, columns) for place in range(count))
+    corners = [(padding + row * cell_height, padding + column * cell_width) for row, column in places]
+    for (top, left), image_HWC in zip(corners, image_NHWC, strict=True):
         canvas[top : top + height, left : left + width] = image_HWC
     if captions is None:
         return canvas
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(size=caption_size)
-    for place, caption in enumerate(captions):
-        top, left = padding + place // columns * cell_height, padding + place % columns * cell_width
+    for (top, left), caption in zip(corners, captions, strict=False):
         draw.text((left + width / 2, top + height + 1), caption, fill=(0, 0, 0), font=font, anchor="ma")
     return np.asarray(picture)
 

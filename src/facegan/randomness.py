@@ -39,18 +39,29 @@ def stream_key(seed: int, stream: str) -> tuple[int, int]:
 
 
 def philox4x32(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
-    """Return the four output words of Philox4x32-10.
+    """Return the four output words of Philox4x32-10, in the memory of ``counter``, which is overwritten.
 
-    Words are 32-bit values held in int64, as NumPy arrays or as torch tensors of one broadcastable shape: signed
-    64-bit products wrap, and their upper and lower halves are then cut out as for unsigned ones.
+    Words are 32-bit values held in int64, as NumPy arrays or as torch tensors of one shape: signed 64-bit products
+    wrap, and their upper and lower halves are then cut out as for unsigned ones.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
+    if isinstance(c0, np.ndarray):
+        library: Any = np
+    else:
+        import torch as library
+    product_0, product_1 = library.empty_like(c0), library.empty_like(c2)
     for _ in range(_ROUNDS):
-        product_0, product_1 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_1
-        c0 = ((product_1 >> 32) & _LOW_32) ^ c1 ^ k0
-        c2 = ((product_0 >> 32) & _LOW_32) ^ c3 ^ k1
-        c1, c3 = product_1 & _LOW_32, product_0 & _LOW_32
+        library.multiply(c0, _MULTIPLIER_0, out=product_0)
+        library.multiply(c2, _MULTIPLIER_1, out=product_1)
+        library.bitwise_and(product_1, _LOW_32, out=c0)
+        library.bitwise_and(product_0, _LOW_32, out=c2)
+        for product, word, key_word in ((product_1, c1, k0), (product_0, c3, k1)):
+            product >>= 32
+            product &= _LOW_32
+            word ^= product
+            word ^= key_word
+        c0, c1, c2, c3 = c1, c0, c3, c2
         k0, k1 = (k0 + _WEYL_0) & _LOW_32, (k1 + _WEYL_1) & _LOW_32
     return c0, c1, c2, c3
 
@@ -66,20 +77,14 @@ class Stream:
         """Return uint32 [N, count]: the first ``count`` random words of every index (int64 [N], not negative)."""
         index_N = np.asarray(index_N, np.int64)
         blocks = -(-count // 4)
-        words_NK = np.empty((len(index_N), blocks * 4), np.uint32)
-        key = stream_key(self.seed, self.name)
-        rows = max(1, _CHUNK_BLOCKS // max(1, blocks))
-        for row in range(0, len(index_N), rows):
-            part_N1 = index_N[row : row + rows, None]
-            for block in range(0, blocks, _CHUNK_BLOCKS):
-                block_1B = np.arange(block, min(blocks, block + _CHUNK_BLOCKS), dtype=np.int64)[None]
-                zero = np.zeros_like(block_1B)
-                outputs = philox4x32((part_N1 & _LOW_32, part_N1 >> 32, block_1B, zero), key)
-                stacked_NB4 = np.stack(np.broadcast_arrays(*outputs), axis=-1)
-                words_NK[row : row + rows, 4 * block : 4 * (block + block_1B.shape[1])] = stacked_NB4.reshape(
-                    len(part_N1), -1
-                )
-        return words_NK[:, :count]
+        words_B4 = np.empty((len(index_N) * blocks, 4), np.uint32)
+        for start in range(0, len(words_B4), _CHUNK_BLOCKS):
+            part_B4 = words_B4[start : start + _CHUNK_BLOCKS]
+            row_B, block_B = np.divmod(np.arange(start, start + len(part_B4)), blocks)
+            part_index_B = index_N[row_B]
+            counter = (part_index_B & _LOW_32, part_index_B >> 32, block_B, np.zeros_like(block_B))
+            np.stack(philox4x32(counter, stream_key(self.seed, self.name)), axis=1, out=part_B4, casting="unsafe")
+        return words_B4.reshape(len(index_N), 4 * blocks)[:, :count]
 
     def uniform(self, index_N: np.ndarray, count: int) -> np.ndarray:
         """Return float64 [N, count] in (0, 1): (word + 1/2) / 2^32."""
@@ -112,38 +117,16 @@ def random_bytes(seed: int, stream: str, index_N: torch.Tensor, count: int) -> t
     """
     import torch
 
-    key = stream_key(seed, stream)
     blocks = -(-count // 16)
     pairs_NB2 = torch.empty((len(index_N), blocks, 2), dtype=torch.int64, device=index_N.device)
     rows = max(1, _TORCH_CHUNK_BLOCKS // max(1, blocks)) if index_N.device.type == "cpu" else len(index_N)
-    block_1B = torch.arange(blocks, dtype=torch.int64, device=index_N.device)[None]
-    room = torch.empty((6, min(rows, len(index_N)), blocks), dtype=torch.int64, device=index_N.device)
+    room = torch.empty((4, min(rows, len(index_N)), blocks), dtype=torch.int64, device=index_N.device)
     for row in range(0, len(index_N), rows):
         index_N1 = index_N[row : row + rows, None]
-        c0, c1, c2, c3, product_0, product_1 = room[:, : len(index_N1)].unbind()
-        c0.copy_(index_N1 & _LOW_32), c1.copy_(index_N1 >> 32), c2.copy_(block_1B), c3.zero_()
-        _philox_in_place(c0, c1, c2, c3, product_0, product_1, key)
+        c0, c1, c2, c3 = room[:, : len(index_N1)].unbind()
+        c0.copy_(index_N1 & _LOW_32), c1.copy_(index_N1 >> 32), c3.zero_()
+        c2.copy_(torch.arange(blocks, device=index_N.device))
+        c0, c1, c2, c3 = philox4x32((c0, c1, c2, c3), stream_key(seed, stream))
         pairs_NB2[row : row + rows, :, 0] = c1.bitwise_left_shift_(32).bitwise_or_(c0)
         pairs_NB2[row : row + rows, :, 1] = c3.bitwise_left_shift_(32).bitwise_or_(c2)
     return pairs_NB2.view(torch.uint8).reshape(len(index_N), -1)[:, :count]
-
-
-def _philox_in_place(
-    c0: torch.Tensor,
-    c1: torch.Tensor,
-    c2: torch.Tensor,
-    c3: torch.Tensor,
-    product_0: torch.Tensor,
-    product_1: torch.Tensor,
-    key: tuple[int, int],
-) -> None:
-    """Turn a counter into its output words, as ``philox4x32`` does, without any new memory."""
-    import torch
-
-    k0, k1 = key
-    for _ in range(_ROUNDS):
-        torch.mul(c0, _MULTIPLIER_0, out=product_0), torch.mul(c2, _MULTIPLIER_1, out=product_1)
-        torch.bitwise_right_shift(product_1, 32, out=c0).bitwise_and_(_LOW_32).bitwise_xor_(c1).bitwise_xor_(k0)
-        torch.bitwise_right_shift(product_0, 32, out=c2).bitwise_and_(_LOW_32).bitwise_xor_(c3).bitwise_xor_(k1)
-        torch.bitwise_and(product_1, _LOW_32, out=c1), torch.bitwise_and(product_0, _LOW_32, out=c3)
-        k0, k1 = (k0 + _WEYL_0) & _LOW_32, (k1 + _WEYL_1) & _LOW_32

@@ -52,7 +52,7 @@ def train_attributes(
 
     from facegan.data.packed import DataView, PackedDataset
     from facegan.machine import keep_freed_memory
-    from facegan.perception.accuracy import card_of
+    from facegan.perception.labeller import card_of
     from facegan.perception.learning import Lessons, train_attributes_net
     from facegan.perception.weights import save_network
 

@@ -14,7 +14,7 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.coverage import Presence, presences
 from facegan.evaluation.memorisation import CopyTest, Nearest, judge_copies, nearest_training, pixel_features, places
-from facegan.evaluation.reference import view_batches, view_features
+from facegan.evaluation.reference import Stage, counter, view_batches, view_features
 from facegan.perception.labeller import Labeller
 from facegan.perception.spaces import Space
 
@@ -25,7 +25,6 @@ LEAST_FACES = 200
 PIXELS = "pixels"
 SPACES = ("judge-net",)
 """Feature spaces that are looked at beside pixels: what takes faces for alike that people take for alike."""
-Stage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,8 @@ def audit(
     _check(training, held_out, model["resolution"], count)
     lookers: dict[str, Callable[[np.ndarray], Tensor]] = {PIXELS: pixel_features}
     lookers |= {space.name: space.features for space in spaces}
-    done, whole = 0, 2 * len(spaces) * sum(len(dataset) for dataset in data)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        stage("training faces and their mirror images", done, whole)
-
+    whole = 2 * len(spaces) * sum(len(dataset) for dataset in data)
+    advance = counter(stage, "training faces and their mirror images", whole)
     both = {PIXELS: _pixels(training)}
     for space in spaces:
         plain, mirrored = (view_features(training, space, advance, mirrored=way) for way in (False, True))
@@ -89,14 +83,13 @@ def audit(
 
     def look_at(name: str, source: Iterator[np.ndarray], whole: int) -> _Seen:
         found: dict[str, list[Nearest]] = {space: [] for space in lookers}
-        faces, logits, seen = [], [], 0
+        faces, logits, advance = [], [], counter(stage, name, whole)
         for image_NHWC in source:
             faces.append(image_NHWC)
             logits.append(labeller.logits(image_NHWC))
             for space, look in lookers.items():
                 found[space].append(nearest_training(look(image_NHWC), both[space]))
-            seen += len(image_NHWC)
-            stage(name, seen, whole)
+            advance(len(image_NHWC))
         nearest = {space: Nearest.joined(parts) for space, parts in found.items()}
         return _Seen(nearest, np.concatenate(faces), np.concatenate(logits) > 0)
 

@@ -14,7 +14,7 @@ import math
 import os
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -235,23 +235,15 @@ def read_key(path: Path) -> Key:
         found = dict(read_json(path, _LARGEST_KEY))
         if found["format_version"] != FORMAT_VERSION:
             raise ValueError(f"its format version is {found['format_version']!r:.40}")
-        cells = [_cell(row) for row in found.pop("cells")]
-        test = str(found["test"])
+        cells = [Cell(**row) for row in found.pop("cells")]
+        for cell in cells:
+            if {type(cell.number), type(cell.sheet), type(cell.place)} != {int} or type(cell.made) is not bool:
+                raise ValueError("a cell has a field of the wrong kind")
+        key = Key(str(found["test"]), found, {cell.number: cell for cell in cells})
     except FileNotFoundError:
         raise UserError(f"there is no key at --key {path}: give the JSON file that facegan blind wrote") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"--key {path} is no key of facegan blind ({brief(error)})") from None
-    return _checked(Key(test, found, {cell.number: cell for cell in cells}), cells, path)
-
-
-def _cell(row: Mapping[str, Any]) -> Cell:
-    cell = Cell(**row)
-    if any(type(value) is not int for value in (cell.number, cell.sheet, cell.place)) or type(cell.made) is not bool:
-        raise ValueError("a cell has a field of the wrong kind")
-    return cell
-
-
-def _checked(key: Key, cells: Sequence[Cell], path: Path) -> Key:
     both = all({cell.made for cell in sheet} == {True, False} for sheet in key.sheets())
     if sorted(key.cells) != list(range(1, len(cells) + 1)) or not both:
         raise UserError(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, Score
-from facegan.evaluation.reference import RealFeatures, kept_floor, reference_of
+from facegan.evaluation.reference import Stage, counter, kept_floor, reference_of
 from facegan.evaluation.scores import all_scores, floor_scores, refuse_few
 from facegan.metrics.inception_score import inception_score
 from facegan.metrics.intervals import GROUPS, LEVEL
@@ -27,8 +27,6 @@ from facegan.perception.spaces import Space
 
 PEOPLE = {"all": None, "training": False, "held-out": True}
 """Which real people are the reference: ``DataView``'s ``held_out``."""
-Stage = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 def open_view(data: Sequence[PackedDataset], people: str) -> DataView:
@@ -68,15 +66,18 @@ def evaluate(
     for space in spaces:
         refuse_few(count, space.dimensions, "generated faces")
         refuse_few(len(view), space.dimensions, f"real faces ({people} people)")
-    references = {space.name: _reference(view, people, space, stage) for space in spaces}
+    everybody = sum(len(dataset) for dataset in view.datasets)
+    references = {
+        space.name: reference_of(view, people, space, counter(stage, f"real faces, {space.name}", everybody))
+        for space in spaces
+    }
     parts: dict[str, list[torch.Tensor]] = {space.name: [] for space in spaces}
-    digest, done = hashlib.sha256(), 0
+    digest, advance = hashlib.sha256(), counter(stage, "generated faces", count)
     for image_NHWC in batches:
         digest.update(np.ascontiguousarray(image_NHWC).data)
         for space in spaces:
             parts[space.name].append(space.features(image_NHWC))
-        done += len(image_NHWC)
-        stage("generated faces", done, count)
+        advance(len(image_NHWC))
     scores: list[Score] = []
     for number, space in enumerate(spaces):
         stage("scores", number, len(spaces))
@@ -102,17 +103,6 @@ def evaluate(
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "faces_sha256": digest.hexdigest(),
     }  # fmt: skip
     return Receipt(model, protocol, scores, made)
-
-
-def _reference(view: DataView, people: str, space: Space, stage: Stage) -> RealFeatures:
-    seen, whole = 0, sum(len(dataset) for dataset in view.datasets)
-
-    def advance(number: int) -> None:
-        nonlocal seen
-        seen += number
-        stage(f"real faces, {space.name}", seen, whole)
-
-    return reference_of(view, people, space, advance)
 
 
 def describe_protocol(receipt: Receipt) -> str:

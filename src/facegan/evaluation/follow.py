@@ -29,7 +29,9 @@ def read_scores(folder: RunFolder) -> dict[int, Receipt]:
     found = {}
     for line in read_lines(folder.scores):
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            found[_whole(line["nimg"])] = receipt_of(line["receipt"])
+            nimg, receipt = line["nimg"], receipt_of(line["receipt"])
+            if type(nimg) is int and nimg >= 0:
+                found[nimg] = receipt
     return dict(sorted(found.items()))
 
 
@@ -123,9 +125,3 @@ def follow(
             if not training:
                 return count
             time.sleep(_PATIENCE)
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"nimg is {value!r:.40}")
-    return value

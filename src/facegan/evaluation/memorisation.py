@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,8 +44,7 @@ def pixel_features(image_NHWC: np.ndarray) -> Tensor:
     return F.normalize((thumb_NCHW - thumb_NCHW.mean((2, 3), keepdim=True)).flatten(1))
 
 
-@dataclass(frozen=True)
-class Nearest:
+class Nearest(NamedTuple):
     """The nearest training face of each face."""
 
     ratio_N: np.ndarray
@@ -54,17 +54,10 @@ class Nearest:
     index_N: np.ndarray
     """int64: which training face it is."""
 
-    def __getitem__(self, chosen_N: np.ndarray) -> Nearest:
-        """Return the nearest of some of the faces: indices or bool."""
-        return Nearest(self.ratio_N[chosen_N], self.distance_N[chosen_N], self.index_N[chosen_N])
-
     @staticmethod
     def joined(parts: Sequence[Nearest]) -> Nearest:
         """Return the nearest of several sets of faces."""
-        ratio_N, distance_N, index_N = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("ratio_N", "distance_N", "index_N")
-        )
-        return Nearest(ratio_N, distance_N, index_N)
+        return Nearest(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def nearest_training(features_ND: Tensor, training_2MD: tuple[Tensor, Tensor], neighbours: int = NEIGHBOURS) -> Nearest:
@@ -86,12 +79,9 @@ def nearest_training(features_ND: Tensor, training_2MD: tuple[Tensor, Tensor], n
 def places(generated: Nearest, held_out: Nearest) -> tuple[np.ndarray, np.ndarray]:
     """Return the places of generated and of held-out faces, [N] and [K] in 0 .. K: the worse of a face's ranks among
     the held-out people's ratios and distances."""
-
-    def ranks(values: np.ndarray, known_K: np.ndarray) -> np.ndarray:
-        return np.searchsorted(np.sort(known_K), values)
-
+    ratio_K, distance_K = np.sort(held_out.ratio_N), np.sort(held_out.distance_N)
     place_N, place_K = (
-        np.maximum(ranks(faces.ratio_N, held_out.ratio_N), ranks(faces.distance_N, held_out.distance_N))
+        np.maximum(np.searchsorted(ratio_K, faces.ratio_N), np.searchsorted(distance_K, faces.distance_N))
         for faces in (generated, held_out)
     )
     return place_N, place_K

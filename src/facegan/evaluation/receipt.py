@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from facegan.config_changes import differences
 from facegan.errors import UserError, brief
 from facegan.files import read_json, write_text
 from facegan.metrics.intervals import Estimate
@@ -121,7 +122,7 @@ def compare(one: Receipt, other: Receipt) -> list[Comparison]:
     """
     differing = [
         f"{name}: {before} and {after}"
-        for name, before, after in _differences(one.protocol, other.protocol)
+        for name, before, after in differences(one.protocol, other.protocol)
         if name != "labels" or all(receipt.model.get("attributes", True) for receipt in (one, other))
     ]  # fmt: skip
     if differing:
@@ -142,14 +143,3 @@ def compare(one: Receipt, other: Receipt) -> list[Comparison]:
     if not comparisons:
         raise UserError("the two receipts have no score in common")
     return comparisons
-
-
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
-    rows: list[tuple[str, Any, Any]] = []
-    for name in sorted(one.keys() | other.keys()):
-        before, after = one.get(name), other.get(name)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            rows += _differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            rows.append((f"{prefix}{name}", before, after))
-    return rows

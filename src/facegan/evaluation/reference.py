@@ -34,6 +34,8 @@ _BATCH = 256
 _CACHE_VERSION = 2
 Progress = Callable[[int], None]
 """Called with the number of faces that were looked at."""
+Stage = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,16 @@ class RealFeatures:
         )
 
 
-def cache_folder() -> Path:
-    """Return where features are kept: ``FACEGAN_CACHE``, or facegan in the user's cache folder."""
-    named = os.environ.get("FACEGAN_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(named) if named else Path(base) / "facegan"
+def counter(stage: Stage, name: str, whole: int) -> Progress:
+    """Return what adds up the faces that were looked at, and tells the stage how many of the ``whole`` they are."""
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        stage(name, done, whole)
+
+    return advance
 
 
 def view_batches(view: DataView) -> Iterator[np.ndarray]:
@@ -87,8 +94,12 @@ def view_batches(view: DataView) -> Iterator[np.ndarray]:
 
 
 def _cache_file(kind: str, space: Space, *whose: str) -> Path:
+    """Return where something is kept: below ``FACEGAN_CACHE``, or facegan in the user's cache folder."""
+    named = os.environ.get("FACEGAN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(named) if named else Path(base) / "facegan"
     key = json.dumps([_CACHE_VERSION, *whose, space.describe()], sort_keys=True)
-    return cache_folder() / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
+    return folder / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def view_features(

@@ -37,21 +37,20 @@ def frechet_estimate(features_ND: Tensor, reference: RealFeatures, *, groups: in
     """Return the Frechet distance with the interval of a delete-d jackknife over the generated faces."""
     group_N = torch.from_numpy(groups_of(len(features_ND), groups))
     parts = [Sums.of(features_ND[group_N == group]) for group in range(groups)]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
+    whole = sum(parts[1:], start=parts[0])
     value = frechet_distance(whole.gaussian(), reference.gaussian)
     return jackknife(value, [frechet_distance((whole - part).gaussian(), reference.gaussian) for part in parts])
 
 
-def extrapolated_frechet(features_ND: Tensor, reference: RealFeatures, *, sizes: int = 8) -> float:
-    """Return the distance at infinitely many generated faces: a line through it over 1 / N (Chong and Forsyth 2020)."""
+def extrapolated_frechet(features_ND: Tensor, reference: RealFeatures, *, sizes: int = 8) -> float | None:
+    """Return the distance at infinitely many generated faces, or None if there are too few to tell: a line through it
+    over 1 / N (Chong and Forsyth 2020)."""
     count, dimensions = features_ND.shape
     order = torch.from_numpy(Stream(0, "extrapolation").permutation(0, count))
     least = max(2 * dimensions + 1, count // 5)
     number_S = np.unique(np.linspace(least, count, sizes).astype(int))
     if len(number_S) < 3:
-        return float("nan")
+        return None
     values = [frechet_distance(Gaussian.of(features_ND[order[:number]]), reference.gaussian) for number in number_S]
     constant = np.polyfit(1 / number_S, values, 1)[1]
     return float(max(0.0, constant))
@@ -63,14 +62,10 @@ def all_scores(features_ND: Tensor, reference: RealFeatures, space_name: str, fl
     found["kernel"] = kernel_estimate(features_ND, reference.features_MD, reference_pairs=reference.pairs)
     found |= neighbour_estimates(features_ND, reference.features_MD, reference_radii=reference.radii)
     floors = {score.name: score.estimate for score in floor or []}
-    infinite = extrapolated_frechet(features_ND, reference)
+    extrapolated = {"frechet": extrapolated_frechet(features_ND, reference)}
     return [
-        Score(
-            name, space_name, estimate, floors.get(name),
-            infinite if name == "frechet" and np.isfinite(infinite) else None,
-        )
-        for name, estimate in found.items()
-    ]  # fmt: skip
+        Score(name, space_name, estimate, floors.get(name), extrapolated.get(name)) for name, estimate in found.items()
+    ]
 
 
 def floor_scores(reference: RealFeatures, space_name: str) -> list[Score]:

@@ -38,11 +38,6 @@ def mean_to_reference(x_ND: Tensor, y_MD: Tensor) -> Tensor:
     return means_N
 
 
-def kernel_distance(x_ND: Tensor, y_MD: Tensor) -> float:
-    """Return the unbiased squared discrepancy between two sets of features, at least two samples each."""
-    return mean_of_pairs(x_ND) + mean_of_pairs(y_MD) - 2 * float(mean_to_reference(x_ND, y_MD).mean())
-
-
 def kernel_estimate(x_ND: Tensor, y_MD: Tensor, *, reference_pairs: float | None = None) -> Estimate:
     """Return the kernel distance with the interval of its U-statistic, the reference taken as it is.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 
 from facegan.errors import UserError
 from facegan.perception import attributes_net, inception, judge_net, random_net
-from facegan.perception.inception_weights import load_inception
 from facegan.perception.resizing import resize
 from facegan.perception.weights import SHIPPED, load_weights
 
@@ -42,7 +40,7 @@ class Space:
         pixels = resize(image_NHWC, self.side, self.resize)
         x_NCHW = (pixels - 128) / 128 if self.name.startswith("inception") else pixels / 127.5 - 1
         found = self.network.features if isinstance(self.network, attributes_net.AttributesNet) else self.network
-        device = next(itertools.chain(self.network.parameters(), self.network.buffers())).device
+        device = next(iter(self.network.state_dict().values())).device
         return found(x_NCHW.to(device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
     def describe(self) -> dict[str, object]:
@@ -56,12 +54,6 @@ def open_space(name: str, *, inception_file: Path | None = None, device: torch.d
     Raises:
         UserError: an unknown name, or weights that cannot be had.
     """
-    space = _on_cpu(name, inception_file)
-    space.network.to(device)
-    return space
-
-
-def _on_cpu(name: str, inception_file: Path | None) -> Space:
     kind, _, seed = name.partition(":")
     if kind not in NAMES or (":" in name and kind != "random-net"):
         raise UserError(
@@ -70,17 +62,19 @@ def _on_cpu(name: str, inception_file: Path | None) -> Space:
         )
     if ":" in name and not (seed.isascii() and seed.isdecimal() and int(seed) < 2**63):
         raise UserError(f"{name}: give random-net a seed from 0 to {2**63 - 1}, such as random-net:7")
-    make = partial(Space, name=name, resize="clean")
-    if name.startswith("inception"):
-        network, digest = load_inception(inception_file)
-        filter_name = "tensorflow1" if name == "inception" else "clean"
-        return Space(name, network, inception.SIDE, inception.DIMENSIONS, filter_name, digest)
+    module: ModuleType
+    network: nn.Module
     if kind == "random-net":
-        noise = random_net.RandomNet(int(seed or 0)).eval()
-        digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in noise.state_dict().values())).hexdigest()
-        return make(network=noise, side=random_net.SIDE, dimensions=random_net.DIMENSIONS, sha256=digest)
-    module = judge_net if name == "judge-net" else attributes_net
-    own: nn.Module = judge_net.JudgeNet() if name == "judge-net" else attributes_net.AttributesNet()
-    digest = load_weights(own, SHIPPED / f"{name}.safetensors")
-    own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return make(network=own, side=module.SIDE, dimensions=module.DIMENSIONS, sha256=digest)
+        module, network = random_net, random_net.RandomNet(int(seed or 0)).eval()
+        weights = network.state_dict().values()
+        digest = hashlib.sha256(b"".join(value.numpy().tobytes() for value in weights)).hexdigest()
+    elif kind in ("judge-net", "attributes-net"):
+        module = judge_net if kind == "judge-net" else attributes_net
+        network = judge_net.JudgeNet() if kind == "judge-net" else attributes_net.AttributesNet()
+        digest = load_weights(network, SHIPPED / f"{kind}.safetensors")
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    else:
+        module = inception
+        network, digest = inception.load_inception(inception_file)
+    filter_name = "tensorflow1" if kind == "inception" else "clean"
+    return Space(name, network.to(device), module.SIDE, module.DIMENSIONS, filter_name, digest)

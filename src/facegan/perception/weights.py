@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from facegan.errors import UserError, brief
-from facegan.files import read_bytes, read_json, write_bytes, write_text
+from facegan.files import read_bytes, write_bytes, write_text
 
 SHIPPED = Path(__file__).parent / "shipped"
 _LARGEST = 64 << 20
@@ -54,16 +54,3 @@ def load_weights(network: nn.Module, path: Path) -> str:
         raise UserError(f"{path} holds no weights of {type(network).__name__} ({brief(error)})") from None
     network.eval().requires_grad_(False)
     return hashlib.sha256(content).hexdigest()
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """Return the card beside a file of weights.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    file = path.with_suffix(".json")
-    try:
-        return dict(read_json(file))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{file} is no card of a network ({brief(error)})") from None
