@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from facegan.data.sources import ImageFile, Reader
-from facegan.data.prepare import _after_crash, _Decoder, _Share
+from facegan.data.decode_files import Decoder, Share, after_crash
 from facegan.data.processes import in_processes
 from facegan.errors import UserError
 
@@ -64,7 +64,7 @@ def test_giving_up_in_the_middle_leaves_no_process():
 
 
 @dataclass(frozen=True)
-class CrashingDecoder(_Decoder):
+class CrashingDecoder(Decoder):
     """A decoder with a bug that one image triggers."""
 
     def __call__(self, share):
@@ -80,9 +80,9 @@ def test_an_image_that_crashes_the_decoder_is_set_aside(tmp_path, encoded):
     files = [ImageFile(name, name) for name in names]
     packed = tmp_path / "images.bin"
     packed.write_bytes(bytes(71 * 8 * 8 * 3))
-    shares = [_Share(row, files[row : row + 32]) for row in range(0, 71, 32)]
+    shares = [Share(row, files[row : row + 32]) for row in range(0, 71, 32)]
     decoder = CrashingDecoder(Reader(tmp_path), 8, 148, packed, 0)
-    outcomes = sorted(outcome for some in in_processes(decoder, shares, 2, _after_crash) for outcome in some)
+    outcomes = sorted(outcome for some in in_processes(decoder, shares, 2, after_crash) for outcome in some)
     assert [outcome.row for outcome in outcomes] == list(range(71))
     assert [outcome.row for outcome in outcomes if not outcome.kept] == [70]
     assert "crashed" in outcomes[70].findings[0].reason and "11" in outcomes[70].findings[0].reason

@@ -20,7 +20,7 @@ MAX_PIXELS = 64_000_000
 _USUAL_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _OTHER_FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
 """All that photographs come in, and no more: reading EPS, for one, runs a program."""
-MADE_KIND = "made by a neural network"
+MADE_KIND, RESIZED_KIND = "made by a neural network", "resized"
 _METADATA_BYTES = 1 << 16
 _EXIF_ORIENTATION = 0x0112
 _ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "La", "RGBa"))
@@ -57,16 +57,20 @@ def quiet_decoding() -> Iterator[None]:
         yield
 
 
-def decode_image(data: bytes, resolution: int, crop: Crop) -> tuple[np.ndarray | None, list[Finding]]:
+def decode_image(
+    data: bytes, resolution: int, crop: Crop, *, for_scores: bool = False
+) -> tuple[np.ndarray | None, list[Finding]]:
     """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Never raises.
 
-    Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.
+    Of a face that is to be scored, ``for_scores``, any size and any content will do: faults must be seen. Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.
     """
     findings: list[Finding] = []
     try:
         if SHEET in data[:_METADATA_BYTES]:
             raise _SetAsideError("sheet of faces", "a picture that facegan made of many faces")
-        image = _decode(data, resolution, crop, findings)
+        image = _decode(data, resolution, crop, findings, for_scores)
+        if not for_scores and (image == image[0, 0]).all():
+            raise _SetAsideError("one colour", f"nothing but {tuple(image[0, 0].tolist())}")
         if MADE_BY_NETWORK in data[:_METADATA_BYTES]:
             findings.append(Finding(MADE_KIND, "its metadata says so", "noted"))
         return image, findings
@@ -78,7 +82,7 @@ def decode_image(data: bytes, resolution: int, crop: Crop) -> tuple[np.ndarray |
         return None, [Finding(kind, reason, "set aside")]
 
 
-def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding]) -> np.ndarray:
+def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding], any_size: bool) -> np.ndarray:
     if not data:
         raise _SetAsideError("unreadable", "empty file")
     with _open_image(data) as image:
@@ -90,19 +94,19 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding]) -
         upright = _turn_upright(image, findings)
         box = crop_box(upright.width, upright.height, crop)
         side = min(box[2] - box[0], box[3] - box[1])
-        if side < resolution / 2:
+        if any_size:
+            if upright.size != (resolution, resolution):
+                findings.append(Finding(RESIZED_KIND, f"{upright.width}x{upright.height}", "converted"))
+        elif side < resolution / 2:
             raise _SetAsideError("too small", f"the crop is {side:.0f} px wide, less than half of {resolution} px")
-        if side < resolution:
+        elif side < resolution:
             findings.append(Finding("enlarged", f"from a crop {side:.0f} px wide to {resolution} px", "noted"))
         rgb = upright if upright.mode == "RGB" else _convert(upright, findings)
         if sixteen_bits and upright.mode not in _SIXTEEN_BIT_MODES:
             _check_range(rgb, findings)
         if "transparency" in rgb.info:
             rgb = _onto_white(rgb, findings)
-        face = np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
-    if (face == face[0, 0]).all():
-        raise _SetAsideError("one colour", f"nothing but {tuple(face[0, 0].tolist())}")
-    return face
+        return np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
 
 
 def _open_image(data: bytes) -> Image.Image:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.cores import usable_cores
 from facegan.data.crop import Crop, frame_box
-from facegan.data.decode import MADE_KIND, Finding, decode_image, quiet_decoding
+from facegan.data.decode import MADE_KIND
+from facegan.data.decode_files import Decoder, Outcome, decode_all
 from facegan.data.held_out import choose_rule
 from facegan.data.labels import Labels, read_labels
 from facegan.data.packed import PackedDataset
-from facegan.data.parquet import ParquetPlace
 from facegan.data.preflight import Preflight, Problem
-from facegan.data.processes import in_processes
-from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, find_source
+from facegan.data.sources import ImageFile, Listing, Reader, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.pixels import grid, save_png
 
-_IMAGES_A_SHARE = 16
-_IMAGES_A_SHARE_OF_PARQUET = 128
-"""More, because each process reads the whole row group that an image of its share is in."""
 _PREVIEW_FACES = 64
 
 
@@ -81,8 +75,8 @@ def prepare(
     choose_rule(hold_out, labels.identities, labels.partitions)  # refused now, and not after all images are decoded
     preflight.add(_left_out(listing, labels))
     with writer, Reader(listing.source.resolve()) as reader:
-        decoder = _Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
-        outcomes = _decode_all(decoder, files, workers or usable_cores(), progress)
+        decoder = Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
+        outcomes = decode_all(decoder, files, workers or usable_cores(), progress)
         rows = _kept_rows(outcomes, files, preflight)
         labels.forget(np.array([outcome.row for outcome in outcomes if outcome.is_made], np.int64))
         preflight.kept = len(rows)
@@ -137,83 +131,7 @@ def contact_sheet(image_NHWC: np.ndarray) -> np.ndarray:
     return grid(image_NHWC[rows])
 
 
-class _Outcome(NamedTuple):
-    """What became of the image in row ``row``; ``digest`` is the sha256 of the file, empty if it cannot be read."""
-
-    row: int
-    kept: bool
-    digest: bytes
-    findings: list[Finding]
-
-    @property
-    def is_made(self) -> bool:
-        """Whether the file says that a neural network made it."""
-        return any(finding.kind == MADE_KIND for finding in self.findings)
-
-
-class _Share(NamedTuple):
-    first_row: int
-    files: Sequence[ImageFile]
-
-
-@dataclass(frozen=True)
-class _Decoder:
-    """Decodes a share of the files and writes its rows of the packed images itself."""
-
-    reader: Reader
-    resolution: int
-    crop: Crop
-    images_file: Path
-    first_byte: int
-
-    def __call__(self, share: _Share) -> list[_Outcome]:
-        image_NHWC = np.zeros((len(share.files), self.resolution, self.resolution, 3), np.uint8)
-        outcomes = []
-        with quiet_decoding():
-            for place, file in enumerate(share.files):
-                row = share.first_row + place
-                try:
-                    data = self.reader.read(file)
-                except UnreadableError as reason:
-                    outcomes.append(_Outcome(row, False, b"", [Finding("unreadable", str(reason), "set aside")]))
-                    continue
-                image, findings = decode_image(data, self.resolution, self.crop)
-                if image is not None:
-                    image_NHWC[place] = image
-                outcomes.append(_Outcome(row, image is not None, hashlib.sha256(data).digest(), findings))
-        with self.images_file.open("r+b") as packed:
-            packed.seek(self.first_byte + share.first_row * image_NHWC[0].nbytes)
-            packed.write(image_NHWC.data)
-        return outcomes
-
-
-def _after_crash(share: _Share, exit_code: int | None) -> tuple[list[list[_Outcome]], list[_Share]]:
-    """Try the images of a share one by one; set aside the one that was alone when the decoder crashed."""
-    if len(share.files) > 1:
-        return [], [_Share(share.first_row + place, [file]) for place, file in enumerate(share.files)]
-    reason = f"the decoder crashed on it (exit code {exit_code})"
-    return [[_Outcome(share.first_row, False, b"", [Finding("unreadable", reason, "set aside")])]], []
-
-
-def _decode_all(
-    decoder: _Decoder, files: Sequence[ImageFile], workers: int, progress: Callable[[int, int], None] | None
-) -> list[_Outcome]:
-    size = _IMAGES_A_SHARE_OF_PARQUET if isinstance(files[0].place, ParquetPlace) else _IMAGES_A_SHARE
-    shares = [_Share(row, files[row : row + size]) for row in range(0, len(files), size)]
-    outcomes: list[_Outcome] = []
-    try:
-        for some in in_processes(decoder, shares, min(workers, len(shares)), _after_crash):
-            outcomes += some
-            if progress is not None:
-                progress(len(outcomes), len(files))
-    except OSError as error:
-        raise UserError(
-            f"cannot go on with {decoder.images_file.parent}: {error.strerror or error}; make room or change the place"
-        ) from error
-    return sorted(outcomes)
-
-
-def _kept_rows(outcomes: list[_Outcome], files: Sequence[ImageFile], preflight: Preflight) -> np.ndarray:
+def _kept_rows(outcomes: list[Outcome], files: Sequence[ImageFile], preflight: Preflight) -> np.ndarray:
     """Return the rows to keep, in order: decoded, and not the same bytes as one before."""
     first: dict[bytes, str] = {}
     rows = []
