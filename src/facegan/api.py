@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,33 +31,30 @@ class Model(Sampler):
         self.nimg = info.nimg
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self.state = info.state
-        """What else its snapshot says: its quick score, or what was measured of a shipped model."""
+        """What else its snapshot records: its quick score, or measurements of a shipped model."""
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         recipe = self.config.recipe
         stem = "ema" if recipe.ema_halflife else "generator"
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
-        generator = load_network(
-            info, stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None)
-        )
+        generator = self._load(stem, lambda: build_generator(recipe.network, recipe.generator_options, seed=None))
         prior = None
         if recipe.attributes and f"{LABEL_PRIOR}.safetensors" in info.sha256:
             tensors = read_tensors(info, LABEL_PRIOR, most=MOST_BYTES)
             prior = LabelPrior.from_tensors(tensors, str(info.path / f"{LABEL_PRIOR}.safetensors"))
-        super().__init__(generator.to(self._device).eval().requires_grad_(False), recipe, prior)
+        super().__init__(generator, recipe, prior)
+
+    def _load(self, name: str, build: Callable[[], nn.Module]) -> nn.Module:
+        """Return one of the snapshot's networks, on the device and ready for use."""
+        return load_network(self._info, name, build).to(self._device).eval().requires_grad_(False)
 
     @property
     def discriminator(self) -> nn.Module:
-        """The discriminator of the same snapshot, read when it is first asked for."""
+        """The discriminator of the same snapshot, read when first used."""
         if self._discriminator is None:
-            recipe = self.recipe
-            network = load_network(
-                self._info,
-                "discriminator",
-                lambda: build_discriminator(recipe.network, recipe.discriminator_options, seed=None),
-            )
-            self._discriminator = network.to(self._device).eval().requires_grad_(False)
+            network, options = self.recipe.network, self.recipe.discriminator_options
+            self._discriminator = self._load("discriminator", lambda: build_discriminator(network, options, seed=None))
         return self._discriminator
 
     def batches(
@@ -71,7 +68,7 @@ class Model(Sampler):
         labels: str = "prior",
         scores: bool = False,
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Return what yields (faces uint8 [n, R, R, 3], scores float [n] or None) until ``count`` faces are made.
+        """Return an iterator of (faces uint8 [n, R, R, 3], scores float [n] or None), ``count`` faces in all.
 
         A million faces need no more memory than a few. The score is sigmoid(logit): how real D thinks a face with these
         attributes is. The other arguments are those of ``sample``.
