@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from facegan.cli import options
 from facegan.cli.console import print_table
-from facegan.cli.options import Count, Device, Json, Labels, Seed, Source, check_suffix, count_option, writing
 
 if TYPE_CHECKING:
     from facegan.evaluation.audit import Audit
@@ -21,21 +21,21 @@ _SHOWN = 15
 
 
 def audit(
-    model: Source,
+    model: options.Source,
     data: Annotated[
         list[Path] | None, Argument(help="The folders that the model was trained on; default: the run's.")
     ] = None,
-    count: Count = "5k",
-    seed: Seed = 0,
-    labels: Labels = "prior",
+    count: options.Count = "5k",
+    seed: options.Seed = 0,
+    labels: options.Labels = "prior",
     gallery: Annotated[
         Path | None, Option(help="Save the closest pairs as a .png: it shows real people, so keep it to yourself.")
     ] = None,
     attributes_net: Annotated[
         Path | None, Option(metavar="FILE", help="A network from facegan train-attributes; default: the shipped one.")
     ] = None,
-    device: Device = "auto",
-    as_json: Json = False,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
 ) -> None:
     """Check whether faces are copies of the training set, and whom the generator leaves out.
 
@@ -50,9 +50,9 @@ def audit(
     facegan audit runs/first data/celeba64
     facegan audit runs/first data/celeba64 --count 10k --gallery closest.png
     """
-    number = count_option(count, "--count")
+    number = options.count(count, "--count")
     if gallery is not None:
-        check_suffix("--gallery", gallery, ".png")
+        options.check_suffix("--gallery", gallery, ".png")
     from facegan import pixels
     from facegan.cli.faces import faces_of, real_faces
     from facegan.cli.progress import stages
@@ -72,7 +72,7 @@ def audit(
     with stages() as stage:
         found = run_audit(batches, described, number, datasets, spaces, labeller, stage=stage)
     if gallery is not None:
-        with writing("--gallery", gallery):
+        with options.writing("--gallery", gallery):
             pixels.save_png(gallery, pairs(found.closest, shown=32))
     if as_json:
         counts = {name: getattr(found, name) for name in ("generated", "training", "held_out", "other_data")}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import count_option
+from facegan.cli import options
 
 
 def average(
@@ -29,7 +29,7 @@ def average(
     from facegan.runs.folder import RunFolder
     from facegan.training.posthoc_ema import averaged, stored_averages, write_average
 
-    length = count_option(halflife, "--halflife")
+    length = options.count(halflife, "--halflife")
     stored = stored_averages(RunFolder(run))
     newest = stored[-1].snapshot
     tensors, error = averaged(stored, newest.nimg, length)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from facegan.cli import options
 from facegan.cli.console import print_table
-from facegan.cli.options import SOURCE_HELP, Json, RealFaces, Truncation, check_between, writing
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def blind(
-    model: Annotated[Path | None, Argument(help=SOURCE_HELP)] = None,
-    data: RealFaces = None,
+    model: Annotated[Path | None, Argument(help=options.SOURCE_HELP)] = None,
+    data: options.RealFaces = None,
     out: Annotated[Path | None, Option(help="New folder for the sheets, to be given to the viewers.")] = None,
     sheets: Annotated[int, Option(help="Number of sheets.")] = 2,
     faces: Annotated[int, Option(help="Faces on each sheet, of which a quarter to three quarters are generated.")] = 40,
     seed: Annotated[int, Option(help="Seed of the latents, the order and the choice of photographs.")] = 0,
-    truncation: Truncation = 1.0,
+    truncation: options.Truncation = 1.0,
     singles: Annotated[
         bool, Option("--singles", help="Also save each face as a file of its own: faces/001.png ...")
     ] = False,
@@ -37,7 +37,7 @@ def blind(
         list[Path] | None,
         Option(metavar="ANSWERS", help="Score a viewer's answers (repeatable: one file for each viewer)."),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Test whether people can tell generated faces from photographs: make sheets that mix both, and score the answers.
 
@@ -68,7 +68,7 @@ def blind(
     test, described = _draw_up(model, data, sheets, faces, seed, truncation)
     from facegan.evaluation.blind import NOTE, write_test
 
-    with writing("--out", out):
+    with options.writing("--out", out):
         written = write_test(test, out, key, described, singles=singles)
     answers = out / "answers.csv"
     if as_json:
@@ -97,8 +97,8 @@ def _draw_up(
     from facegan.evaluation import blind
 
     blind.check_size(sheets, faces)
-    check_between("--seed", seed, 0, 2**63 - 1)
-    check_between("--truncation", truncation, 0, 1)
+    options.check_between("--seed", seed, 0, 2**63 - 1)
+    options.check_between("--truncation", truncation, 0, 1)
     import hashlib
 
     import numpy as np

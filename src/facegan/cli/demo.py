@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from facegan.cli.options import Json, Threads, check_between, count_option
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def demo(
     out: Annotated[Path, Option(help="Folder for everything the demo makes.")] = Path("faces"),
     minutes: Annotated[float, Option(help="How long to train, each time.")] = 2.5,
     count: Annotated[str, Option(help="Number of faces to generate and train on.")] = "3000",
-    threads: Threads = None,
-    as_json: Json = False,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
 ) -> None:
     """Make faces from noise with the shipped model; then train a new one on a dataset of such faces, and report on it.
 
@@ -42,8 +42,8 @@ def demo(
     facegan demo
     facegan demo --minutes 20 --out longer
     """
-    number = count_option(count, "--count")
-    check_between("--count", number, 64, 200_000)
+    number = options.count(count, "--count")
+    options.check_between("--count", number, 64, 200_000)
     if not 0 < minutes < 1e6:
         raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
     if out.exists() and not out.is_dir():

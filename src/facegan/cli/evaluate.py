@@ -12,20 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from facegan.cli import options
 from facegan.cli.console import print_table
-from facegan.cli.options import (
-    Count,
-    Device,
-    Force,
-    Json,
-    Labels,
-    RealFaces,
-    Seed,
-    Source,
-    check_free,
-    count_option,
-    writing,
-)  # fmt: skip
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Source,
-    data: RealFaces = None,
-    count: Count = "10k",
-    seed: Seed = 0,
+    model: options.Source,
+    data: options.RealFaces = None,
+    count: options.Count = "10k",
+    seed: options.Seed = 0,
     space: Annotated[
         list[str] | None,
         Option(
@@ -44,15 +32,15 @@ def evaluate(
         ),
     ] = None,
     inception: Annotated[Path | None, Option(metavar="FILE", help="Weights of the Inception network.")] = None,
-    labels: Labels = "prior",
+    labels: options.Labels = "prior",
     people: Annotated[str, Option(help="Real people to compare with: all, training, held-out.")] = "all",
-    device: Device = "auto",
+    device: options.Device = "auto",
     out: Annotated[Path | None, Option(help="Write the receipt to this JSON file.")] = None,
     follow: Annotated[
         bool, Option("--follow", help="Score each snapshot of a run, also new ones, and record it in the run.")
     ] = False,
-    force: Force = False,
-    as_json: Json = False,
+    force: options.Force = False,
+    as_json: options.Json = False,
 ) -> None:
     """Score a model's faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
 
@@ -70,11 +58,11 @@ def evaluate(
     facegan compare first.json second.json
     facegan evaluate runs/first --follow
     """
-    number = count_option(count, "--count")
+    number = options.count(count, "--count")
     if follow and out is not None:
         raise UserError("--follow writes the scores into the run's folder: leave --out out")
     if out is not None:
-        check_free(out, force)
+        options.check_free(out, force)
     from facegan.cli.faces import faces_of, real_faces
     from facegan.cli.progress import stages
     from facegan.evaluation.evaluate import describe_protocol, open_view
@@ -99,7 +87,7 @@ def evaluate(
         return
     receipt = measured(model)
     if out is not None:
-        with writing("--out", out):
+        with options.writing("--out", out):
             receipt.save(out)
     if as_json:
         typer.echo(json.dumps(receipt.to_dict()))
@@ -156,7 +144,7 @@ def _table(receipt: Receipt) -> None:
 def compare(
     one: Annotated[Path, Argument(help="Receipt of the first model, written by facegan evaluate.")],
     other: Annotated[Path, Argument(help="Receipt of the second.")],
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Compare two models: for each score, is the first better, worse, or not distinguishable from the second?
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import Force, check_between, check_free, check_suffix
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def film(
     faces: Annotated[int, Option(help="Faces in each row of the strip, 1 to 64.")] = 8,
     stages: Annotated[int, Option(help="Rows of the strip.")] = 6,
     seconds: Annotated[float, Option(help="How long a film shows each grid.")] = 0.25,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Show how a run's faces developed: the same latents over time.
 
@@ -37,12 +37,12 @@ def film(
     from facegan.report.pictures import read_picture
     from facegan.runs.folder import RunFolder
 
-    check_between("--faces", faces, 1, 64)
-    check_between("--stages", stages, 1, 1000)
+    options.check_between("--faces", faces, 1, 64)
+    options.check_between("--stages", stages, 1, 1000)
     if not 0 < seconds <= 60:
         raise UserError(f"--seconds {seconds}: choose a time above 0 and up to 60")
-    check_suffix("--out", out, ".png", ".gif", ".webp")
-    check_free(out, force)
+    options.check_suffix("--out", out, ".png", ".gif", ".webp")
+    options.check_free(out, force)
     folder = RunFolder(run)
     folder.read()
     if out.suffix.lower() == ".png":

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import Resolution, check_free
+from facegan.cli import options
 from facegan.errors import UserError
 
 
@@ -19,7 +19,7 @@ def import_keras(
     discriminator: Annotated[
         Path | None, Option(help="The discriminator's file: for --score, and for training on with --init.")
     ] = None,
-    resolution: Resolution = 64,
+    resolution: options.Resolution = 64,
 ) -> None:
     """Import a classic pair that was trained in Keras: sample from it, or train it further with --init.
 
@@ -41,7 +41,7 @@ def import_keras(
     settings = recipes.recipe(recipe, resolution)
     if not settings.network.startswith("classic-"):
         raise UserError(f"--recipe {recipe}: choose classic-tanh or classic-dcgan")
-    check_free(out)
+    options.check_free(out)
     for path in (generator, discriminator):
         if path is not None and not path.is_file():
             raise UserError(f"{path} is no file: give the .h5 or .weights.h5 file that Keras wrote")

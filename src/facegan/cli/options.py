@@ -68,7 +68,7 @@ Force = Annotated[bool, Option("--force", help="Overwrite what is at --out.")]
 Json = Annotated[bool, Option("--json", help="Print JSON for programs: one line for each result or event.")]
 
 
-def count_option(text: str, flag: str, *, least: int = 1) -> int:
+def count(text: str, flag: str, *, least: int = 1) -> int:
     """Return the number that a flag gives as ``64``, ``100k`` or ``2M``.
 
     Raises:

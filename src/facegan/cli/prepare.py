@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import Json, Resolution, count_option
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def prepare(
         ),
     ],
     out: Annotated[Path, Argument(metavar="OUT", help="New folder; nothing is ever overwritten.")],
-    resolution: Resolution = 64,
+    resolution: options.Resolution = 64,
     crop: Annotated[
         str,
         Option(
@@ -45,7 +45,7 @@ def prepare(
     preview: Annotated[
         bool, Option("--preview", help="Also save OUT/preview.png: a contact sheet of what the network will see.")
     ] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Pack face images into a dataset that training reads directly.
 
@@ -66,7 +66,7 @@ def prepare(
     with make_listener(as_json) as listener:
         result = preparing.prepare(
             source, out, resolution=resolution, crop=_parse_crop(crop), attributes=attributes, partition=partition,
-            identities=identities, workers=workers, limit=None if limit is None else count_option(limit, "--limit"),
+            identities=identities, workers=workers, limit=None if limit is None else options.count(limit, "--limit"),
             preview=preview, progress=progress_reporter(listener),
         )  # fmt: skip
     seconds = time.monotonic() - begin

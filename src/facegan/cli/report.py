@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import Count, Force, Seed, check_free, check_suffix, count_option, writing
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
 
     from facegan.evaluation.audit import Audit
     from facegan.evaluation.receipt import Receipt
@@ -28,15 +27,15 @@ def report(
         list[Path] | None, Option(help="Real faces to measure against (repeatable); default: the run's own.")
     ] = None,
     out: Annotated[Path, Option(help="The page to write (.html).")] = Path("report.html"),
-    count: Count = "5k",
-    seed: Seed = 0,
+    count: options.Count = "5k",
+    seed: options.Seed = 0,
     measure: Annotated[
         bool, Option("--measure/--no-measure", help="Score the model and audit it, which takes minutes.")
     ] = True,
     no_real_faces: Annotated[
         bool, Option("--no-real-faces", help="Leave out photographs of real people, so that you may share it.")
     ] = False,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Write one HTML page about a model: its faces, how they developed, scores, audits, incidents, settings.
 
@@ -48,12 +47,12 @@ def report(
     facegan report runs/first --no-real-faces --out first.html
     facegan report runs/first --no-measure
     """
-    number = count_option(count, "--count")
-    check_suffix("--out", out, ".html", ".htm")
+    number = options.count(count, "--count")
+    options.check_suffix("--out", out, ".html", ".htm")
     from facegan.report.curves import need_matplotlib
 
     need_matplotlib()
-    check_free(out, force)
+    options.check_free(out, force)
     missing, shows_people = write_report(
         model, out, data=data, count=number, seed=seed, measure=measure, real_faces=not no_real_faces
     )
@@ -100,7 +99,7 @@ def write_report(
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
     page = render(described, run, findings, real_faces=real_faces, note=note)
-    with writing("--out", out):
+    with options.writing("--out", out):
         write_text(out, page)
     return missing, audit is not None and real_faces
 
@@ -121,23 +120,16 @@ def _measured(
         return None, None, [f"Nothing was measured: {error}. Name the real faces with --data."]
     spaces = [open_space(name) for name in DEFAULT]
     batches, described, number = faces_of(model, count, seed)
-    kept: list[np.ndarray] = []
-
-    def keep() -> Any:
-        for image_NHWC in batches:
-            kept.append(image_NHWC)
-            yield image_NHWC
-
+    to_score, to_audit = itertools.tee(batches)
     missing: list[str] = []
     receipt = found = None
     try:
-        receipt = evaluate(keep(), described, open_view(datasets, "all"), spaces, count=number, stage=stage)
+        receipt = evaluate(to_score, described, open_view(datasets, "all"), spaces, count=number, stage=stage)
     except UserError as error:
         missing.append(f"No scores: {error}.")
     try:
-        source = iter(kept) if receipt is not None else faces_of(model, count, seed)[0]
         audited = [space for space in spaces if space.name in SPACES]
-        found = audit(source, described, number, datasets, audited, Labeller(), stage=stage)
+        found = audit(to_audit, described, number, datasets, audited, Labeller(), stage=stage)
     except UserError as error:
         missing.append(f"No audit: {error}.")
     return receipt, found, missing

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from facegan.cli import options
 from facegan.cli.console import print_table
-from facegan.cli.options import Json
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def runs(
         list[str] | None, Argument(metavar="[clean] [DIR]...", help="Folders that hold runs; default: runs.")
     ] = None,
     yes: Annotated[bool, Option("--yes", help="clean: delete without asking.")] = False,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the runs in a folder: recipe, progress, rate, quick score, health, size; or free the space they waste.
 

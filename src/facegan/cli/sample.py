@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import Device, Labels, Truncation, count_option, writing
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,12 +37,15 @@ def sample(
             "(repeatable).",
         ),
     ] = None,
-    labels: Labels = "prior",
-    truncation: Truncation = 1.0,
+    labels: options.Labels = "prior",
+    truncation: options.Truncation = 1.0,
     score: Annotated[
-        bool, Option("--score", help="Discriminator's score (0 to 1): under each face of a grid, else printed.")
+        bool,
+        Option(
+            "--score", help="Show the discriminator's score (0 to 1) under each face; print it for a folder or .npy."
+        ),
     ] = False,
-    device: Device = "auto",
+    device: options.Device = "auto",
     force: Annotated[
         bool, Option("--force", help="Overwrite what is at --out; in a folder, faces of the same numbers.")
     ] = False,
@@ -59,7 +62,7 @@ def sample(
     facegan sample runs/first --count 50k --out faces/
     facegan sample runs/first/snapshots/nimg-000020000 --count 10k --out faces.npy
     """
-    number = count_option(count, "--count")
+    number = options.count(count, "--count")
     attributes = _parse_attributes(attr or [])
     grid = out.suffix.lower() == ".png"
     if out.suffix and not grid and out.suffix.lower() != ".npy" and not out.is_dir():
@@ -78,7 +81,7 @@ def sample(
     batches = loaded.batches(
         number, seed=seed, first=first, attributes=attributes, truncation=truncation, labels=labels, scores=score
     )
-    with writing("--out", out):
+    with options.writing("--out", out):
         if grid:
             _write_grid(batches, out)
         elif out.suffix.lower() == ".npy":

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import RECIPES, Resolution
+from facegan.cli import options
 
 
 def summary(
-    recipe: Annotated[str, Argument(help=f"{RECIPES}.")],
-    resolution: Resolution = 64,
+    recipe: Annotated[str, Argument(help=f"{options.RECIPES}.")],
+    resolution: options.Resolution = 64,
     settings: Annotated[
         bool, Option("--settings", help="Print the settings instead, which facegan train --set can change.")
     ] = False,

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import Count, Json, check_between, count_option
+from facegan.cli import options
 
 
 def synth_dataset(
     out: Annotated[Path, Argument(metavar="OUT", help="New folder; nothing is ever overwritten.")],
-    count: Count = "2000",
+    count: options.Count = "2000",
     seed: Annotated[int, Option(help="The same seed makes the same faces.")] = 0,
     model: Annotated[Path, Option(help="The shipped model, a run or a snapshot.")] = Path("celeba64"),
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Make a labelled set of faces in CelebA's exact layout, without a photograph and without a download.
 
@@ -34,8 +34,8 @@ def synth_dataset(
     from facegan.perception.labeller import shipped
     from facegan.synthetic_dataset import copies_sentence, write_synthetic_dataset
 
-    number = count_option(count, "--count")
-    check_between("--seed", seed, 0, 2**63 - 1)
+    number = options.count(count, "--count")
+    options.check_between("--seed", seed, 0, 2**63 - 1)
     keep_freed_memory()
     with make_listener(as_json) as listener:
         about = write_synthetic_dataset(

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer import Argument, Option
 
-from facegan.cli.options import (
-    RECIPES,
-    Forms,
-    Json,
-    Precision,
-    Settings,
-    Threads,
-    check_between,
-    count_option,
-)  # fmt: skip
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +24,9 @@ def train(
         list[Path] | None,
         Argument(help="One or several folders written by facegan prepare; default: those of the run."),
     ] = None,
-    recipe: Annotated[str | None, Option(help=f"{RECIPES}; default: the recipe of the run, or of --init.")] = None,
+    recipe: Annotated[
+        str | None, Option(help=f"{options.RECIPES}; default: the recipe of the run, or of --init.")
+    ] = None,
     images: Annotated[str, Option(help="Real images to show the discriminator in all; 0: only create the run.")] = "2M",
     minutes: Annotated[float | None, Option(help="Stop after this many minutes; the same command continues.")] = None,
     batch: Annotated[
@@ -43,10 +36,10 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, Option(help="Seed of everything random; default: 0.")] = None,
-    settings: Settings = None,
-    precision: Precision = "auto",
-    threads: Threads = None,
-    forms: Forms = "auto",
+    settings: options.Settings = None,
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    forms: options.Forms = "auto",
     accelerator: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[
         int | None, Option(help="Processes, one for each GPU; default: all GPUs, or one CPU process.")
@@ -85,7 +78,7 @@ def train(
     warmup: Annotated[
         str | None, Option(help="Images over which the learning rates rise; default: 10k with --init, else 0.")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a recipe, or continue a run.
 
@@ -109,7 +102,7 @@ def train(
 
     For settings that are not given, a continued run uses its run.json, and a fork that of the run it comes from.
 
-    A watchdog watches the log and the grids. It records its alarms in incidents.jsonl, each with its evidence and a
+    A watchdog monitors the log and the grids. It records its alarms in incidents.jsonl, each with its evidence and a
     small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are all alike or
     repeat one face; a quick score far worse than the best.
     """
@@ -122,23 +115,23 @@ def train(
     from facegan.training.run_settings import base_recipe, run_data
     from facegan.training.schedule import Schedule
 
-    check_between("--threads", threads, 1, 1024)
-    check_between("--devices", devices, 1, 1024)
+    options.check_between("--threads", threads, 1, 1024)
+    options.check_between("--devices", devices, 1, 1024)
     schedule = Schedule(
-        images=count_option(images, "--images", least=0),
+        images=options.count(images, "--images", least=0),
         minutes=minutes,
-        sample_every=count_option(sample_every, "--sample-every"),
-        snapshot_every=count_option(snapshot_every, "--snapshot-every"),
-        log_every=count_option(log_every, "--log-every"),
+        sample_every=options.count(sample_every, "--sample-every"),
+        snapshot_every=options.count(snapshot_every, "--snapshot-every"),
+        log_every=options.count(log_every, "--log-every"),
         keep=keep,
-        keep_every=count_option(keep_every, "--keep-every", least=0),
-        score_count=count_option(score_faces, "--score-faces", least=0),
+        keep_every=options.count(keep_every, "--keep-every", least=0),
+        score_count=options.count(score_faces, "--score-faces", least=0),
         on_collapse=on_collapse,  # type: ignore[arg-type]
     )
     requested = Requested(precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices)
     start = training.Start(
         batch=batch, seed=seed, fork=fork, init=init, keep_nimg=keep_nimg, fresh_discriminator=fresh_discriminator,
-        warmup=None if warmup is None else count_option(warmup, "--warmup", least=0),
+        warmup=None if warmup is None else options.count(warmup, "--warmup", least=0),
     )  # fmt: skip
     if fork is not None and not run.exists() and RunFolder(fork).exists():
         raise UserError(f"--fork {fork} exists and --run {run} does not: --run is the run to fork, --fork the new one")

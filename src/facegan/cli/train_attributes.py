@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from facegan.cli import options
 from facegan.cli.console import print_table
-from facegan.cli.options import Json, check_between, check_free, check_suffix, count_option
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def train_attributes(
     batch: Annotated[int, Option(help="Faces in each step.")] = 64,
     seed: Annotated[int, Option(help="Seed of the weights, the order and the augmentation.")] = 0,
     threads: Annotated[int | None, Option(help="CPU threads; default: all cores.")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train attributes-net, which recognises CelebA's 40 attributes in a face.
 
@@ -40,10 +40,10 @@ def train_attributes(
     facegan train-attributes data/celeba64 --out attributes.safetensors
     facegan train-attributes data/celeba64 --out quick.safetensors --images 20k
     """
-    number = count_option(images, "--images")
-    check_suffix("--out", out, ".safetensors")
-    check_free(out)
-    check_between("--batch", batch, 2, 4096)
+    number = options.count(images, "--images")
+    options.check_suffix("--out", out, ".safetensors")
+    options.check_free(out)
+    options.check_between("--batch", batch, 2, 4096)
     from facegan.cores import usable_cores
 
     if threads is not None and not 1 <= threads <= usable_cores():

@@ -13,34 +13,24 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from facegan.cli.options import (
-    Forms,
-    Json,
-    PackedData,
-    Precision,
-    Recipe,
-    Settings,
-    Threads,
-    check_between,
-    count_option,
-)  # fmt: skip
+from facegan.cli import options
 from facegan.errors import UserError
 
 
 def verify_resume(
-    data: PackedData,
-    recipe: Recipe,
+    data: options.PackedData,
+    recipe: options.Recipe,
     images: Annotated[str, Option(help="Images to train each of the two runs on; at least 8 steps.")] = "1280",
     batch: Annotated[int, Option(help="Real images in each step.")] = 64,
-    settings: Settings = None,
-    precision: Precision = "auto",
-    threads: Threads = None,
-    forms: Forms = "auto",
+    settings: options.Settings = None,
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    forms: options.Forms = "auto",
     seed: Annotated[int, Option(help="Seed of the run, and of where it is interrupted.")] = 0,
     work: Annotated[
         Path | None, Option(help="Keep the runs in this new folder; default: a temporary one, deleted at the end.")
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Check that on this machine an interrupted run ends with the same bytes as an uninterrupted one.
 
@@ -53,17 +43,23 @@ def verify_resume(
     """
     from facegan.runs.verify_resume import verify_resume as verify
 
-    number = count_option(images, "--images")
-    check_between("--batch", batch, 2, 65536)
+    number = options.count(images, "--images")
+    options.check_between("--batch", batch, 2, 65536)
     if work is not None and work.exists() and (not work.is_dir() or any(work.iterdir())):
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
-    options = [*map(str, data), f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
-    options += [f"--set={setting}" for setting in settings or []]
-    options += [f"--threads={threads}"] if threads else []
+    arguments = [
+        *map(str, data),
+        f"--recipe={recipe}",
+        f"--precision={precision}",
+        f"--forms={forms}",
+        f"--seed={seed}",
+    ]
+    arguments += [f"--set={setting}" for setting in settings or []]
+    arguments += [f"--threads={threads}"] if threads else []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the temporary folder is deleted then
     with tempfile.TemporaryDirectory(prefix="facegan-verify-") as temporary:
         say = (lambda _: None) if as_json else typer.echo
-        verdict = verify(options, work or Path(temporary), images=number, batch=batch, seed=seed, say=say)
+        verdict = verify(arguments, work or Path(temporary), images=number, batch=batch, seed=seed, say=say)
     if as_json:
         typer.echo(json.dumps({"event": "verdict", "identical": verdict.difference is None, **asdict(verdict)}))
     elif verdict.difference is None:
