@@ -58,7 +58,7 @@ def _faces_of_array(path: Path, count: int) -> tuple[Iterator[np.ndarray], dict[
     try:
         faces = map_array(path)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not an array of faces ({brief(error)}): give uint8 [N, R, R, 3]") from None
+        raise UserError(f"{path} is no array of faces ({brief(error)}): give uint8 [N, R, R, 3]") from None
     if faces.dtype != "uint8" or faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != 3:
         raise UserError(f"{path} holds {faces.dtype} {list(faces.shape)}: give uint8 [N, R, R, 3]")
     found = min(count, len(faces))

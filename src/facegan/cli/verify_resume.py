@@ -47,14 +47,8 @@ def verify_resume(
     options.check_between("--batch", batch, 2, 65536)
     if work is not None and work.exists() and (not work.is_dir() or any(work.iterdir())):
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
-    arguments = [
-        *map(str, data),
-        f"--recipe={recipe}",
-        f"--precision={precision}",
-        f"--forms={forms}",
-        f"--seed={seed}",
-    ]
-    arguments += [f"--set={setting}" for setting in settings or []]
+    arguments = [*map(str, data), *(f"--set={setting}" for setting in settings or [])]
+    arguments += [f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
     arguments += [f"--threads={threads}"] if threads else []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the temporary folder is deleted then
     with tempfile.TemporaryDirectory(prefix="facegan-verify-") as temporary:
