@@ -42,8 +42,8 @@ from facegan.config import RunConfig
 from facegan.config_changes import with_settings
 from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
 from facegan.data.decode import decode_image, quiet_decoding
-from facegan.data.sources import Reader, UnreadableError, find_source
 from facegan.data.packed import DataView, PackedDataset
+from facegan.data.sources import Reader, UnreadableError, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.networks.keras_file import read_arrays

@@ -21,8 +21,8 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from facegan.data.sources import find_source
 from facegan.data.prepare import prepare
+from facegan.data.sources import find_source
 
 
 def plain_loop(source: Path, names: list[str], resolution: int, out: Path) -> None:

@@ -11,8 +11,8 @@ from benchmarks.fuzz import LOADERS, fuzz
 from facegan import recipes
 from facegan.config import RunConfig, from_dict, to_dict
 from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
-from facegan.data.sources import LARGEST_TEXT, find_source
 from facegan.data.packed import PackedDataset
+from facegan.data.sources import LARGEST_TEXT, find_source
 from facegan.errors import UserError
 
 INPUTS = 200

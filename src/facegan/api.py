@@ -30,7 +30,7 @@ class Model(Sampler):
         self.nimg = info.nimg
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self.state = info.state
-        """What else its snapshot says: its quick score, or what was measured of a shipped model."""
+        """What else its snapshot records: its quick score, or measurements of a shipped model."""
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         recipe = self.config.recipe
@@ -42,11 +42,11 @@ class Model(Sampler):
         if recipe.attributes and f"{LABEL_PRIOR}.safetensors" in info.sha256:
             tensors = read_tensors(info, LABEL_PRIOR, most=MOST_BYTES)
             prior = LabelPrior.from_tensors(tensors, str(info.path / f"{LABEL_PRIOR}.safetensors"))
-        super().__init__(generator.to(self._device).eval().requires_grad_(False), recipe, prior)
+        super().__init__(generator, recipe, prior)
 
     @property
     def discriminator(self) -> nn.Module:
-        """The discriminator of the same snapshot, read when it is first asked for."""
+        """The discriminator of the same snapshot, read when first used."""
         if self._discriminator is None:
             network = load_discriminator(self._info, self.recipe)
             self._discriminator = network.to(self._device).eval().requires_grad_(False)
@@ -63,7 +63,7 @@ class Model(Sampler):
         labels: str = "prior",
         scores: bool = False,
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Return what yields (faces uint8 [n, R, R, 3], scores float [n] or None) until ``count`` faces are made.
+        """Return an iterator of (faces uint8 [n, R, R, 3], scores float [n] or None), ``count`` faces in all.
 
         A million faces need no more memory than a few. The score is sigmoid(logit): how real D thinks a face with these
         attributes is. The other arguments are those of ``sample``.

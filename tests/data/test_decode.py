@@ -3,9 +3,6 @@
 import struct
 import zlib
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from PIL import Image

@@ -4,6 +4,7 @@ import os
 import struct
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -215,7 +216,13 @@ def test_reading_a_pipe_does_not_hang(tmp_path):
 
 def test_the_content_tells_where_the_suffix_does_not(tmp_path, encoded):
     image = Image.new("RGB", (8, 8))
-    for name, kind in (("a.jpg_large", "JPEG"), ("b.jpg?w=640", "PNG"), ("c", "WEBP"), ("d.bin", "BMP"), ("e.x", "TIFF")):
+    for name, kind in (
+        ("a.jpg_large", "JPEG"),
+        ("b.jpg?w=640", "PNG"),
+        ("c", "WEBP"),
+        ("d.bin", "BMP"),
+        ("e.x", "TIFF"),
+    ):
         put(tmp_path, name, data=encoded(image, kind))
     put(tmp_path, "README", "f.notes", data=b"no picture")
     put(tmp_path, "g", data=b"8BPS\x00\x01 and so on")
@@ -227,10 +234,14 @@ def test_the_content_tells_where_the_suffix_does_not(tmp_path, encoded):
 
 
 def test_a_zip_made_on_windows(tmp_path):
-    data = encoded_directory = make_zip(tmp_path / "a.zip", {"CelebA_img_1.jpg": b"1", "CelebA_Anno_list_attr_celeba.txt": b"x"})
+    data = encoded_directory = make_zip(
+        tmp_path / "a.zip", {"CelebA_img_1.jpg": b"1", "CelebA_Anno_list_attr_celeba.txt": b"x"}
+    )
     content = encoded_directory.read_bytes()
     for name in (b"CelebA_img_1.jpg", b"CelebA_Anno_list_attr_celeba.txt"):
-        content = content.replace(name, name.replace(b"CelebA_img_", b"CelebA\\img\\").replace(b"CelebA_Anno_", b"CelebA\\Anno\\"))
+        content = content.replace(
+            name, name.replace(b"CelebA_img_", b"CelebA\\img\\").replace(b"CelebA_Anno_", b"CelebA\\Anno\\")
+        )
     data.write_bytes(content)
     listing = list_images(data)
     assert names(listing) == ["1.jpg"] and listing.images[0].path == "CelebA/img/1.jpg"
@@ -249,7 +260,7 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     scandir = os.scandir
 
     def failing(path="."):
-        if os.path.basename(os.fspath(path)) == "many":
+        if Path(path).name == "many":
             raise OSError(5, "Input/output error", os.fspath(path))
         return scandir(path)
 

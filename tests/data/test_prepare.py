@@ -138,7 +138,9 @@ def test_annotations_named_by_flags_that_cannot_be_used(celeba, tmp_path):
     with pytest.raises(UserError, match=r"missing\.txt cannot be read"):
         prepare(celeba, tmp_path / "out", attributes=tmp_path / "missing.txt")
     (tmp_path / "other.txt").write_text("someone.jpg 1\n")
-    with pytest.raises(UserError, match=r"other\.txt has a row for 0 of the 48 images.*000001\.jpg, and a row for someone\.jpg"):
+    with pytest.raises(
+        UserError, match=r"other\.txt has a row for 0 of the 48 images.*000001\.jpg, and a row for someone\.jpg"
+    ):
         prepare(celeba, tmp_path / "out", partition=tmp_path / "other.txt")
     partition = (celeba / "list_eval_partition.txt").read_text()
     (tmp_path / "no-identities.txt").write_text(partition.replace(" 1\n", " 0\n").replace(" 2\n", " 0\n"))
@@ -166,7 +168,9 @@ def test_annotations_of_other_images_beside_are_left_alone(celeba, tmp_path, enc
     shutil.copy(celeba / "list_attr_celeba.txt", tmp_path / "cats")
     with pytest.raises(UserError, match=r"0 of the 1 images.*tom\.png, and a row for 000001\.jpg.*--no-attributes"):
         prepare(tmp_path / "cats", tmp_path / "again", resolution=16, workers=1)
-    assert not prepare(tmp_path / "cats", tmp_path / "again", resolution=16, workers=1, use_attributes=False).annotations
+    assert not prepare(
+        tmp_path / "cats", tmp_path / "again", resolution=16, workers=1, use_attributes=False
+    ).annotations
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from facegan.data.sources import ImageFile, Reader
 from facegan.data.decode_files import Decoder, Share, after_crash
 from facegan.data.processes import in_processes
+from facegan.data.sources import ImageFile, Reader
 from facegan.errors import UserError
 
 

@@ -87,7 +87,7 @@ def test_the_command_learns_what_can_be_seen(labelled, tmp_path):
     told = labeller.logits(view.images(rows))[:, [SMILING, MALE]] > 0
     assert (told == (view.attributes(rows)[:, [SMILING, MALE]] > 0)).mean() > 0.9
     assert json.loads(out.with_suffix(".json").read_text())["sha256"] == labeller.sha256
-    assert "is there already" in mistake("train-attributes", labelled, "--out", out)
+    assert "exists already" in mistake("train-attributes", labelled, "--out", out)
 
 
 def test_mistakes(labelled, packed16, tmp_path):

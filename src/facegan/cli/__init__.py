@@ -1,14 +1,14 @@
-"""The command line: one small module a command, each a plain function, which imports torch only where needed."""
+"""The command line: one small module for each command, a plain function that imports torch only where needed."""
 
 from __future__ import annotations
 
 import io
-import os
 import sys
 from typing import Any
 
 import typer
 import typer.core
+from typer import Option
 
 from facegan.cli import (
     audit,
@@ -27,12 +27,20 @@ from facegan.cli import (
     train,
     train_attributes,
     verify_resume,
-)
+)  # fmt: skip
+from facegan.cli.console import discard_output
 from facegan.errors import UserError
+
+COMMANDS = (
+    prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, evaluate.evaluate,
+    evaluate.compare, audit.audit, blind.blind, train_attributes.train_attributes, report.report, average.average,
+    summary.summary, film.film, import_keras.import_keras, demo.demo, synth_dataset.synth_dataset,
+)  # fmt: skip
+"""In the order of the help; a command is called as its function, with dashes."""
 
 
 class _Commands(typer.core.TyperGroup):
-    """The commands, with one sentence where typer would say nothing."""
+    """The commands; interrupts and readers that leave end them with our exit codes, not with typer's."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -40,8 +48,8 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt:
             print("facegan: interrupted", file=sys.stderr)
             raise typer.Exit(130) from None
-        except BrokenPipeError:  # whoever read our output went away, as head does: there is nobody left to tell
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            discard_output()
             raise typer.Exit(0) from None
 
 
@@ -55,10 +63,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+for command in COMMANDS:
+    app.command()(command)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from facegan import __version__
 
         typer.echo(f"facegan {__version__}")
@@ -67,30 +77,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
-    ),
+    version: bool = Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
 ) -> None:
     pass
-
-
-app.command("prepare")(prepare.prepare)
-app.command("train")(train.train)
-app.command("runs")(runs.runs)
-app.command("verify-resume")(verify_resume.verify_resume)
-app.command("sample")(sample.sample)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(evaluate.compare)
-app.command("audit")(audit.audit)
-app.command("blind")(blind.blind)
-app.command("train-attributes")(train_attributes.train_attributes)
-app.command("report")(report.report)
-app.command("average")(average.average)
-app.command("summary")(summary.summary)
-app.command("film")(film.film)
-app.command("import-keras")(import_keras.import_keras)
-app.command("demo")(demo.demo)
-app.command("synth-dataset")(synth_dataset.synth_dataset)
 
 
 def main() -> None:
@@ -107,6 +96,3 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         print(f"facegan: {where}{error.strerror or error}; make room, or choose another place", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("facegan: interrupted", file=sys.stderr)
-        sys.exit(130)

@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
-from facegan.cli.options import count_option
+from facegan.cli import options
 
 
 def average(
-    run: Annotated[Path, typer.Argument(help="A run whose snapshots hold averaged generators.")],
-    halflife: Annotated[str, typer.Option(help="Half-life of the average to make, in images: 300k.")],
-    out: Annotated[Path, typer.Option(help="Folder of the model to write; nothing is overwritten.")],
+    run: Annotated[Path, Argument(help="A run whose snapshots hold averaged generators.")],
+    halflife: Annotated[str, Option(help="Half-life of the new average in images, such as 300k.")],
+    out: Annotated[Path, Option(help="New folder for the averaged model.")],
 ) -> None:
-    """Average a run's generator over another half-life, after the training.
+    """Average a run's generator with another half-life, after training.
 
-    The averages in the run's snapshots (--set ema_halflife, --set extra_ema_halflives, --keep-every) are summed so that
-    the sum weighs the run's moments as one of the wanted half-life would (Karras et al. 2024, section 3).
+    The result is the weighted sum of the averages in the run's snapshots (--set ema_halflife, --set
+    extra_ema_halflives, --keep-every) that comes closest to an average of the given half-life (Karras et al. 2024,
+    section 3).
 
     \b
     facegan average runs/style --halflife 300k --out style-300k
@@ -27,12 +29,12 @@ def average(
     from facegan.runs.folder import RunFolder
     from facegan.training.posthoc_ema import averaged, stored_averages, write_average
 
-    length = count_option(halflife, "--halflife")
+    length = options.count(halflife, "--halflife")
     stored = stored_averages(RunFolder(run))
     newest = stored[-1].snapshot
     tensors, error = averaged(stored, newest.nimg, length)
     write_average(out, newest, tensors, length)
     typer.echo(
-        f"{out}: the generator of {run} at {newest.nimg:,} images, averaged with a half-life of {length:,} out of "
-        f"{len(stored)} stored averages; its profile is off by {error:.1%}"
+        f"{out}: the generator of {run} at {newest.nimg:,} images, averaged with a half-life of {length:,} from "
+        f"{len(stored)} stored averages; error of its profile: {error:.1%}"
     )

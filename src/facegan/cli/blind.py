@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json as json_format
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from facegan.cli import options
+from facegan.cli.console import print_table
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,38 +20,31 @@ if TYPE_CHECKING:
 
 
 def blind(
-    model: Annotated[
-        Path | None, typer.Argument(help="A run, a snapshot, or faces: a packed dataset or a .npy file.")
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Folders of real faces, whose held-out people are shown; default: the run's."),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the sheets; whoever is to look gets it whole.")] = None,
-    sheets: Annotated[int, typer.Option(help="Number of sheets.")] = 2,
-    faces: Annotated[int, typer.Option(help="Faces on a sheet; a quarter to three quarters of them are made.")] = 40,
-    seed: Annotated[int, typer.Option(help="Seed of the noise, the order and the choice of photographs.")] = 0,
-    truncation: Annotated[
-        float, typer.Option(help="From 0 to 1; below 1, faces nearer the mean: likelier and less varied.")
-    ] = 1.0,
+    model: Annotated[Path | None, Argument(help=options.SOURCE_HELP)] = None,
+    data: options.RealFaces = None,
+    out: Annotated[Path | None, Option(help="New folder for the sheets, to be given to the viewers.")] = None,
+    sheets: Annotated[int, Option(help="Number of sheets.")] = 2,
+    faces: Annotated[int, Option(help="Faces on each sheet, of which a quarter to three quarters are generated.")] = 40,
+    seed: Annotated[int, Option(help="Seed of the latents, the order and the choice of photographs.")] = 0,
+    truncation: options.Truncation = 1.0,
     singles: Annotated[
-        bool, typer.Option("--singles", help="Also write each face as a file of its own: faces/001.png ...")
+        bool, Option("--singles", help="Also save each face as a file of its own: faces/001.png ...")
     ] = False,
     key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The key; default: beside the folder, as OUT-key.json.")
+        Path | None, Option(metavar="FILE", help="The key; default: OUT-key.json, next to the folder.")
     ] = None,
     score: Annotated[
         list[Path] | None,
-        typer.Option(metavar="ANSWERS", help="Count a viewer's answers (repeatable: one file a viewer)."),
+        Option(metavar="ANSWERS", help="Score a viewer's answers (repeatable: one file for each viewer)."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Test whether eyes take made faces for photographs: sheets that mix both, answers, and what they say.
+    """Test whether people can tell generated faces from photographs: make sheets that mix both, and score the answers.
 
-    The sheets show faces of the model and photographs of people who were held out of training, each of another
-    person. How many are made is drawn at random and stands only in the key, which is kept apart. Viewers, people or a
-    vision model, write photo, made or unsure behind each number in a copy of answers.csv. Then --score tells which
-    shares of the made faces and of the photographs passed for photographs, and whether anybody could tell.
+    The sheets show the model's faces, and photographs of people who were held out of training, no person twice. The
+    number of generated faces is random and recorded only in the key, which is kept apart. Viewers, people or a vision
+    model, write photo, made or unsure after each number in a copy of answers.csv. Then --score reports how many of
+    the generated faces and of the photographs were taken for photographs, and whether anybody could tell them apart.
 
     \b
     facegan blind runs/first data/celeba64 --out look
@@ -57,14 +53,14 @@ def blind(
     """
     if score:
         if model is not None or out is not None:
-            raise UserError("--score counts answers that are there: leave MODEL, DATA and --out out")
+            raise UserError("--score scores the answers to an existing test: leave MODEL, DATA and --out out")
         if key is None:
-            raise UserError("--score needs --key FILE: the key that facegan blind wrote beside the sheets' folder")
-        _score(score, key, json)
+            raise UserError("--score needs --key FILE: the key that facegan blind wrote next to the sheets' folder")
+        _score(score, key, as_json)
         return
     if model is None or out is None:
         raise UserError(
-            "give MODEL, DATA and --out DIR to make a test, or --score ANSWERS and --key FILE to count answers"
+            "give MODEL, DATA and --out DIR to make a test, or --score ANSWERS and --key FILE to score answers"
         )
     named = out if out.name not in ("", "..") else out.resolve()
     key = key or named.with_name(f"{named.name}-key.json")
@@ -72,17 +68,16 @@ def blind(
     test, described = _draw_up(model, data, sheets, faces, seed, truncation)
     from facegan.evaluation.blind import NOTE, write_test
 
-    try:
+    with options.writing("--out", out):
         written = write_test(test, out, key, described, singles=singles)
-    except OSError as error:
-        raise UserError(f"{error.filename or out} cannot be written: {error.strerror or error}") from None
-    if json:
-        places = {"test": test.name, "sheets": list(map(str, written)), "answers": str(out / "answers.csv")}
-        typer.echo(json_format.dumps(places | {"key": str(key)}))
+    answers = out / "answers.csv"
+    if as_json:
+        places = {"test": test.name, "sheets": list(map(str, written)), "answers": str(answers), "key": str(key)}
+        typer.echo(json.dumps(places))
         return
-    typer.echo(f"{sheets} sheet{'' if sheets == 1 else 's'} of {faces} faces, and answers.csv to be filled: {out}")
-    typer.echo(f"the key: {key} (do not open it, nor show it to whoever looks, before the answers are there)")
-    typer.echo(f"then: facegan blind --score {out / 'answers.csv'} --key {key}")
+    typer.echo(f"{sheets} sheet{'' if sheets == 1 else 's'} of {faces} faces, and answers.csv to fill in: {out}")
+    typer.echo(f"the key: {key} (keep it closed, and away from the viewers, until the answers are in)")
+    typer.echo(f"then: facegan blind --score {answers} --key {key}")
     typer.echo(NOTE, err=True)
 
 
@@ -90,7 +85,7 @@ def _check_places(out: Path, key: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} exists already: name a new folder")
     if key.exists():
-        raise UserError(f"--key {key} exists already, and without it its test cannot be counted: choose another name")
+        raise UserError(f"--key {key} exists already, and its test cannot be scored without it: choose another name")
     if out.resolve() in key.resolve().parents:
         raise UserError(f"--key {key} lies in the folder that viewers get ({out}): name a file elsewhere")
 
@@ -98,24 +93,22 @@ def _check_places(out: Path, key: Path) -> None:
 def _draw_up(
     model: Path, data: list[Path] | None, sheets: int, faces: int, seed: int, truncation: float
 ) -> tuple[BlindTest, dict[str, Any]]:
-    """Return the test, and what the key says of it."""
+    """Return the test, and its description for the key."""
     from facegan.evaluation import blind
 
     blind.check_size(sheets, faces)
-    if not 0 <= seed < 2**63:
-        raise UserError(f"--seed {seed}: choose a whole number from 0 to {2**63 - 1}")
-    if not 0 <= truncation <= 1:
-        raise UserError(f"--truncation {truncation:g}: choose from 0 (all faces alike) to 1 (as trained)")
+    options.check_between("--seed", seed, 0, 2**63 - 1)
+    options.check_between("--truncation", truncation, 0, 1)
     import hashlib
 
     import numpy as np
 
     from facegan.cli.faces import faces_of, real_faces
-    from facegan.data.packed import DataView, PackedDataset
+    from facegan.data.packed import DataView
     from facegan.machine import keep_freed_memory
 
     keep_freed_memory()
-    view = DataView([PackedDataset.open(path) for path in real_faces(model, data)], held_out=True)
+    view = DataView(real_faces(model, data), held_out=True)
     most = blind.most_of_a_kind(sheets, faces)
     batches, described, _ = faces_of(model, most, seed)
     if described["kind"] == "model":
@@ -123,7 +116,7 @@ def _draw_up(
         first = blind.first_sample(seed, of)
         batches, described, _ = faces_of(model, most, seed, first=first, truncation=truncation)
     elif truncation != 1:
-        raise UserError(f"--truncation {truncation:g}: {model} holds faces, and no model that could make others")
+        raise UserError(f"--truncation {truncation:g}: {model} holds faces, and no model that could generate others")
     made_MHWC = np.concatenate(list(batches))
     if described["kind"] != "model":
         first = 0
@@ -146,7 +139,7 @@ def _score(files: list[Path], key_file: Path, as_json: bool) -> None:
     together = result("together", answers, key) if len(files) > 1 else viewers[0]
     if as_json:
         counted = {"viewers": [asdict(row) for row in viewers], "together": asdict(together)}
-        typer.echo(json_format.dumps(key.described | counted))
+        typer.echo(json.dumps(key.described | counted))
         return
     _table(viewers + ([together] if len(files) > 1 else []))
     model = key.described.get("model")
@@ -154,19 +147,18 @@ def _score(files: list[Path], key_file: Path, as_json: bool) -> None:
     typer.echo(f"{path} at truncation {key.described.get('truncation')}: {together.sentence}")
 
 
-def _table(rows: list[Result]) -> None:
-    """Print plain lines: a table of rich would be cut to 80 columns where nobody looks at a terminal."""
-
+def _table(results: list[Result]) -> None:
     def passed(kind: Kind) -> str:
         return f"{kind.passed} of {kind.shown}, {kind.share:.1%} ({kind.low:.1%} to {kind.high:.1%})"
 
-    lines = [("viewer", "made, passed (95%)", "photographs, passed (95%)", "unsure", "right", "p")]
-    for row in rows:
-        unsure = f"{row.made.unsure} + {row.photographs.unsure}"
-        known = f"{row.accuracy:.1%}"
-        lines.append((row.viewer, passed(row.made), passed(row.photographs), unsure, known, f"{row.p_value:.2g}"))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for viewer, *cells in lines:
-        shown = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        typer.echo("  ".join([viewer.ljust(widths[0]), *shown]))
-    typer.echo("unsure: of made faces + of photographs; right: mean over both kinds, unsure as half; guessing has 50%")
+    rows = (
+        (row.viewer, passed(row.made), passed(row.photographs), f"{row.made.unsure} + {row.photographs.unsure}",
+         f"{row.accuracy:.1%}", f"{row.p_value:.2g}")
+        for row in results
+    )  # fmt: skip
+    headings = ("viewer", "generated, passed (95%)", "photographs, passed (95%)", "unsure", "right", "p")
+    print_table(headings, rows, left=("viewer",))
+    typer.echo(
+        "passed: taken for a photograph; unsure: generated + photographs; right: mean over both kinds, unsure counts "
+        "half, guessing gives 50%"
+    )

@@ -1,9 +1,8 @@
-"""Where the faces to be measured come from, and how the command line shows that it looks at them."""
+"""Where the faces to be measured come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ from facegan.errors import UserError, brief
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from facegan.data.packed import PackedDataset
 
 _BATCH = 256
 
@@ -26,32 +27,18 @@ def faces_of(
     truncation: float = 1.0,
     labels: str = "prior",
 ) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
-    """Return batches of faces, what made them, and how many there are. A model makes them on a device.
+    """Return batches of faces, a description of their source, and their number: at most ``count``.
 
-    ``first``: number of a model's first face of the seed; of an array or a dataset the first faces are always taken.
-    ``labels``: as ``Model.batches``'s.
+    The source is an array, a packed dataset, or a model, which generates on ``device``. ``first``: number of a model's
+    first face of the seed; of an array or a dataset the first faces are always taken. ``labels``: as for
+    ``Model.batches``.
     """
-    import numpy as np
-
-    from facegan.data.packed import DataView, PackedDataset, map_array
     from facegan.runs.folder import SHIPPED
 
     if model.suffix == ".npy" and model.is_file():
-        try:
-            faces = map_array(model)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{model} is no array of faces ({brief(error)}): give uint8 [N, R, R, 3]") from None
-        if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != 3:
-            raise UserError(f"{model} holds {faces.dtype} {list(faces.shape)}: give uint8 [N, R, R, 3]")
-        found = min(count, len(faces))
-        named = {"kind": "array", "path": str(model), "resolution": int(faces.shape[1])}
-        return (faces[start : min(start + _BATCH, found)] for start in range(0, found, _BATCH)), named, found
+        return _faces_of_array(model, count)
     if str(model) not in SHIPPED and (model / "dataset.json").is_file():
-        view = DataView([PackedDataset.open(model)], held_out=None)
-        found = min(count, len(view))
-        named = {"kind": "dataset", "path": str(model), "resolution": view.resolution, "sha256": view.content_hash}
-        rows = (np.arange(start, min(start + _BATCH, found)) for start in range(0, found, _BATCH))
-        return (view.images(row_B) for row_B in rows), named, found
+        return _faces_of_dataset(model, count)
     from facegan import api
 
     loaded = api.load(model, device=str(device))
@@ -65,40 +52,45 @@ def faces_of(
     return (faces for faces, _ in batches), named, count
 
 
-def real_faces(model: Path, data: list[Path] | None) -> list[Path]:
-    """Return the folders of real faces: those that were given, or else those that the run was trained on.
+def _faces_of_array(path: Path, count: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
+    from facegan.data.packed import map_array
+
+    try:
+        faces = map_array(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no array of faces ({brief(error)}): give uint8 [N, R, R, 3]") from None
+    if faces.dtype != "uint8" or faces.ndim != 4 or faces.shape[1] != faces.shape[2] or faces.shape[3] != 3:
+        raise UserError(f"{path} holds {faces.dtype} {list(faces.shape)}: give uint8 [N, R, R, 3]")
+    found = min(count, len(faces))
+    named = {"kind": "array", "path": str(path), "resolution": int(faces.shape[1])}
+    return (faces[start : min(start + _BATCH, found)] for start in range(0, found, _BATCH)), named, found
+
+
+def _faces_of_dataset(path: Path, count: int) -> tuple[Iterator[np.ndarray], dict[str, Any], int]:
+    import numpy as np
+
+    from facegan.data.packed import DataView, PackedDataset
+
+    view = DataView([PackedDataset.open(path)], held_out=None)
+    rows = np.arange(min(count, len(view)))
+    named = {"kind": "dataset", "path": str(path), "resolution": view.resolution, "sha256": view.content_hash}
+    return (view.images(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH)), named, len(rows)
+
+
+def real_faces(model: Path, data: list[Path] | None) -> list[PackedDataset]:
+    """Open the folders of real faces: those given, or else those that the run was trained on.
 
     Raises:
-        UserError: none were given, and the model is no run that says which they are.
+        UserError: none are given, and the model is not a run that names them; or one is not a packed dataset.
     """
-    if data:
-        return data
+    from facegan.data.packed import PackedDataset
     from facegan.runs.folder import RUN_FILE, SHIPPED, RunFolder
 
+    if data:
+        return [PackedDataset.open(path) for path in data]
     if not model.exists() and str(model) not in SHIPPED:
         raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
     recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
     if not isinstance(recorded, list) or not recorded:
-        raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces behind it")
-    return [Path(str(path)) for path in recorded]
-
-
-@contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show what is being done and the time left, on standard error; where that is no terminal, only what is done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), "left", TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def stage(name: str, done: int, whole: int) -> None:
-            if name not in tasks:
-                if not console.is_terminal:
-                    console.print(f"{name} ({whole:,}) ...", highlight=False, markup=False, soft_wrap=True)
-                tasks[name] = bar.add_task(name, total=whole)
-            bar.update(tasks[name], completed=done)
-
-        yield stage
+        raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces as well")
+    return [PackedDataset.open(Path(str(path))) for path in recorded]

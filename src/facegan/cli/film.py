@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,43 +18,37 @@ if TYPE_CHECKING:
 
 
 def film(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    out: Annotated[Path, typer.Option(help="A strip of stages (.png), or all grids as a film (.gif, .webp).")] = Path(
+    run: Annotated[Path, Argument(help="Folder of a run.")],
+    out: Annotated[Path, Option(help="A strip of stages (.png), or all grids as a film (.gif, .webp).")] = Path(
         "stages.png"
     ),
-    faces: Annotated[int, typer.Option(help="Faces in each row of the strip, 1 to 64.")] = 8,
-    stages: Annotated[int, typer.Option(help="Rows of the strip.")] = 6,
-    seconds: Annotated[float, typer.Option(help="Time each grid of a film is shown.")] = 0.25,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
+    faces: Annotated[int, Option(help="Faces in each row of the strip, 1 to 64.")] = 8,
+    stages: Annotated[int, Option(help="Rows of the strip.")] = 6,
+    seconds: Annotated[float, Option(help="How long a film shows each grid.")] = 0.25,
+    force: options.Force = False,
 ) -> None:
-    """Show how a run's faces came about: the same latents over time.
+    """Show how a run's faces developed: the same latents over time.
 
     \b
     facegan film runs/first --out stages.png
     facegan film runs/first --out film.webp --seconds 0.1
     """
-    import numpy as np
-    from PIL import Image
-
     from facegan import pixels
+    from facegan.report.pictures import read_picture
     from facegan.runs.folder import RunFolder
 
-    if not 1 <= faces <= 64 or not 1 <= stages <= 1000:
-        raise UserError(f"--faces {faces} --stages {stages}: choose from 1 to 64 faces and from 1 to 1000 stages")
+    options.check_between("--faces", faces, 1, 64)
+    options.check_between("--stages", stages, 1, 1000)
     if not 0 < seconds <= 60:
         raise UserError(f"--seconds {seconds}: choose a time above 0 and up to 60")
-    if out.exists() and not force:
-        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+    options.check_suffix("--out", out, ".png", ".gif", ".webp")
+    options.check_free(out, force)
     folder = RunFolder(run)
     folder.read()
-    match out.suffix.lower():
-        case ".png":
-            pixels.save_png(out, stages_picture(folder, faces=faces, stages=stages))
-        case ".gif" | ".webp":
-            pictures = [np.asarray(Image.open(path).convert("RGB")) for path in _grids(folder)]
-            pixels.save_animation(out, pictures, seconds=seconds)
-        case _:
-            raise UserError(f"--out {out}: give a name that ends in .png, .gif or .webp")
+    if out.suffix.lower() == ".png":
+        pixels.save_png(out, stages_picture(folder, faces=faces, stages=stages))
+    else:
+        pixels.save_animation(out, [read_picture(path) for path in _grids(folder)], seconds=seconds)
     typer.echo(f"{out}", err=True)
 
 
@@ -65,18 +61,15 @@ def stages_picture(folder: RunFolder, *, faces: int = 8, stages: int = 6) -> np.
         UserError: the run has no grid yet.
     """
     import numpy as np
-    from PIL import Image
 
     from facegan import pixels
+    from facegan.report.pictures import read_picture
 
     grids = _grids(folder)
     side = folder.read()["config"]["recipe"]["resolution"]
     places = np.unique(np.round(np.linspace(0, 1, stages) ** 1.5 * (len(grids) - 1)).astype(int))
-    cells = []
-    for place in places:
-        picture = np.asarray(Image.open(grids[place]).convert("RGB"))
-        cells += list(pixels.ungrid(picture, side)[:faces])
-    return pixels.grid(np.stack(cells), columns=faces)
+    rows = [pixels.ungrid(read_picture(grids[place]), side)[:faces] for place in places]
+    return pixels.grid(np.concatenate(rows), columns=faces)
 
 
 def _grids(folder: RunFolder) -> list[Path]:

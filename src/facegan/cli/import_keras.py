@@ -6,18 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
+
+from facegan.cli import options
+from facegan.errors import UserError
 
 
 def import_keras(
-    generator: Annotated[Path, typer.Argument(help="The generator's .weights.h5 or .h5 file.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="classic-tanh or classic-dcgan.")],
-    out: Annotated[Path, typer.Option("--out", help="New folder for the model.")],
+    generator: Annotated[Path, Argument(help="The generator's .weights.h5 or .h5 file.")],
+    recipe: Annotated[str, Option(help="classic-tanh or classic-dcgan.")],
+    out: Annotated[Path, Option(help="New folder for the model.")],
     discriminator: Annotated[
-        Path | None, typer.Option(help="The discriminator's file: for --score, and to train on with --init.")
+        Path | None, Option(help="The discriminator's file: for --score, and for training on with --init.")
     ] = None,
-    resolution: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    resolution: options.Resolution = 64,
 ) -> None:
-    """Take over a classic pair that was trained in Keras: sample from it, or train on with --init.
+    """Import a classic pair that was trained in Keras: sample from it, or train it further with --init.
 
     The weights must be those of the recipe's own layers (facegan summary RECIPE shows them). The files are read in a
     process of their own, with limited memory. Needs h5py.
@@ -30,16 +34,14 @@ def import_keras(
     """
     from facegan import recipes
     from facegan.config import RunConfig, to_dict
-    from facegan.errors import UserError
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.keras_weights import load_keras_file
     from facegan.runs.snapshot import write_snapshot
 
     settings = recipes.recipe(recipe, resolution)
     if not settings.network.startswith("classic-"):
-        raise UserError(f"--recipe {recipe}: Keras' pairs are classic-tanh and classic-dcgan")
-    if out.exists():
-        raise UserError(f"--out {out} exists already and nothing is overwritten: give a new folder")
+        raise UserError(f"--recipe {recipe}: choose classic-tanh or classic-dcgan")
+    options.check_free(out)
     for path in (generator, discriminator):
         if path is not None and not path.is_file():
             raise UserError(f"{path} is no file: give the .h5 or .weights.h5 file that Keras wrote")

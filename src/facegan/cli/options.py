@@ -1,25 +1,78 @@
-"""Option types that several commands share."""
+"""Options that several commands share, and checks of what options say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from facegan.config_changes import parse_count
 from facegan.errors import UserError
 
 MOST = 10**15
-LABELS_HELP = "Attributes that are not asked for: drawn as in training (prior), or unknown, as in facegan 0.1.0 (none)."
-Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda, or one of several GPUs: cuda:1.")]
+RECIPES = "style-s, style, style-m, dcgan, classic-dcgan or classic-tanh"
+
+
+def _check_labels(text: str) -> str:
+    if text not in ("prior", "none"):
+        raise UserError(f"--labels {text}: choose prior or none")
+    return text
+
+
+SOURCE_HELP = "A run, a snapshot, or faces: a packed dataset or a .npy file."
+Source = Annotated[Path, Argument(help=SOURCE_HELP)]
+"""Where faces to be measured come from."""
+PackedData = Annotated[list[Path], Argument(help="One or several folders written by facegan prepare.")]
+RealFaces = Annotated[
+    list[Path] | None,
+    Argument(help="Folders of real faces, written by facegan prepare; default: those the run was trained on."),
+]
+Count = Annotated[str, Option(help="Number of faces to generate, such as 500 or 10k.")]
+Seed = Annotated[int, Option(help="Seed of the latents.")]
+Labels = Annotated[
+    str,
+    Option(
+        metavar="prior|none",
+        callback=_check_labels,
+        help="Attributes that are not given: drawn as in training (prior), or unknown, as in facegan 0.1.0 (none).",
+    ),
+]
+Truncation = Annotated[
+    float, Option(help="From 0 to 1; below 1, faces are closer to the mean: more typical and less varied.")
+]
+Device = Annotated[str, Option(help="auto (a GPU if there is one), cpu, cuda, or one of several GPUs: cuda:1.")]
 """Where a command computes that does not train."""
+Recipe = Annotated[str, Option(help=f"{RECIPES}.")]
+Resolution = Annotated[int, Option(help="Width and height of the images in pixels.")]
+Settings = Annotated[
+    list[str] | None,
+    Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change a setting of the recipe, such as generator.width=32 (repeatable); facegan summary RECIPE "
+        "--settings lists them all.",
+    ),
+]
+Precision = Annotated[str, Option(help="auto (the faster one, measured at the start), float32 or bfloat16.")]
+Forms = Annotated[
+    str, Option(help="auto (the fastest form of each layer, measured at the start), direct, or plain (as defined).")
+]
+Threads = Annotated[
+    int | None,
+    Option(help="CPU threads of each process; default: all cores, or fewer where that is measured to be faster."),
+]
+Force = Annotated[bool, Option("--force", help="Overwrite what is at --out.")]
+Json = Annotated[bool, Option("--json", help="Print JSON for programs: one line for each result or event.")]
 
 
-def count_option(text: str, flag: str, *, least: int = 1) -> int:
+def count(text: str, flag: str, *, least: int = 1) -> int:
     """Return the number that a flag gives as ``64``, ``100k`` or ``2M``.
 
     Raises:
-        UserError: it is no whole number, below ``least`` or above 10^15.
+        UserError: it is not a whole number, below ``least`` or above 10^15.
     """
     try:
         number = parse_count(text)
@@ -32,12 +85,32 @@ def count_option(text: str, flag: str, *, least: int = 1) -> int:
     return number
 
 
-def labels_option(text: str) -> str:
-    """Return where attributes come from that are not asked for.
+def check_between(flag: str, value: float | None, least: float, most: float) -> None:
+    """Refuse a number outside of [least, most], or one that is not a number; None, a flag not given, is fine."""
+    if value is not None and not least <= value <= most:
+        raise UserError(f"{flag} {value}: choose a number from {least} to {most}")
 
-    Raises:
-        UserError: it is neither prior nor none.
+
+def check_suffix(flag: str, path: Path, *suffixes: str) -> None:
+    """Refuse a file whose name ends in none of these suffixes."""
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{flag} {path}: give a name that ends in {' or '.join(suffixes)}")
+
+
+def check_free(out: Path, force: bool | None = None) -> None:
+    """Refuse to overwrite what is at ``--out``. ``force``: the value of ``--force``; None where there is no such flag.
+
+    A folder is never overwritten.
     """
-    if text not in ("prior", "none"):
-        raise UserError(f"--labels {text}: choose prior or none")
-    return text
+    if out.exists() and (out.is_dir() or not force):
+        hint = "" if out.is_dir() or force is None else ", or add --force to overwrite it"
+        raise UserError(f"--out {out} exists already: choose another name{hint}")
+
+
+@contextmanager
+def writing(flag: str, path: Path) -> Iterator[None]:
+    """Report a file that cannot be written as the user's mistake, with the flag that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{flag} {path} cannot be written: {error.strerror or error}") from None

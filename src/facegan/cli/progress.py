@@ -1,31 +1,20 @@
-"""How the command line shows a training: a progress bar and lines for people, JSON lines for programs."""
+"""How the command line shows long work: progress bars and lines for people, JSON lines for programs."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from facegan.cli.console import OutputConsole, discard_output
 from facegan.training.watchdog import POLICY
-
-
-def talk_to_nobody() -> None:
-    """Go on without a reader of standard output: it went away, as ``head`` does, and that is no error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class OutputConsole(Console):
-    """Rich's console, which would end the process when its reader goes away."""
-
-    def on_broken_pipe(self) -> None:
-        talk_to_nobody()
 
 
 class JsonListener:
@@ -35,7 +24,7 @@ class JsonListener:
         try:
             print(json.dumps({"event": kind, **fields}), flush=True)
         except BrokenPipeError:
-            talk_to_nobody()
+            discard_output()
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None: ...
 
@@ -46,7 +35,7 @@ class JsonListener:
 
 
 class TerminalListener:
-    """A progress bar with rate and time left; lines for what is worth keeping on the screen."""
+    """A progress bar with rate and time left; lines for the events that people want to see."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -65,91 +54,123 @@ class TerminalListener:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
     def event(self, kind: str, **fields: Any) -> None:
-        match kind:
-            case "start":
-                held_out = f" ({fields['held_out']:,} of held-out people left out)" if fields["held_out"] else ""
-                begun = f"goes on at {fields['nimg']:,} images" if fields["nimg"] else "begins"
-                self._say(
-                    f"{fields['recipe']} at {fields['resolution']} px on {fields['faces']:,} faces{held_out} {begun}: "
-                    f"{fields['device']}, {fields['precision']}, "
-                    f"{fields['threads']} thread{'s' if fields['threads'] > 1 else ''}"
-                    + (f", {fields['processes']} processes" if fields["processes"] > 1 else "")
-                    + f"; run folder {fields['run']}"
-                )
-                if fields["origin"]:
-                    self._say(f"  {fields['origin']}")
-                self._say(f"  {_computing(fields)}")
-                self._say(f"  {_space(fields)}")
-                self._say(f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}")
-            case "labels":
-                self._say(
-                    f"attributes-net labels the {fields['faces']:,} faces without attributes (once, before the run "
-                    "begins) ..."
-                )
-            case "reference":
-                self._say(
-                    f"attributes-net looks at {fields['faces']:,} faces of the data, for the quick score (once, before "
-                    "the run begins) ..."
-                )
-            case "log":
-                self._say(
-                    f"{fields['nimg']:>10,} images  D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}  "
-                    f"D right on real {fields['D_accuracy_real']:.0%}, fake {fields['D_accuracy_fake']:.0%}  "
-                    f"{fields['images_per_s']:.0f} images/s"
-                )
-            case "grid":
-                self._say(f"{fields['nimg']:>10,} images  grid {fields['path']}")
-            case "snapshot":
-                rate = fields["megabytes"] / max(fields["written_s"], 1e-9)
-                self._say(
-                    f"{fields['nimg']:>10,} images  snapshot {fields['path']}  ({fields['megabytes']:,.0f} MB at "
-                    f"{rate:,.0f} MB/s, training paused {fields['paused_s']:.2f} s)"
-                )
-            case "alarm":
-                action = fields["action"] if fields["rewind_to"] is None else f"back to {fields['rewind_to']:,} images"
-                self._say(f"{fields['nimg']:>10,} images  ALARM {fields['alarm']}: {fields['message']}; {action}")
-            case "warning":
-                self._say(f"{fields['nimg']:>10,} images  WARNING {fields['message']}")
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        for line in _lines(kind, fields):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
-        if seconds_left is None and target is not None:
-            seconds_left = (target - nimg) / max(rate, 1e-9)
         if seconds_left is not None:
             target = nimg + round(rate * seconds_left)  # the end may be a time
-        left = (
-            "?" if seconds_left is None or seconds_left > 1e9 else str(timedelta(seconds=max(0, round(seconds_left))))
-        )
+        elif target is not None:
+            seconds_left = (target - nimg) / max(rate, 1e-9)
+        left = "?"
+        if seconds_left is not None and seconds_left <= 1e9:
+            left = str(timedelta(seconds=max(0, round(seconds_left))))
         self._bar.update(
             self._task, completed=nimg, total=target, rate=rate, left=left, description=f"{nimg:,} images", visible=True
         )
 
 
-def _computing(choices: dict[str, Any]) -> str:
-    """Return how the run computes, in a sentence."""
-    forms = Counter([*choices["generator"].values(), *choices["discriminator"].values()])
-    counted = ", ".join(f"{number} {form}" for form, number in forms.most_common())
-    asked = "measured here: " if choices["forms"] == "auto" else ""
-    rate = choices["images_per_s"]
+def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
+    """Return what people see of an event."""
+    at = f"{fields.get('nimg', 0):>10,} images  "
+    match kind:
+        case "start":
+            return _start_lines(fields)
+        case "labels":
+            return [f"attributes-net labels the {fields['faces']:,} faces without attributes (once per run) ..."]
+        case "reference":
+            return [
+                f"attributes-net reads {fields['faces']:,} faces of the data for the quick score (once per run) ..."
+            ]
+        case "log" if "loss" in fields:  # attributes-net
+            return [f"{at}loss {fields['loss']:.4f}  {fields['images_per_s']:.0f} images/s"]
+        case "log":
+            losses = f"D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}"
+            right = f"D right on real {fields['D_accuracy_real']:.0%}, fake {fields['D_accuracy_fake']:.0%}"
+            return [f"{at}{losses}  {right}  {fields['images_per_s']:.0f} images/s"]
+        case "grid":
+            return [f"{at}grid {fields['path']}"]
+        case "snapshot":
+            size, rate = fields["megabytes"], fields["megabytes"] / max(fields["written_s"], 1e-9)
+            paused = f"training paused {fields['paused_s']:.2f} s"
+            return [f"{at}snapshot {fields['path']}  ({size:,.0f} MB at {rate:,.0f} MB/s, {paused})"]
+        case "alarm":
+            action = fields["action"] if fields["rewind_to"] is None else f"back to {fields['rewind_to']:,} images"
+            return [f"{at}ALARM {fields['alarm']}: {fields['message']}; {action}"]
+        case "warning":
+            return [f"{at}WARNING {fields['message']}"]
+        case "demo":
+            return [fields["message"]]
+    return []
+
+
+def _start_lines(fields: dict[str, Any]) -> list[str]:
+    """Return what a training that starts consists of: data, device, layers, disk space, watchdog."""
+    held_out = f" ({fields['held_out']:,} of held-out people left out)" if fields["held_out"] else ""
+    begun = f"goes on at {fields['nimg']:,} images" if fields["nimg"] else "begins"
+    threads = f"{fields['threads']} thread{'s' if fields['threads'] > 1 else ''}"
+    processes = f", {fields['processes']} processes" if fields["processes"] > 1 else ""
+
+    forms = Counter([*fields["generator"].values(), *fields["discriminator"].values()])
+    counted = ", ".join(f"{number} {form}" for form, number in forms.most_common()) or "direct"
+    measured = "measured here: " if fields["forms"] == "auto" else ""
+    rate = fields["images_per_s"]
     expected = "" if rate is None else f"; about {rate:.3g} images/s, measured when the run began"
-    return f"layers {asked}{counted or 'direct'}{expected}"
 
-
-def _space(fields: dict[str, Any]) -> str:
-    """Return what the run will take of the disk, in a sentence."""
     size, needed, free = (fields[f"{name}_bytes"] / 1e6 for name in ("snapshot", "needed", "free"))
     short = "" if needed < free else "; NOT ENOUGH: make room in time, or keep fewer"
-    return f"disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB in all, {free:,.0f} MB free{short}"
+    return [
+        f"{fields['recipe']} at {fields['resolution']} px on {fields['faces']:,} faces{held_out} {begun}: "
+        f"{fields['device']}, {fields['precision']}, {threads}{processes}; run folder {fields['run']}",
+        *([f"  {fields['origin']}"] if fields["origin"] else []),
+        f"  layers {measured}{counted}{expected}",
+        f"  disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB in all, {free:,.0f} MB free{short}",
+        f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}",
+    ]
 
 
 def make_listener(as_json: bool) -> JsonListener | TerminalListener:
-    """Return the listener that a command's ``--json`` asks for."""
+    """Return the listener that a command's ``--json`` calls for."""
     return JsonListener() if as_json else TerminalListener(OutputConsole())
+
+
+def progress_reporter(listener: JsonListener | TerminalListener) -> Callable[[int, int], None]:
+    """Return a function of (images done, images in all) that shows them: a bar, or one JSON line a second."""
+    begin = reported = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal reported
+        now = time.monotonic()
+        rate = done / max(now - begin, 1e-9)
+        listener.progress(done, total, rate)
+        if now - reported >= 1:
+            reported = now
+            left = (total - done) / rate
+            listener.event("progress", done=done, total=total, images_per_s=round(rate, 1), seconds_left=round(left, 1))
+
+    return report
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Show stages of work on standard error: yields a function of (name, done, whole).
+
+    A terminal shows a bar with the time left for each stage; anything else gets the name of each stage, if it has one.
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), "left", TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def stage(name: str, done: int, whole: int) -> None:
+            if name not in tasks:
+                if name and not console.is_terminal:
+                    console.print(f"{name} ({whole:,}) ...", highlight=False, markup=False, soft_wrap=True)
+                tasks[name] = bar.add_task(name, total=whole)
+            bar.update(tasks[name], completed=done)
+
+        yield stage

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from facegan.cli.options import count_option
+from facegan.cli import options
 from facegan.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import numpy as np
 
     from facegan.evaluation.audit import Audit
     from facegan.evaluation.receipt import Receipt
@@ -22,39 +22,37 @@ _SHOWN = 64
 
 
 def report(
-    model: Annotated[Path, typer.Argument(help="A run, or a snapshot.")],
+    model: Annotated[Path, Argument(help="A run, or a snapshot.")],
     data: Annotated[
-        list[Path] | None, typer.Option(help="Real faces to measure against (repeatable); default: the run's own.")
+        list[Path] | None, Option(help="Real faces to measure against (repeatable); default: the run's own.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The page to write (.html).")] = Path("report.html"),
-    count: Annotated[str, typer.Option(help="Faces to measure.")] = "5k",
-    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    out: Annotated[Path, Option(help="The page to write (.html).")] = Path("report.html"),
+    count: options.Count = "5k",
+    seed: options.Seed = 0,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="Score the model and audit it, which takes minutes.")
+        bool, Option("--measure/--no-measure", help="Score the model and audit it, which takes minutes.")
     ] = True,
     no_real_faces: Annotated[
-        bool, typer.Option("--no-real-faces", help="Leave photographs of real people out, so that it can be shared.")
+        bool, Option("--no-real-faces", help="Leave out photographs of real people, so that you may share it.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is at --out.")] = False,
+    force: options.Force = False,
 ) -> None:
-    """Write one HTML page about a model: its faces, how they came about, scores, audits, incidents, settings.
+    """Write one HTML page about a model: its faces, how they developed, scores, audits, incidents, settings.
 
-    It needs no other file and no network, and reads well on a phone. The closest training faces are shown beside
-    generated ones: such a page is for yourself; --no-real-faces makes one to share.
+    It needs no other file and no network, and reads well on a phone. It shows the closest training faces next to
+    generated ones: keep such a page to yourself; --no-real-faces makes one to share.
 
     \b
     facegan report runs/first
     facegan report runs/first --no-real-faces --out first.html
     facegan report runs/first --no-measure
     """
-    number = count_option(count, "--count")
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out {out}: give a name that ends in .html")
+    number = options.count(count, "--count")
+    options.check_suffix("--out", out, ".html", ".htm")
     from facegan.report.curves import need_matplotlib
 
     need_matplotlib()
-    if out.exists() and not force:
-        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+    options.check_free(out, force)
     missing, shows_people = write_report(
         model, out, data=data, count=number, seed=seed, measure=measure, real_faces=not no_real_faces
     )
@@ -76,12 +74,12 @@ def write_report(
     real_faces: bool = True,
     note: str = "",
 ) -> tuple[list[str], bool]:
-    """Write the page, over what is there; return what could not be had, and whether it shows training faces.
+    """Write the page, over what is there; return sentences on what is missing, and whether it shows training faces.
 
-    ``note``: what a page without real faces says of the faces, in place of its usual sentence.
+    ``note``: replaces the sentence about the faces on a page without real ones.
     """
     from facegan import api
-    from facegan.cli.faces import stages
+    from facegan.cli.progress import stages
     from facegan.files import write_text
     from facegan.machine import keep_freed_memory
     from facegan.report.page import Findings, render
@@ -101,47 +99,37 @@ def write_report(
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
     page = render(described, run, findings, real_faces=real_faces, note=note)
-    try:
+    with options.writing("--out", out):
         write_text(out, page)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
     return missing, audit is not None and real_faces
 
 
 def _measured(
     model: Path, data: list[Path] | None, count: int, seed: int, stage: Callable[[str, int, int], None]
 ) -> tuple[Receipt | None, Audit | None, list[str]]:
-    """Return the receipt, the audit, and sentences on what could not be had."""
+    """Return the receipt, the audit, and sentences on what is missing."""
     from facegan.cli.faces import faces_of, real_faces
-    from facegan.data.packed import PackedDataset
     from facegan.evaluation.audit import SPACES, audit
     from facegan.evaluation.evaluate import evaluate, open_view
     from facegan.perception.labeller import Labeller
     from facegan.perception.spaces import DEFAULT, open_space
 
     try:
-        datasets = [PackedDataset.open(path) for path in real_faces(model, data)]
+        datasets = real_faces(model, data)
     except UserError as error:
-        return None, None, [f"Nothing was measured: {error}. --data names the real faces."]
+        return None, None, [f"Nothing was measured: {error}. Name the real faces with --data."]
     spaces = [open_space(name) for name in DEFAULT]
     batches, described, number = faces_of(model, count, seed)
-    kept: list[np.ndarray] = []
-
-    def keep() -> Any:
-        for image_NHWC in batches:
-            kept.append(image_NHWC)
-            yield image_NHWC
-
+    to_score, to_audit = itertools.tee(batches)
     missing: list[str] = []
     receipt = found = None
     try:
-        receipt = evaluate(keep(), described, open_view(datasets, "all"), spaces, count=number, stage=stage)
+        receipt = evaluate(to_score, described, open_view(datasets, "all"), spaces, count=number, stage=stage)
     except UserError as error:
         missing.append(f"No scores: {error}.")
     try:
-        source = iter(kept) if receipt is not None else faces_of(model, count, seed)[0]
-        looked_at = [space for space in spaces if space.name in SPACES]
-        found = audit(source, described, number, datasets, looked_at, Labeller(), stage=stage)
+        audited = [space for space in spaces if space.name in SPACES]
+        found = audit(to_audit, described, number, datasets, audited, Labeller(), stage=stage)
     except UserError as error:
         missing.append(f"No audit: {error}.")
     return receipt, found, missing

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
+
+from facegan.cli import options
 
 
 def summary(
-    recipe: Annotated[str, typer.Argument(help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh.")],
-    resolution: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
+    recipe: Annotated[str, Argument(help=f"{options.RECIPES}.")],
+    resolution: options.Resolution = 64,
     settings: Annotated[
-        bool, typer.Option("--settings", help="Print the settings instead: what facegan train --set can change.")
+        bool, Option("--settings", help="Print the settings instead, which facegan train --set can change.")
     ] = False,
 ) -> None:
     """Print the layers of a recipe's two networks, as Keras prints them, or its settings.
@@ -26,7 +29,7 @@ def summary(
 
     from facegan import recipes
     from facegan.attributes import ATTRIBUTE_COUNT
-    from facegan.cli.progress import OutputConsole
+    from facegan.cli.console import OutputConsole
     from facegan.config import to_dict
     from facegan.config_changes import FIXED, flatten, setting_text
     from facegan.networks import build_discriminator, build_generator
@@ -42,16 +45,13 @@ def summary(
     with torch.device("meta"):  # shapes alone: a summary needs no memory for the weights
         generator = build_generator(config.network, config.generator_options, seed=None)
         discriminator = build_discriminator(config.network, config.discriminator_options, seed=None)
-    asked = [Row("Input (attributes)", (ATTRIBUTE_COUNT,))] if config.attributes else []
-    sides = (
-        ("generator", [Row("Input", (config.latent_size,)), *asked, *summarize(generator, (config.latent_size,))]),
-        (
-            "discriminator",
-            [Row("Input", (resolution, resolution, 3)), *asked, *summarize(discriminator, (resolution, resolution, 3))],
-        ),
-    )
-    for side, rows in sides:
-        if side == "discriminator":
+    attributes = [Row("Input (attributes)", (ATTRIBUTE_COUNT,))] if config.attributes else []
+    for side, network, inputs in (
+        ("generator", generator, (config.latent_size,)),
+        ("discriminator", discriminator, (resolution, resolution, 3)),
+    ):
+        rows = [Row("Input", inputs), *attributes, *summarize(network, inputs)]
+        if network is discriminator:
             rows.append(Row("Activation (sigmoid)", rows[-1].shape))
         table = Table("layer", "output shape", "parameters", title=f"{recipe} {side}, {resolution} px")
         table.columns[2].justify = "right"

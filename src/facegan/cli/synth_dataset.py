@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
+
+from facegan.cli import options
 
 
 def synth_dataset(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to make; nothing is ever overwritten.")],
-    count: Annotated[str, typer.Option(help="How many faces: 5000, 10k.")] = "2000",
-    seed: Annotated[int, typer.Option(help="The same seed makes the same faces.")] = 0,
-    model: Annotated[Path, typer.Option(help="What makes them: the shipped model, a run or a snapshot.")] = Path(
-        "celeba64"
-    ),
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON line for each event.")] = False,
+    out: Annotated[Path, Argument(metavar="OUT", help="New folder; nothing is ever overwritten.")],
+    count: options.Count = "2000",
+    seed: Annotated[int, Option(help="The same seed makes the same faces.")] = 0,
+    model: Annotated[Path, Option(help="The shipped model, a run or a snapshot.")] = Path("celeba64"),
+    as_json: options.Json = False,
 ) -> None:
     """Make a labelled set of faces in CelebA's exact layout, without a photograph and without a download.
 
-    The shipped model makes the faces and attributes-net says which of the 40 attributes each shows; every face is a
-    person of its own, and one in ten is held out when facegan trains on them, as of CelebA.
+    The model generates the faces, and attributes-net labels each with the 40 attributes. Every face counts as a
+    different person, and as with CelebA one in ten is held out when facegan trains on them.
 
     \b
     facegan synth-dataset faces --count 5000
@@ -28,24 +29,19 @@ def synth_dataset(
     facegan synth-dataset mine --model runs/mine --seed 1
     """
     from facegan import api
-    from facegan.cli.options import count_option
-    from facegan.cli.prepare import progress_reporter
-    from facegan.cli.progress import make_listener
-    from facegan.errors import UserError
+    from facegan.cli.progress import make_listener, progress_reporter
     from facegan.machine import keep_freed_memory
     from facegan.perception.labeller import shipped
     from facegan.synthetic_dataset import copies_sentence, write_synthetic_dataset
 
-    number = count_option(count, "--count")
-    if not 0 <= seed < 2**63:
-        raise UserError(f"--seed {seed}: choose a seed from 0 to 2^63 - 1")
+    number = options.count(count, "--count")
+    options.check_between("--seed", seed, 0, 2**63 - 1)
     keep_freed_memory()
-    listener = make_listener(json)
-    with listener:
+    with make_listener(as_json) as listener:
         about = write_synthetic_dataset(
             out, api.load(model), shipped(), number, seed, progress=progress_reporter(listener)
         )
-    if json:
+    if as_json:
         listener.event("made", dataset=str(out), count=number, seed=seed)
     else:
         typer.echo(

@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
-import json as json_format
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
-from facegan.cli.options import count_option
+from facegan.cli import options
+from facegan.cli.console import print_table
 from facegan.errors import UserError
 
+if TYPE_CHECKING:
+    from facegan.cli.progress import JsonListener, TerminalListener
+
 _SECONDS = 10.0
-"""Between two lines about the losses."""
+"""Between two reports of the loss."""
 
 
 def train_attributes(
-    data: Annotated[list[Path], typer.Argument(help="Folders that facegan prepare wrote, with attributes.")],
-    out: Annotated[Path, typer.Option(help="Write the network to this .safetensors file; its card, .json, beside it.")],
-    images: Annotated[str, typer.Option(help="Faces to show, each as often as it takes.")] = "230400",
-    batch: Annotated[int, typer.Option(help="Faces of one step.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of the weights, the order and the augmentation.")] = 0,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print JSON lines: the losses, and the card at the end.")
-    ] = False,
+    data: Annotated[list[Path], Argument(help="Folders with attributes, written by facegan prepare.")],
+    out: Annotated[Path, Option(help="Save the network to this .safetensors file, and its card (.json) beside.")],
+    images: Annotated[str, Option(help="Number of faces to train on, counting repeats.")] = "230400",
+    batch: Annotated[int, Option(help="Faces in each step.")] = 64,
+    seed: Annotated[int, Option(help="Seed of the weights, the order and the augmentation.")] = 0,
+    threads: Annotated[int | None, Option(help="CPU threads; default: all cores.")] = None,
+    as_json: options.Json = False,
 ) -> None:
-    """Train attributes-net, which sees CelebA's 40 attributes in a face.
+    """Train attributes-net, which recognises CelebA's 40 attributes in a face.
 
-    People who are held out are not shown; how well it sees them is the card. A training that was stopped goes on when
-    the same command is given again. facegan audit takes the file with --attributes-net.
+    It is not trained on held-out people; its card records its accuracy on them. The same command again continues a
+    training that was stopped. facegan audit --attributes-net takes the file.
 
     \b
     facegan train-attributes data/celeba64 --out attributes.safetensors
     facegan train-attributes data/celeba64 --out quick.safetensors --images 20k
     """
-    number = count_option(images, "--images")
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: give a name that ends in .safetensors")
-    if out.exists():
-        raise UserError(f"--out {out} is there already: give another name, or delete it")
-    if not 2 <= batch <= 4096:
-        raise UserError(f"--batch {batch}: choose a batch from 2 to 4096 faces")
+    number = options.count(images, "--images")
+    options.check_suffix("--out", out, ".safetensors")
+    options.check_free(out)
+    options.check_between("--batch", batch, 2, 4096)
     from facegan.cores import usable_cores
 
     if threads is not None and not 1 <= threads <= usable_cores():
         raise UserError(f"--threads {threads}: this process may use 1 to {usable_cores()} cores")
     import torch
+    from rich.console import Console
 
+    from facegan.cli.progress import JsonListener, TerminalListener
     from facegan.data.packed import DataView, PackedDataset
     from facegan.machine import keep_freed_memory
     from facegan.perception.labeller import card_of
@@ -65,84 +67,55 @@ def train_attributes(
     try:
         unseen = DataView(datasets, held_out=True)
     except UserError:
-        raise UserError("the data has no held-out people to try the network on: prepare it with --identities") from None
+        raise UserError(
+            "the data has no held-out people to test the network on: prepare it with --identities"
+        ) from None
     checkpoints = out.with_name(f"{out.stem}.checkpoints")
     lessons = Lessons(number, batch=batch, seed=seed)
-    if not json:
-        again = " goes on" if checkpoints.is_dir() else ""
-        typer.echo(f"attributes-net{again} on {len(view):,} faces; checkpoints: {checkpoints}", err=True)
-    with _Progress(number, json) as progress:
-        network = train_attributes_net(view, lessons, progress.step, checkpoints)
+    if not as_json:
+        begun = "continues" if checkpoints.is_dir() else "begins"
+        typer.echo(f"attributes-net {begun} on {len(view):,} faces; checkpoints: {checkpoints}", err=True)
+    with JsonListener() if as_json else TerminalListener(Console(stderr=True)) as listener:
+        network = train_attributes_net(view, lessons, _reporter(listener, number), checkpoints)
     card = card_of(network, view, unseen) | {
         "network": "attributes-net", "images": number, "seed": seed, "batch": batch,
         "trained_on": {"sha256": view.content_hash, "faces": len(view)},
     }  # fmt: skip
     save_network(network, card, out)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    if json:
-        typer.echo(json_format.dumps({"event": "card", **card}))
+    if as_json:
+        listener.event("card", **card)
         return
     _table(card)
     typer.echo(f"network: {out}; card: {out.with_suffix('.json')}")
 
 
-class _Progress:
-    """The loss, the rate and the time left; a JSON line every hundred steps for programs."""
+def _reporter(listener: JsonListener | TerminalListener, whole: int) -> Callable[[int, dict[str, float]], None]:
+    """Return a function of (images, losses) that shows progress, and every few seconds the smoothed loss."""
+    reported = time.perf_counter()
+    began: tuple[float, int] | None = None
+    smoothed = 0.0
 
-    def __init__(self, whole: int, as_json: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    def report(nimg: int, losses: dict[str, float]) -> None:
+        nonlocal reported, began, smoothed
+        now, loss = time.perf_counter(), sum(losses.values())
+        smoothed = 0.98 * smoothed + 0.02 * loss if smoothed else loss
+        began = began or (now, nimg)
+        rate = (nimg - began[1]) / max(1e-9, now - began[0])
+        listener.progress(nimg, whole, rate)
+        if now - reported > _SECONDS or nimg >= whole:
+            reported = now
+            listener.event("log", nimg=nimg, loss=smoothed, images_per_s=rate)
 
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            "left",
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=whole)
-        self._json, self._whole, self._said = as_json, whole, time.perf_counter()
-        self._began: tuple[float, int] | None = None
-        self._loss = 0.0
-
-    def __enter__(self) -> _Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def step(self, nimg: int, losses: dict[str, float]) -> None:
-        loss = sum(losses.values())
-        self._loss = 0.98 * self._loss + 0.02 * loss if self._loss else loss
-        if self._began is None:
-            self._began = (time.perf_counter(), nimg)
-        rate = (nimg - self._began[1]) / max(1e-9, time.perf_counter() - self._began[0])
-        self._bar.update(
-            self._task, completed=nimg, description=f"{nimg:,} images  loss {self._loss:.4f}  {rate:.0f} images/s"
-        )
-        if time.perf_counter() - self._said > _SECONDS or nimg >= self._whole:
-            self._said = time.perf_counter()
-            if self._json:
-                typer.echo(json_format.dumps({"event": "log", "nimg": nimg, "loss": self._loss, "images_per_s": rate}))
-            else:
-                self._bar.console.print(
-                    f"{nimg:>10,} images  loss {self._loss:.4f}  {rate:.0f} images/s", highlight=False
-                )
+    return report
 
 
 def _table(card: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    from facegan.cli.progress import OutputConsole
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("attribute", "share", "accuracy", "majority", "balanced"):
-        table.add_column(heading, justify="left" if heading == "attribute" else "right")
     keys = ("share", "accuracy", "majority", "balanced_accuracy")
-    for name, row in card["attributes"].items():
-        table.add_row(name, *("" if row[key] is None else f"{row[key]:.1%}" for key in keys))
-    table.add_row("mean", "", *(f"{card[f'mean_{key}']:.1%}" for key in keys[1:]))
-    OutputConsole().print(table, highlight=False)
-    typer.echo(f"on {card['faces']:,} faces of held-out people; majority: always the commoner answer")
+    rows = [
+        (name, *("" if row[key] is None else f"{row[key]:.1%}" for key in keys))
+        for name, row in card["attributes"].items()
+    ]
+    rows.append(("mean", "", *(f"{card[f'mean_{key}']:.1%}" for key in keys[1:])))
+    print_table(("attribute", "share", "accuracy", "majority", "balanced"), rows, left=("attribute",))
+    typer.echo(f"on {card['faces']:,} faces of held-out people; majority: always giving the commoner answer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_format
+import json
 import signal
 import sys
 import tempfile
@@ -11,55 +11,51 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
-from facegan.cli.options import count_option
+from facegan.cli import options
+from facegan.errors import UserError
 
 
 def verify_resume(
-    data: Annotated[list[Path], typer.Argument(help="One or several folders that facegan prepare wrote.")],
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="style-s, style, style-m, dcgan, classic-dcgan or classic-tanh.")
-    ],
-    images: Annotated[str, typer.Option(help="Images to train each of the two runs on; at least 8 steps.")] = "1280",
-    batch: Annotated[int, typer.Option(help="Real images of one step.")] = 64,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe.")
-    ] = None,
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all cores.")] = None,
-    forms: Annotated[str, typer.Option(help="auto, direct or plain.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the run, and of where it is interrupted.")] = 0,
+    data: options.PackedData,
+    recipe: options.Recipe,
+    images: Annotated[str, Option(help="Images to train each of the two runs on; at least 8 steps.")] = "1280",
+    batch: Annotated[int, Option(help="Real images in each step.")] = 64,
+    settings: options.Settings = None,
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    forms: options.Forms = "auto",
+    seed: Annotated[int, Option(help="Seed of the run, and of where it is interrupted.")] = 0,
     work: Annotated[
-        Path | None, typer.Option(help="Keep the runs in this new folder; default: a temporary one, deleted.")
+        Path | None, Option(help="Keep the runs in this new folder; default: a temporary one, deleted at the end.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON line.")] = False,
+    as_json: options.Json = False,
 ) -> None:
-    """Prove that a run which is stopped and killed ends in the same bytes as one that is not, on this machine.
+    """Check that on this machine an interrupted run ends with the same bytes as an uninterrupted one.
 
-    Trains one run straight, and another that is stopped once, killed once, and killed once while it writes a
-    snapshot; then compares every tensor of both ends. Exit code 1 if they differ.
+    Trains one run without interruption, and another that is stopped once, killed once, and killed once while it
+    writes a snapshot; then compares every tensor of their last snapshots. Exit code 1 if they differ.
 
     \b
     facegan verify-resume data/celeba64 --recipe dcgan
     facegan verify-resume data/celeba64 --recipe classic-tanh --images 5k --precision bfloat16
     """
-    from facegan.errors import UserError
     from facegan.runs.verify_resume import verify_resume as verify
 
-    number = count_option(images, "--images")
-    if not 2 <= batch <= 65536:
-        raise UserError(f"--batch {batch}: choose a batch from 2 to 65536 images")
+    number = options.count(images, "--images")
+    options.check_between("--batch", batch, 2, 65536)
     if work is not None and work.exists() and (not work.is_dir() or any(work.iterdir())):
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
-    options = [*map(str, data), f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
-    options += [f"--set={setting}" for setting in set_ or []]
-    options += [f"--threads={threads}"] if threads else []
+    arguments = [*map(str, data), *(f"--set={setting}" for setting in settings or [])]
+    arguments += [f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
+    arguments += [f"--threads={threads}"] if threads else []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the temporary folder is deleted then
     with tempfile.TemporaryDirectory(prefix="facegan-verify-") as temporary:
-        say = (lambda _: None) if json else typer.echo
-        verdict = verify(options, work or Path(temporary), images=number, batch=batch, seed=seed, say=say)
-    if json:
-        typer.echo(json_format.dumps({"event": "verdict", "identical": verdict.difference is None, **asdict(verdict)}))
+        say = (lambda _: None) if as_json else typer.echo
+        verdict = verify(arguments, work or Path(temporary), images=number, batch=batch, seed=seed, say=say)
+    if as_json:
+        typer.echo(json.dumps({"event": "verdict", "identical": verdict.difference is None, **asdict(verdict)}))
     elif verdict.difference is None:
         typer.echo(
             f"IDENTICAL: {verdict.tensors} tensors and the log, after {verdict.nimg:,} images and "

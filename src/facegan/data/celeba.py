@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
-from facegan.data.sources import LARGEST_TEXT, Listing, read_text_file
 from facegan.data.label_values import EMPTY, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
 from facegan.data.preflight import Problem
+from facegan.data.sources import LARGEST_TEXT, Listing, read_text_file
 from facegan.data.table import Table, plain
 from facegan.errors import UserError, brief
 from facegan.files import read_bytes
@@ -269,5 +269,3 @@ def parse_numbers(name: str, data: bytes, what: str) -> LabelFile:
             label_file.note(file, f"{what} value", f"{cell!r:.60} in {name}, {expected}: unknown")
     label_file.values = np.array(numbers, np.int32)[:, None]
     return label_file
-
-

@@ -29,7 +29,7 @@ _SIXTEEN_BIT_MODES = frozenset(("I;16", "I;16L", "I;16B", "I;16N", "I"))
 _USUAL_DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners use of 16."""
 _DARKEST_WHITE = 64
-"""A 16-bit picture in colour of which no value reaches this, of 255, uses 14 bits or fewer: Pillow keeps 8 of the 16."""
+"""A 16-bit picture in colour that stays below this, of 255, uses 14 bits or fewer: Pillow keeps the upper 8."""
 MADE_BY_NETWORK = b"trainedAlgorithmicMedia"
 """IPTC's digital source type of what a neural network made, in a file's metadata."""
 SHEET = b"facegan sheet"
@@ -62,7 +62,8 @@ def decode_image(
 ) -> tuple[np.ndarray | None, list[Finding]]:
     """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Never raises.
 
-    Of a face that is to be scored, ``for_scores``, any size and any content will do: faults must be seen. Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.
+    Of a face that is to be scored, ``for_scores``, any size and any content will do: faults must be seen.
+    Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.
     """
     findings: list[Finding] = []
     try:
@@ -90,7 +91,7 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding], a
             raise _too_many_pixels(f"{image.width} x {image.height} pixels")
         if getattr(image, "is_animated", False):
             findings.append(Finding("animated", "more than one frame: the first was taken", "converted"))
-        sixteen_bits = any(";16" in str(tile[3]) for tile in image.tile)
+        sixteen_bits = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
         upright = _turn_upright(image, findings)
         box = crop_box(upright.width, upright.height, crop)
         side = min(box[2] - box[0], box[3] - box[1])
@@ -165,7 +166,9 @@ def _check_range(image: Image.Image, findings: list[Finding]) -> None:
     """Note that 16 bits were cut to 8; set a picture aside whose 16 bits were not all used, and came out black."""
     brightest = int(np.asarray(image).max())
     if brightest < _DARKEST_WHITE:
-        raise _SetAsideError("16-bit", f"of 16 bits a colour not all are used (it reaches {brightest} of 255): scale it")
+        raise _SetAsideError(
+            "16-bit", f"of 16 bits a colour not all are used (it reaches {brightest} of 255): scale it"
+        )
     findings.append(Finding("16-bit", f"16 bits a colour: cut to 8, {image.mode}", "converted"))
 
 

@@ -28,7 +28,11 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 def kind_of_suffix(path: str) -> str | None:
     """Return "image", "unsupported" or "other"; None where only the content can tell."""
     suffix = suffix_of(path)
-    for kind, suffixes in (("image", IMAGE_SUFFIXES), ("unsupported", UNSUPPORTED_SUFFIXES), ("other", _OTHER_SUFFIXES)):
+    for kind, suffixes in (
+        ("image", IMAGE_SUFFIXES),
+        ("unsupported", UNSUPPORTED_SUFFIXES),
+        ("other", _OTHER_SUFFIXES),
+    ):
         if suffix in suffixes:
             return kind
     return None

@@ -52,9 +52,7 @@ def choose_rule(wanted: str, identities_N: np.ndarray, partitions_N: np.ndarray)
     return rule
 
 
-def held_out_mask(
-    rule: Rule, identities_N: np.ndarray, partitions_N: np.ndarray, files: Sequence[str]
-) -> np.ndarray:
+def held_out_mask(rule: Rule, identities_N: np.ndarray, partitions_N: np.ndarray, files: Sequence[str]) -> np.ndarray:
     """Return bool [N]: the image is held out. ``files`` are the images' names."""
     if rule == "identities":
         return (identities_N != 0) & (identities_N % ONE_IN == 0)

@@ -22,9 +22,10 @@ from facegan.data.celeba import (
     parse_numbers,
     read_annotation,
 )
-from facegan.data.sources import ImageFile, Listing
 from facegan.data.label_values import listed
+from facegan.data.parquet import ParquetRows
 from facegan.data.preflight import Preflight, Problem
+from facegan.data.sources import ImageFile, Listing
 from facegan.errors import UserError
 
 
@@ -176,7 +177,7 @@ def _copies(match: Match, files: Sequence[ImageFile], table: str) -> Iterator[st
 
 def _unmatched(label_file: LabelFile, files: Sequence[ImageFile], row_N: np.ndarray, what: str) -> Iterator[Problem]:
     table = Path(label_file.name).name
-    for place in np.flatnonzero(row_N < 0):
+    for place in np.flatnonzero(row_N < 0).tolist():
         yield Problem(files[place].name, f"image without {what} row", f"no row in {table}: unknown", "noted")
     used = set(row_N.tolist())
     for name, row in label_file.row_of.items():

@@ -109,7 +109,9 @@ def _read_file(source: Path, file: Path) -> _Part:
         table = parquet.read(columns=wanted, use_threads=False) if wanted else None
         groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
     count, path = sum(groups), file.relative_to(source).as_posix()
-    places = [ParquetPlace(path, group, row, column, is_struct) for group, rows in enumerate(groups) for row in range(rows)]
+    places = [
+        ParquetPlace(path, group, row, column, is_struct) for group, rows in enumerate(groups) for row in range(rows)
+    ]
     found = {name: table.column(name) for name in labels} if table is not None else {}
     names = _names(found, table.column(column) if table is not None and column in table.column_names else None, count)
     codes, columns = _codes(found, count)

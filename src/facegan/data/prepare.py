@@ -159,7 +159,9 @@ def _warnings(listing: Listing, labels: Labels, preflight: Preflight) -> list[st
         )
     if enlarged := preflight.counts[("enlarged", "noted")]:
         example = next(problem.reason for problem in preflight.problems if problem.kind == "enlarged")
-        warnings.append(f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail")
+        warnings.append(
+            f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail"
+        )
     return warnings
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 import zlib
 from collections.abc import Sequence
@@ -114,7 +113,7 @@ def _refuse_empty(listing: Listing) -> None:
 
 
 def _matching(path: Path) -> list[Path]:
-    files = [path] if path.exists() else sorted(map(Path, glob.glob(str(path))))
+    files = [path] if path.exists() else sorted(path.parent.glob(path.name))
     if not files:
         raise UserError(f"{path} does not exist: give a Parquet file, a folder of them, or a pattern that fits some")
     return files

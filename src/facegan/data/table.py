@@ -18,8 +18,8 @@ _BYTE_ORDER_MARKS = {  # UTF-32 first: its mark begins with that of UTF-16
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
 }  # fmt: skip
 _DELIMITERS = "\t;,|"
-_NAME_COLUMNS = ("imageid", "filename", "imagename", "imagefile", "imagepath", "imgname", "image", "img", "file", "path",
-                 "picture", "photo", "name", "id")  # fmt: skip
+_NAME_COLUMNS = ("imageid", "filename", "imagename", "imagefile", "imagepath", "imgname", "image", "img", "file",
+                 "path", "picture", "photo", "name", "id")  # fmt: skip
 """Headings of the column that holds the file's name, the surest first."""
 _INDEX_COLUMNS = frozenset(("", "unnamed0", "index", "level0"))
 """Headings that pandas gives to a column of row numbers."""

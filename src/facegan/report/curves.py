@@ -1,7 +1,8 @@
-"""Drawings of the report, as SVG that can stand inside a page."""
+"""Drawings of the report, as SVG to be put inside a page."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -19,13 +20,13 @@ SPACE_COLOURS = {"judge-net": "#2166ac", "random-net": "#e08214", "attributes-ne
 
 
 def need_matplotlib() -> None:
-    """Raises:
-    UserError: matplotlib is not installed.
+    """Refuse to draw without matplotlib.
+
+    Raises:
+        UserError: it is not installed.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError("the report draws its curves with matplotlib: pip install matplotlib") from None
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("the report draws its curves with matplotlib: pip install matplotlib")
 
 
 def _axes(width: float, height: float, title: str) -> tuple[Any, Any]:
@@ -62,7 +63,7 @@ def training_curves(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     for number, (title, columns, logarithmic) in enumerate((
         ("losses", {"D_loss": "discriminator", "G_loss": "generator"}, False),
         ("share that the discriminator gets right",
-         {"D_accuracy_real": "real faces", "D_accuracy_fake": "made faces"}, False),
+         {"D_accuracy_real": "real faces", "D_accuracy_fake": "generated faces"}, False),
         ("gradient norms", {"D_gradient_norm": "discriminator", "G_gradient_norm": "generator"}, True),
         ("quick score (of this run only, lower is better)", {"quick_score": "quick score"}, True),
         # Logs of version 0.1.0: thumbnails, another scale.
@@ -70,15 +71,13 @@ def training_curves(lines: Sequence[Mapping[str, Any]]) -> list[str]:
         ("images a second", {"images_per_s": "rate"}, False),
     )):  # fmt: skip
         figure, axes = _axes(5.6, 2.6, title)
-        drawn = False
         for colour, (column, label) in zip(_COLOURS, columns.items(), strict=False):
             points = [(line["nimg"], line[column]) for line in lines if _is_number(line.get(column))]
             if points:
-                nimg, values = zip(*points, strict=True)
                 marker = "o" if len(points) < 12 else None
-                axes.plot(nimg, values, color=colour, linewidth=1.2, label=label, marker=marker, markersize=3)
-                drawn = True
-        if not drawn:
+                axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, label=label, marker=marker,
+                          markersize=3)  # fmt: skip
+        if not axes.lines:
             continue
         if logarithmic:
             axes.set_yscale("log")
@@ -98,19 +97,20 @@ def score_curves(receipts: Mapping[int, Receipt]) -> str | None:
     figure, axes = _axes(5.6, 3.0, "Frechet distance to real faces (lower is better; dashed: real against real)")
     for place, space in enumerate(newest["spaces"]):
         colour = SPACE_COLOURS.get(space, _COLOURS[place % len(_COLOURS)])
-        found = [
-            (nimg, score)
+        found = {
+            nimg: score
             for nimg, receipt in rows.items()
             for score in receipt.scores
-            if score.space == space and score.name == "frechet"
-        ]
+            if (score.space, score.name) == (space, "frechet")
+        }
         if not found:
             continue
-        nimg = [row[0] for row in found]
-        axes.plot(nimg, [row[1].estimate.value for row in found], color=colour, marker="o", markersize=3, label=space)
-        low, high = ([getattr(row[1].estimate, end) for row in found] for end in ("low", "high"))
+        estimates = [score.estimate for score in found.values()]
+        nimg = list(found)
+        axes.plot(nimg, [at.value for at in estimates], color=colour, marker="o", markersize=3, label=space)
+        low, high = [at.low for at in estimates], [at.high for at in estimates]
         axes.fill_between(nimg, low, high, color=colour, alpha=0.25, linewidth=0)
-        if (floor := found[-1][1].floor) is not None and floor.value > 0:
+        if (floor := found[nimg[-1]].floor) is not None and floor.value > 0:
             axes.axhline(floor.value, color=colour, linewidth=1, linestyle="--")
     axes.set_yscale("log")
     axes.legend(fontsize=8, frameon=False, loc="upper right", ncols=3)
@@ -135,18 +135,11 @@ def presence_drawing(rows: Sequence[Presence]) -> str:
 
 
 def _images_axis(axes: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlabel("images seen", fontsize=8, color=_INK)
-
-
-def _count(value: float) -> str:
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The page itself: what is known of a model, put into ``page.html``."""
+"""The page itself: everything known about a model, put into ``page.html``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 
 import facegan
 from facegan import pixels
+from facegan.config_changes import flatten
 from facegan.evaluation.audit import Audit
 from facegan.evaluation.follow import read_scores
-from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, Score, four_digits
+from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, four_digits
 from facegan.report import curves, pictures
 from facegan.runs.folder import RunFolder
 from facegan.runs.incidents import read, read_lines
@@ -24,7 +25,7 @@ _SHOWN_INCIDENTS = 20
 
 @dataclass(frozen=True)
 class Findings:
-    """What was measured of a model, as far as it was."""
+    """What was measured of a model."""
 
     faces_NHWC: np.ndarray
     """uint8 [64, R, R, 3]: the first faces of the seed."""
@@ -39,7 +40,7 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     """Return the report as one HTML text that needs no other file.
 
     ``model``: its path, recipe, resolution, nimg and sha256. ``real_faces``: whether photographs of real people may be
-    shown. ``note``: what a page without them says of the faces, in place of its usual sentence.
+    shown. ``note``: replaces the sentence about the faces on a page without real ones.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -49,69 +50,30 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     )  # fmt: skip
     environment.filters |= {"number": four_digits, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
     receipts = {} if run is None else read_scores(run)
+    newest = found.receipt or (receipts[max(receipts)] if receipts else None)
+    coverage = found.audit.coverage if found.audit else []
     return environment.get_template("page.html").render(
         title=f"{model['recipe']} at {model['resolution']} px, {model['nimg']:,} images",
         model=model,
         note=note,
         made=time.strftime("%Y-%m-%d %H:%M"),
         version=facegan.__version__,
-        tiles=_tiles(found, receipts),
+        headline=[score for score in newest.scores if score.name == "frechet"] if newest else [],
         faces=pictures.png(pixels.grid(found.faces_NHWC, columns=8)),
         found=found,
         run=None if run is None else _run_parts(run, int(model["resolution"])),
         score_curve=curves.score_curves(receipts),
-        scores=[] if found.receipt is None else [_score_row(score) for score in found.receipt.scores],
+        higher_is_better=HIGHER_IS_BETTER,
         receipt_json="" if found.receipt is None else json.dumps(found.receipt.to_dict(), indent=1),
         pairs=pictures.png(pictures.pairs(found.audit.closest)) if found.audit and real_faces else None,
-        presence=curves.presence_drawing(found.audit.coverage) if found.audit else None,
-        differing=_differing(found.audit),
+        presence=curves.presence_drawing(coverage) if coverage else None,
+        differing=sorted((row for row in coverage if row.verdict), key=lambda row: row.generated - row.real),
         real_faces=real_faces,
     )
 
 
-def _tiles(found: Findings, receipts: dict[int, Receipt]) -> list[dict[str, str]]:
-    """Return the answers that stand at the top: what, how much, and what to hold it against."""
-    tiles = []
-    receipt = found.receipt or (receipts[max(receipts)] if receipts else None)
-    for score in [] if receipt is None else receipt.scores:
-        if score.name == "frechet":
-            interval = f"{four_digits(score.estimate.low)} to {four_digits(score.estimate.high)}"
-            floor = "" if score.floor is None else f"; real against real {four_digits(score.floor.value)}"
-            tiles.append({
-                "what": f"Frechet distance, {score.space}", "value": four_digits(score.estimate.value),
-                "beside": f"95%: {interval}{floor}", "tone": "",
-            })  # fmt: skip
-    if found.audit is not None:
-        copy_test = found.audit.copy_test
-        tiles.append({
-            "what": "copies of training faces", "value": "yes" if copy_test.copies else "none seen",
-            "beside": f"p = {copy_test.p_value:.2g}, {found.audit.generated:,} faces looked at",
-            "tone": "bad" if copy_test.copies else "good",
-        })  # fmt: skip
-        wrong = sum(bool(row.verdict) for row in found.audit.coverage)
-        tiles.append({
-            "what": "who is there too seldom or too often", "value": f"{wrong} of {len(found.audit.coverage)}",
-            "beside": "attributes and pairs of them", "tone": "",
-        })  # fmt: skip
-    return tiles
-
-
-def _score_row(score: Score) -> dict[str, Any]:
-    return {
-        "space": score.space, "name": score.name, "value": score.estimate.value,
-        "low": score.estimate.low, "high": score.estimate.high,
-        "floor": None if score.floor is None else score.floor.value, "infinite": score.extrapolated,
-        "better": "higher" if HIGHER_IS_BETTER[score.name] else "lower",
-    }  # fmt: skip
-
-
-def _differing(audit: Audit | None) -> list[Any]:
-    rows = [] if audit is None else [row for row in audit.coverage if row.verdict]
-    return sorted(rows, key=lambda row: row.generated - row.real)
-
-
 def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
-    """Return what a run's folder tells: curves, film, incidents, settings."""
+    """Return what the page shows of a run's folder: curves, film, incidents, settings."""
     described = run.read()
     if isinstance(described.get("data"), list):  # names, not places of somebody's machine: pages are shared
         described["data"] = [Path(str(path)).name for path in described["data"]]
@@ -125,16 +87,15 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
         }
         for entry in incidents[-_SHOWN_INCIDENTS:]
     ]  # fmt: skip
-    settings: dict[str, Any] = {
-        key: described[key] for key in ("config", "choices", "machine", "processes") if key in described
-    }
+    shown_keys = ("config", "choices", "machine", "processes")
+    settings: dict[str, Any] = {key: described[key] for key in shown_keys if key in described}
     return {
         "curves": curves.training_curves(lines),
         "film": pictures.film(run.list_grids(), resolution),
         "grids": len(run.list_grids()),
         "incidents": shown,
         "incident_count": len(incidents),
-        "settings": _flat(settings),
+        "settings": flatten(settings),
         "json": json.dumps(described, indent=1),
     }
 
@@ -142,13 +103,3 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
 def _incident_grid(run: RunFolder, entry: dict[str, Any]) -> str | None:
     name = Path(str(entry.get("grid", ""))).name  # never a path that somebody wrote into the file
     return pictures.png_file(run.path / "incidents" / name) if name else None
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", str(value)))
-    return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,25 +28,34 @@ def png(image_HWC: np.ndarray) -> str:
     return data_uri(file.getvalue(), "png")
 
 
+def read_picture(path: Path) -> np.ndarray:
+    """Return a picture file as uint8 [H, W, 3].
+
+    Raises:
+        OSError, ValueError: it is missing or damaged.
+    """
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
 def png_file(path: Path) -> str | None:
-    """Return a picture file as the data URI of a PNG; None if it is none."""
+    """Return a picture file as the data URI of a PNG; None if it is missing or damaged."""
     try:
-        return png(np.asarray(Image.open(path).convert("RGB")))
+        return png(read_picture(path))
     except (OSError, ValueError):
         return None
 
 
 def film(grids: Sequence[Path], side: int) -> str | None:
-    """Return the first faces of a run's grids, one after the other, as the data URI of an animated WebP."""
+    """Return the first faces of a run's grids, one after the other, as the data URI of an animated WebP.
+
+    Damaged grids are skipped; None if fewer than two are left.
+    """
     places = np.unique(np.linspace(0, max(0, len(grids) - 1), _FILM_GRIDS).round().astype(int))
     frames = []
     for place in places[: len(grids)]:
-        try:
-            picture_HWC = np.asarray(Image.open(grids[place]).convert("RGB"))
-        except (OSError, ValueError):
-            continue
-        faces = pixels.ungrid(picture_HWC, side)[:_FILM_FACES]
-        frames.append(Image.fromarray(pixels.grid(faces, columns=8)))
+        with contextlib.suppress(OSError, ValueError):
+            faces = pixels.ungrid(read_picture(grids[place]), side)[:_FILM_FACES]
+            frames.append(Image.fromarray(pixels.grid(faces, columns=8)))
     if len(frames) < 2:
         return None
     file = io.BytesIO()
@@ -57,7 +67,7 @@ def film(grids: Sequence[Path], side: int) -> str | None:
 
 
 def pairs(closest: Sequence[tuple[str, float, np.ndarray, np.ndarray]], shown: int = 16) -> np.ndarray:
-    """Return the closest pairs of an audit as one picture: a generated face, and right of it the training face."""
+    """Return the closest pairs of an audit as one picture: each generated face, and to its right the training face."""
     chosen = sorted(closest, key=lambda pair: pair[1])[:shown]
     faces = np.stack([face for _, _, generated, training in chosen for face in (generated, training)])
     captions = [caption for space, ratio, *_ in chosen for caption in (f"{ratio:.2f}", space[:10])]
