@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import facegan
+from facegan.api import faces_of
 from facegan.attributes import ATTRIBUTE_NAMES, asked_vector
-from facegan.cli.faces import faces_of
 from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
@@ -64,6 +64,6 @@ def test_the_shipped_models_labels_are_drawn_and_receipts_say_so():
     drawn_NA = model.label_prior.draw(0, np.arange(500), asked_A)
     assert (drawn_NA[:, ATTRIBUTE_NAMES.index("Male")] > 0).mean() > 0.9
     for labels in ("prior", "none"):
-        batches, described, _ = faces_of(Path("celeba64"), 2, 5, labels=labels)
+        batches, described, _ = faces_of(Path("celeba64"), [], 2, 5, labels=labels)
         assert described["labels"] == labels
         np.testing.assert_array_equal(next(batches), model.sample(2, seed=5, labels=labels))

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from facegan.api import Model as Model
     from facegan.api import build as build
+    from facegan.api import evaluate as evaluate
     from facegan.api import load as load
 
 __version__ = "0.1.0"
-__all__ = ["Model", "__version__", "build", "load"]
+__all__ = ["Model", "__version__", "build", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the API when it is first used: ``import facegan`` and ``facegan --help`` need no torch."""
-    if name in ("Model", "build", "load"):
+    if name in ("Model", "build", "evaluate", "load"):
         from facegan import api
 
         return getattr(api, name)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from facegan import recipes
+from facegan.data.packed import PackedDataset
 from facegan.errors import UserError
+from facegan.evaluation.evaluate import evaluate as measure
+from facegan.evaluation.evaluate import open_view
+from facegan.evaluation.faces import Faces, Progress, faces_at, faces_of_array, faces_of_batches, is_model
+from facegan.evaluation.receipt import Receipt
 from facegan.networks import Pair, build_pair
+from facegan.perception.spaces import DEFAULT, open_space
 from facegan.pixels import to_uint8
 from facegan.runs.folder import find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.sampler import LABELS, Sampler, check_range
 
-__all__ = ["LABELS", "Model", "build", "load"]
+__all__ = ["LABELS", "Model", "build", "evaluate", "faces_of", "load"]
 
 
 class Model(Sampler):
@@ -108,3 +117,77 @@ def build(name: str, *, resolution: int = 64, seed: int = 0) -> Pair:
     check_range("resolution", resolution, 1, 2**16)
     recipe = recipes.recipe(name, resolution)
     return build_pair(recipe, seed=seed)
+
+
+def faces_of(
+    source: Path,
+    data: Sequence[PackedDataset],
+    count: int,
+    seed: int,
+    *,
+    device: torch.device | str = "cpu",
+    first: int = 0,
+    truncation: float = 1.0,
+    labels: str = "prior",
+    progress: Progress | None = None,
+) -> Faces:
+    """Return faces to be scored against ``data``: those that a model generates, or at most ``count`` of what is there.
+
+    ``first`` is the number of a model's first face of the seed; of files and arrays the first ones are always taken.
+    ``labels``: as for ``Model.batches``. ``progress``: (faces read, all of them), where files have to be read.
+
+    Raises:
+        UserError: there is neither a model nor a face.
+    """
+    if not is_model(source):
+        return faces_at(source, count, data, progress)
+    model = load(source, device=str(device))
+    batches = model.batches(count, seed=seed, first=first, truncation=truncation, labels=labels)
+    return Faces((faces for faces, _ in batches), _described(model, str(source), seed, truncation, labels), count)
+
+
+def _described(model: Model, path: str, seed: int, truncation: float, labels: str) -> dict[str, Any]:
+    return {
+        "kind": "model", "path": path, "recipe": model.recipe.name, "resolution": model.resolution,
+        "nimg": model.nimg, "sha256": model.sha256, "seed": seed, "truncation": truncation,
+        "data": model.config.data, "attributes": model.recipe.attributes,
+        "labels": labels if model.label_prior is not None else "none",
+    }  # fmt: skip
+
+
+def evaluate(
+    faces: str | Path | np.ndarray | Iterable[np.ndarray],
+    data: str | Path | Sequence[str | Path],
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    spaces: Sequence[str] = DEFAULT,
+    people: str = "all",
+    labels: str = "prior",
+    device: str = "cpu",
+) -> Receipt:
+    """Return the scores of faces, whoever made them, against the real ones of packed datasets.
+
+    ``faces``: a model, or pictures of any tool (a folder, a zip, Parquet files, .npy), by its path; an array uint8
+    [N, R, R, 3] or [N, 3, R, R]; or an iterator of such arrays. Other sizes than that of the data are resized by
+    Lanczos. ``count``: at most so many; 10,000 of a model by default, and of anything else all. ``receipt.scores`` has
+    a value with a 95% interval for each score in each of the ``spaces``; ``receipt.save`` writes what
+    ``facegan compare`` reads.
+
+    Raises:
+        UserError: there are too few faces, or something cannot be read.
+    """
+    paths = [data] if isinstance(data, (str, Path)) else list(data)
+    view = open_view([PackedDataset.open(path) for path in paths], people)
+    opened = [open_space(name, device=torch.device(device)) for name in spaces]
+    with tempfile.TemporaryDirectory(prefix="facegan-faces-", ignore_cleanup_errors=True) as folder:
+        most = sys.maxsize if count is None else count
+        if isinstance(faces, (str, Path)):
+            default = 10_000 if is_model(Path(faces)) else sys.maxsize
+            most = default if count is None else count
+            found = faces_of(Path(faces), view.datasets, most, seed, device=device, labels=labels)
+        elif isinstance(faces, np.ndarray):
+            found = faces_of_array(faces, most, view.resolution, "the array")
+        else:
+            found = faces_of_batches(faces, count, view.resolution, Path(folder))
+        return measure(found.batches, found.described, view, opened, count=found.total, people=people)

@@ -1,14 +1,19 @@
 """Receipts: whole, stored, held together, and refused where they mean different things."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import facegan as facegan_module
 from facegan.data.packed import PackedDataset
+from facegan.data.prepare import prepare
 from facegan.errors import UserError
-from facegan.evaluation.evaluate import evaluate, open_view
+from facegan.evaluation.evaluate import evaluate, open_view, remarks
 from facegan.evaluation.receipt import compare, read_receipt
 from facegan.evaluation.reference import view_batches
 from facegan.perception.spaces import open_space
@@ -119,3 +124,73 @@ def test_mistakes(data, tmp_path):
 def test_one_person_has_no_floor(space, tmp_path):
     receipt = receipt_of(write_packed(tmp_path / "one", COUNT, 16, seed=3), space)
     assert {score.floor for score in receipt.scores} == {None}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Faces of another tool, 1,040 PNGs of 16 px, and the same in an array."""
+    folder = tmp_path_factory.mktemp("other") / "made"
+    folder.mkdir()
+    faces = np.random.default_rng(5).integers(0, 256, (COUNT, 16, 16, 3), np.uint8)
+    for number, face in enumerate(faces):
+        Image.fromarray(face).save(folder / f"{number:05d}.png", compress_level=0)
+    return folder, faces
+
+
+def test_faces_score_the_same_from_files_a_zip_an_array_batches_and_channels_first(pictures, data, tmp_path):
+    folder, faces = pictures
+    zipped = Path(shutil.make_archive(str(tmp_path / "made"), "zip", folder))
+    np.save(tmp_path / "faces.npy", faces)
+    np.savez(tmp_path / "faces.npz", faces)
+    sources = [folder, zipped, str(tmp_path / "faces.npy"), tmp_path / "faces.npz", faces, faces.transpose(0, 3, 1, 2)]
+    receipts = [facegan_module.evaluate(source, data, spaces=["random-net"]) for source in sources]
+    receipts += [
+        facegan_module.evaluate(given, data, spaces=["random-net"])
+        for given in (iter(np.array_split(faces, 7)), (face for face in faces))
+    ]
+    assert len({receipt.made["faces_sha256"] for receipt in receipts}) == 1
+    assert all(receipt.scores == receipts[0].scores and receipt.made["copies"] == 0 for receipt in receipts)
+    assert [receipt.model["kind"] for receipt in receipts] == ["files"] * 2 + ["array"] * 6
+
+
+def test_a_collapse_is_seen_and_said(pictures, data, tmp_path):
+    folder, _ = pictures
+    for number in range(900):
+        shutil.copy(folder / "00000.png", tmp_path / f"copy{number:03d}.png")
+        shutil.copy(folder / f"{number:05d}.png", tmp_path)
+    good = facegan_module.evaluate(folder, data, spaces=["random-net"])
+    bad = facegan_module.evaluate(tmp_path, data, spaces=["random-net"])
+    assert {row.name: row.verdict for row in compare(bad, replace(good, protocol=bad.protocol))}["frechet"] == "worse"
+    assert remarks(bad) == ["900 of the 1,800 faces are exact copies of others"] and not remarks(good)
+    packed = prepare(tmp_path, tmp_path / "packed", resolution=16, workers=1, hold_out="none")
+    assert len(packed.dataset) == 900, "prepare sets copies aside"
+    again = facegan_module.evaluate(tmp_path / "packed", data, spaces=["random-net"])
+    assert again.protocol["count"] == 1800 and again.made["copies"] == 900
+
+
+def test_other_sizes_are_resized_and_the_receipt_says_so(pictures, data, tmp_path):
+    _, faces = pictures
+    for number, face in enumerate(faces):
+        large = Image.fromarray(face).resize((24, 24) if number % 2 else (40, 32), Image.Resampling.BICUBIC)
+        large.save(tmp_path / f"{number:05d}.png", compress_level=0)
+    Image.new("RGB", (9, 9)).save(tmp_path / "black.png")
+    (tmp_path / "zz.png").write_bytes(b"no picture")
+    receipt = facegan_module.evaluate(tmp_path, data, spaces=["random-net"])
+    assert receipt.model["resized"] == {"24x24": 520, "40x32": 520, "9x9": 1} and receipt.model["resize"] == "Lanczos"
+    assert receipt.model["unreadable"]["count"] == 1 and "zz.png" in remarks(receipt)[1]
+    array = facegan_module.evaluate(np.zeros((COUNT, 3, 8, 8), np.uint8), data, spaces=["random-net"])
+    assert array.model["resized"] == {"8x8": COUNT} and array.made["copies"] == COUNT - 1
+
+
+def test_arrays_that_hold_no_faces(data):
+    for wrong in (np.zeros((COUNT, 16, 16, 3), np.float32), np.zeros((COUNT, 16, 16), np.uint8), [1, 2], ["a"]):
+        with pytest.raises(UserError, match=r"give uint8 \[N, R, R, 3\]"):
+            facegan_module.evaluate(wrong, data)
+    with pytest.raises(UserError, match="ended before"):
+        facegan_module.evaluate(iter(()), data)
+
+
+def test_few_pictures_may_be_meant_for_training(data, tmp_path):
+    for number in range(20):
+        Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+    assert f"facegan prepare {tmp_path} OUT" in mistake("evaluate", tmp_path, data, "--space", "random-net")

@@ -64,6 +64,16 @@ def test_new_faces_are_not_called_copies(training):
     assert np.mean(np.array(found) < 0.01) <= 0.05
 
 
+def test_few_held_out_faces_find_many_copies_and_say_from_which_share_on(training):
+    unseen = nearest(faces(2, 30), training)
+    for share, found in ((0.0, False), (0.5, True)):
+        made = np.concatenate([training[: round(400 * share)], faces(1, 400)[round(400 * share) :]])
+        verdict = judge_copies(nearest(made, training), unseen)
+        assert verdict.copies is found and verdict.held_out == 30
+    assert verdict.detectable == pytest.approx(1 - (0.01 / 3) ** (1 / 30)) and 0.1 < verdict.detectable < 0.2
+    assert "with 30 held-out faces" in judge_copies(nearest(faces(1, 400), training), unseen).sentence()
+
+
 def test_blurred_faces_are_near_to_many_and_no_copies(training):
     smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(faces(3, 300)).permute(0, 3, 1, 2).float(), 15, 1, 7)
     blurred = smooth.permute(0, 2, 3, 1).numpy().astype(np.uint8)
@@ -103,7 +113,7 @@ def test_the_command_tells_a_replay_from_new_faces(people, tmp_path):
 
 def test_without_held_out_people_nothing_can_be_said(packed16, tmp_path):
     np.save(tmp_path / "faces.npy", np.zeros((10, 16, 16, 3), np.uint8))
-    assert "held-out people" in mistake("audit", tmp_path / "faces.npy", packed16)
+    assert "is held out" in mistake("audit", tmp_path / "faces.npy", packed16)
 
 
 def test_other_data_than_the_models_is_said_and_another_resolution_refused(people):

@@ -31,7 +31,7 @@ def findings():
     fewer[ATTRIBUTE_NAMES.index("Eyeglasses")] = 0.05
     coverage = presences(draws.random((2000, 40)) < fewer, draws.random((2000, 40)) < shares, np.zeros(2000, int))
     pairs = [("judge-net", 0.5, one, two) for one, two in zip(faces(1, 4), faces(2, 4), strict=True)]
-    copy_test = CopyTest(0.5, 0.0, [Tail("pixels", 0.01, 3, 0.4), Tail("judge-net", 0.05, 9, 0.3)])
+    copy_test = CopyTest(0.5, 0.0, [Tail("pixels", 0.01, 3, 0.4), Tail("judge-net", 0.05, 9, 0.3)], 100)
     scores = [
         Score(name, "judge-net", Estimate.of(7.25, 0.01), Estimate.of(0.5, 0.01)) for name in ("frechet", "recall")
     ]

@@ -48,16 +48,18 @@ def audit(
 
     \b
     facegan audit runs/first data/celeba64
+    facegan audit other-gan/samples data/celeba64
     facegan audit runs/first data/celeba64 --count 10k --gallery closest.png
     """
     number = options.count(count, "--count")
     if gallery is not None:
         options.check_suffix("--gallery", gallery, ".png")
     from facegan import pixels
-    from facegan.cli.faces import faces_of, real_faces
+    from facegan.api import faces_of
     from facegan.cli.progress import stages
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as run_audit
+    from facegan.evaluation.faces import real_faces
     from facegan.machine import inference_device, keep_freed_memory
     from facegan.perception.labeller import Labeller
     from facegan.perception.spaces import open_space
@@ -67,7 +69,7 @@ def audit(
     place = inference_device(device)
     labeller = Labeller(attributes_net, device=place)
     datasets = real_faces(model, data)
-    batches, described, number = faces_of(model, number, seed, place, labels=labels)
+    batches, described, number = faces_of(model, datasets, number, seed, device=place, labels=labels)
     spaces = [open_space(name, device=place) for name in SPACES]
     with stages() as stage:
         found = run_audit(batches, described, number, datasets, spaces, labeller, stage=stage)

@@ -103,18 +103,19 @@ def _draw_up(
 
     import numpy as np
 
-    from facegan.cli.faces import faces_of, real_faces
+    from facegan.api import faces_of
     from facegan.data.packed import DataView
+    from facegan.evaluation.faces import real_faces
     from facegan.machine import keep_freed_memory
 
     keep_freed_memory()
     view = DataView(real_faces(model, data), held_out=True)
     most = blind.most_of_a_kind(sheets, faces)
-    batches, described, _ = faces_of(model, most, seed)
+    batches, described, _ = faces_of(model, view.datasets, most, seed)
     if described["kind"] == "model":
         of = f"{described['sha256']}/{truncation}"
         first = blind.first_sample(seed, of)
-        batches, described, _ = faces_of(model, most, seed, first=first, truncation=truncation)
+        batches, described, _ = faces_of(model, view.datasets, most, seed, first=first, truncation=truncation)
     elif truncation != 1:
         raise UserError(f"--truncation {truncation:g}: {model} holds faces, and no model that could generate others")
     made_MHWC = np.concatenate(list(batches))

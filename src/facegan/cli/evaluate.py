@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +43,10 @@ def evaluate(
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
-    """Score a model's faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
+    """Score faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
+
+    The faces are a model's, or any tool's: a folder, a zip or Parquet files of pictures of any size, a .npy or .npz
+    array. Every picture counts, also one that is there twice. --count takes the first by name.
 
     Every score comes with a 95% interval and a floor: the score of one half of the real people against the other half.
     The receipt (--out) records everything that a score depends on; facegan compare compares two of them. The default
@@ -56,6 +60,7 @@ def evaluate(
     facegan evaluate runs/first data/celeba64 --out first.json
     facegan evaluate runs/first data/celeba64 --space inception --inception pt_inception-2015-12-05-6726825d.pth
     facegan compare first.json second.json
+    facegan evaluate other-gan/samples data/celeba64 --count 50k --out other.json
     facegan evaluate runs/first --follow
     """
     number = options.count(count, "--count")
@@ -63,10 +68,11 @@ def evaluate(
         raise UserError("--follow writes the scores into the run's folder: leave --out out")
     if out is not None:
         options.check_free(out, force)
-    from facegan.cli.faces import faces_of, real_faces
+    from facegan.api import faces_of
     from facegan.cli.progress import stages
-    from facegan.evaluation.evaluate import describe_protocol, open_view
+    from facegan.evaluation.evaluate import describe_protocol, open_view, remarks
     from facegan.evaluation.evaluate import evaluate as measure
+    from facegan.evaluation.faces import real_faces
     from facegan.machine import inference_device, keep_freed_memory
     from facegan.perception.spaces import DEFAULT, open_space
 
@@ -76,8 +82,11 @@ def evaluate(
     spaces = [open_space(name, inception_file=inception, device=place) for name in dict.fromkeys(space or DEFAULT)]
 
     def measured(source: Path) -> Receipt:
-        batches, described, found = faces_of(source, number, seed, place, labels=labels)
         with stages() as stage:
+            reading = partial(stage, "faces read")
+            batches, described, found = faces_of(
+                source, view.datasets, number, seed, device=place, labels=labels, progress=reading
+            )
             return measure(batches, described, view, spaces, count=found, people=people, stage=stage)
 
     if follow:
@@ -94,6 +103,8 @@ def evaluate(
         return
     _table(receipt)
     typer.echo(describe_protocol(receipt))
+    for sentence in remarks(receipt):
+        typer.echo(f"note: {sentence}")
     if out is not None:
         typer.echo(f"receipt: {out}")
 

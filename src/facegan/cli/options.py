@@ -22,7 +22,9 @@ def _check_labels(text: str) -> str:
     return text
 
 
-SOURCE_HELP = "A run, a snapshot, or faces: a packed dataset or a .npy file."
+SOURCE_HELP = (
+    "A run, a snapshot or celeba64; or faces of any tool: a folder, a zip, Parquet files, .npy, a packed dataset."
+)
 Source = Annotated[Path, Argument(help=SOURCE_HELP)]
 """Where faces to be measured come from."""
 PackedData = Annotated[list[Path], Argument(help="One or several folders written by facegan prepare.")]

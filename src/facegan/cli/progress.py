@@ -110,7 +110,7 @@ def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
 
 def _start_lines(fields: dict[str, Any]) -> list[str]:
     """Return what a training that starts consists of: data, device, layers, disk space, watchdog."""
-    held_out = f" ({fields['held_out']:,} of held-out people left out)" if fields["held_out"] else ""
+    held_out = f" ({fields['held_out']:,} held out)" if fields["held_out"] else ""
     begun = f"goes on at {fields['nimg']:,} images" if fields["nimg"] else "begins"
     threads = f"{fields['threads']} thread{'s' if fields['threads'] > 1 else ''}"
     processes = f", {fields['processes']} processes" if fields["processes"] > 1 else ""

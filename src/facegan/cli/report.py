@@ -108,9 +108,10 @@ def _measured(
     model: Path, data: list[Path] | None, count: int, seed: int, stage: Callable[[str, int, int], None]
 ) -> tuple[Receipt | None, Audit | None, list[str]]:
     """Return the receipt, the audit, and sentences on what is missing."""
-    from facegan.cli.faces import faces_of, real_faces
+    from facegan.api import faces_of
     from facegan.evaluation.audit import SPACES, audit
     from facegan.evaluation.evaluate import evaluate, open_view
+    from facegan.evaluation.faces import real_faces
     from facegan.perception.labeller import Labeller
     from facegan.perception.spaces import DEFAULT, open_space
 
@@ -119,7 +120,7 @@ def _measured(
     except UserError as error:
         return None, None, [f"Nothing was measured: {error}. Name the real faces with --data."]
     spaces = [open_space(name) for name in DEFAULT]
-    batches, described, number = faces_of(model, count, seed)
+    batches, described, number = faces_of(model, datasets, count, seed)
     to_score, to_audit = itertools.tee(batches)
     missing: list[str] = []
     receipt = found = None

@@ -68,7 +68,7 @@ def train_attributes(
         unseen = DataView(datasets, held_out=True)
     except UserError:
         raise UserError(
-            "the data has no held-out people to test the network on: prepare it with --identities"
+            "nothing is held out to test the network on: run facegan prepare again, with --identities or --hold-out"
         ) from None
     checkpoints = out.with_name(f"{out.stem}.checkpoints")
     lessons = Lessons(number, batch=batch, seed=seed)

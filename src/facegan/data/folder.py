@@ -63,13 +63,18 @@ def no_source(folder: Path, files: list[str]) -> str | None:
 
     ``files`` are the names of the files in it.
     """
-    if "dataset.json" in files and _has(folder / "dataset.json", "format_version"):
+    if "dataset.json" in files and is_packed(folder):
         return "a packed dataset"
     if "run.json" in files and _has(folder / "run.json", "config"):
         return "a run, with grids of made faces"
     if _MASKS in folder.name:
         return "masks, and no faces"
     return None
+
+
+def is_packed(folder: Path) -> bool:
+    """Return whether a folder is a packed dataset; StyleGAN's folders have a dataset.json too."""
+    return (folder / "dataset.json").is_file() and _has(folder / "dataset.json", "format_version")
 
 
 def _has(file: Path, key: str) -> bool:

@@ -23,6 +23,8 @@ from facegan.errors import UserError, brief
 from facegan.files import check_regular, read_json
 
 FORMAT_VERSION = 1
+_LARGEST_PREFLIGHT = 256 << 20
+"""Bytes: a line for each file of the source, at the worst."""
 _ARRAY_START = b"\x93NUMPY\x01\x00"
 
 
@@ -35,6 +37,7 @@ class PackedDataset:
         self.count: int = description["count"]
         self.content_hash: str = description["content_hash"]
         self.labelled: bool = description["labelled"]
+        self._description = description
         self.hold_out: Rule = description.get("hold_out", "identities")
         self.images = arrays["images"]
         self.attributes = arrays["attributes"]
@@ -81,6 +84,27 @@ class PackedDataset:
         labels = [self.attributes, self.identities, self.partitions]
         if content_digest(self.images, labels, self.hold_out) != self.content_hash:
             raise UserError(f"{self.path} has changed since it was packed (its content hash differs); prepare it again")
+
+    @property
+    def crop(self) -> tuple[int, int, int, int] | int:
+        """The crop that its images have, in CelebA's frame; the usual one where it does not say."""
+        box = self._description.get("crop")
+        if isinstance(box, list) and len(box) == 4 and all(type(side) in (int, float) for side in box):
+            return int(box[0]), int(box[1]), int(box[2]), int(box[3])
+        return 148
+
+    def copies(self) -> np.ndarray:
+        """Return int64 [N]: how many files of the source had the bytes of this image, of which one was packed."""
+        count_N = np.ones(len(self), np.int64)
+        try:
+            problems = read_json(self.path / "preflight.json", _LARGEST_PREFLIGHT)["problems"]
+            names = [str(problem["of"]) for problem in problems if problem.get("of")]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return count_N
+        if names:
+            row_of = {name: row for row, name in enumerate(self.files)}
+            np.add.at(count_N, [row_of[name] for name in names if name in row_of], 1)
+        return count_N
 
     def held_out(self) -> np.ndarray:
         """Return bool [N]: the image is held out from all training, by the dataset's rule."""
@@ -187,9 +211,9 @@ def _refuse_empty_view(datasets: Sequence[PackedDataset], held_out: bool) -> NoR
     if not any((dataset.identities > 0).any() for dataset in datasets) and rules <= {"none", "identities"}:
         raise UserError(
             f"{where}: no image is held out ({'--hold-out none' if rules == {'none'} else 'no identity is known'}); "
-            f"prepare it again with --hold-out partition or --hold-out pictures, and train on that"
+            f"run facegan prepare again, with --hold-out partition or --hold-out pictures, and train on that"
         )
-    raise UserError(f"{where}: none of its images is held out; it may be too small: prepare more images")
+    raise UserError(f"{where}: none of its images is held out, it may be too small: run facegan prepare again with more images")
 
 
 class DataView:

@@ -28,6 +28,8 @@ class Problem:
     kind: str
     reason: str
     action: Action
+    of: str | None = None
+    """The file whose copy it is."""
 
 
 @dataclass
@@ -62,7 +64,10 @@ class Preflight:
                 {"kind": kind, "action": action, "count": number} for (kind, action), number in self.counts.items()
             ],
             "notes_listed_per_kind": NOTES_LISTED,
-            "problems": [asdict(problem) for problem in self.problems],
+            "problems": [
+                {name: value for name, value in asdict(problem).items() if value is not None}
+                for problem in self.problems
+            ],
         }
         file.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
 

@@ -138,7 +138,8 @@ def _kept_rows(outcomes: list[Outcome], files: Sequence[ImageFile], preflight: P
     for outcome in outcomes:
         name = files[outcome.row].name
         if outcome.kept and outcome.digest in first:
-            preflight.add([Problem(name, "duplicate", f"the same bytes as {first[outcome.digest]}", "set aside")])
+            original = first[outcome.digest]
+            preflight.add([Problem(name, "duplicate", f"the same bytes as {original}", "set aside", original)])
             continue
         preflight.add(Problem(name, finding.kind, finding.reason, finding.action) for finding in outcome.findings)
         if outcome.kept:

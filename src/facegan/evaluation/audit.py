@@ -18,7 +18,7 @@ from facegan.evaluation.reference import Stage, counter, view_batches, view_feat
 from facegan.perception.labeller import Labeller
 from facegan.perception.spaces import Space
 
-LEAST_HELD_OUT = 200
+LEAST_HELD_OUT = 20
 """Held-out faces below which chance cannot be told from copies."""
 LEAST_FACES = 200
 """Fewer generated faces than this are not audited."""
@@ -109,8 +109,9 @@ def audit(
 def _check(training: DataView, held_out: DataView, resolution: int, count: int) -> None:
     if len(held_out) < LEAST_HELD_OUT:
         raise UserError(
-            f"the data has {len(held_out)} faces of held-out people, and at least {LEAST_HELD_OUT} are needed to know "
-            "how near an unseen person comes to the training faces by chance: prepare the data with --identities"
+            f"the data has {len(held_out)} held-out faces, and at least {LEAST_HELD_OUT} are needed to know how near "
+            f"an unseen person comes to the training faces by chance: run facegan prepare again, with more images, "
+            f"--identities or another --hold-out"
         )
     if resolution != training.resolution:
         raise UserError(

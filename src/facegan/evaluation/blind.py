@@ -164,7 +164,8 @@ def draw_up(
 def _people(photographs: DataView, count: int, seed: int, stream: str) -> np.ndarray:
     """Return int64 [count]: positions of one photograph each of as many people, in random order."""
     order = Stream(seed, f"{stream}/people").permutation(0, len(photographs))
-    _, earliest = np.unique(photographs.identities(order), return_index=True)
+    person = photographs.identities(order)
+    _, earliest = np.unique(np.where(person > 0, person, -1 - order), return_index=True)  # unknown: each its own
     if len(earliest) < count:
         raise UserError(
             f"the data has {len(earliest)} held-out people, and {count} are needed, one for each photograph: choose "

@@ -63,8 +63,10 @@ def evaluate(
             f"the model makes faces of {model['resolution']} px and the data has {view.resolution} px: prepare it at "
             f"{model['resolution']} px"
         )
+    is_files = model["kind"] == "files"
+    hint = f"; are they photographs to train on? facegan prepare {model['path']} OUT" if is_files else ""
     for space in spaces:
-        refuse_few(count, space.dimensions, "generated faces")
+        refuse_few(count, space.dimensions, "generated faces", hint)
         refuse_few(len(view), space.dimensions, f"real faces ({people} people)")
     everybody = sum(len(dataset) for dataset in view.datasets)
     references = {
@@ -73,8 +75,10 @@ def evaluate(
     }
     parts: dict[str, list[torch.Tensor]] = {space.name: [] for space in spaces}
     digest, advance = hashlib.sha256(), counter(stage, "generated faces", count)
+    unlike: set[bytes] = set()
     for image_NHWC in batches:
         digest.update(np.ascontiguousarray(image_NHWC).data)
+        unlike.update(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in image_NHWC)
         for space in spaces:
             parts[space.name].append(space.features(image_NHWC))
         advance(len(image_NHWC))
@@ -101,8 +105,22 @@ def evaluate(
     made = {
         "facegan": facegan.__version__, "torch": torch.__version__, "system": platform.platform(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "faces_sha256": digest.hexdigest(),
+        "copies": count - len(unlike),
     }  # fmt: skip
     return Receipt(model, protocol, scores, made)
+
+
+def remarks(receipt: Receipt) -> list[str]:
+    """Return sentences on what is odd about the faces that were scored."""
+    count, model, sentences = receipt.protocol["count"], receipt.model, []
+    if copies := receipt.made.get("copies"):
+        sentences.append(f"{copies:,} of the {count:,} faces are exact copies of others")
+    if resized := model.get("resized"):
+        sizes = ", ".join(f"{number:,} of {size}" for size, number in list(resized.items())[:3])
+        sentences.append(f"resized to {model['resolution']} px by {model['resize']}: {sizes}")
+    if unreadable := model.get("unreadable"):
+        sentences.append(f"{unreadable['count']:,} could not be read and do not count, such as {unreadable['first']}")
+    return sentences
 
 
 def describe_protocol(receipt: Receipt) -> str:

@@ -131,9 +131,20 @@ class CopyTest:
     """Share of faces below the held-out people's first percentile in any space, less the share that chance gives."""
     tails: list[Tail]
 
+    held_out: int
+    """How many held-out faces set the limits."""
+
     @property
     def copies(self) -> bool:
         return self.p_value < SIGNIFICANT
+
+    @property
+    def detectable(self) -> float:
+        """Share of exact copies among the faces from which on the test finds them: fewer held-out faces find fewer.
+
+        All of a share s of many faces lie below the smallest of K held-out places with chance (1 - s)^K.
+        """
+        return 1 - (SIGNIFICANT / len(self.tails)) ** (1 / self.held_out)
 
     def sentence(self) -> str:
         """Return the verdict in one sentence."""
@@ -141,7 +152,10 @@ class CopyTest:
         if self.copies:
             share = f"about {self.suspicious:.1%} of the faces are"
             return f"COPIES: {share} nearer to a training face than chance allows ({chance})"
-        return f"no copies seen: the faces are no nearer to training faces than unseen people are ({chance})"
+        return (
+            f"no copies seen: the faces are no nearer to training faces than unseen people are ({chance}; with "
+            f"{self.held_out:,} held-out faces, copies are found if they are {self.detectable:.1%} of the faces or more)"
+        )
 
 
 def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) -> CopyTest:
@@ -160,4 +174,5 @@ def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) ->
         by_chance.append(place_K < limit)
     p_value = min(1.0, len(tails) * min(tail.p_value for tail in tails))
     share = np.any(struck, axis=0).mean() - np.any(by_chance, axis=0).mean()
-    return CopyTest(p_value, float(max(0.0, share)), tails)
+    held_out_count = min(len(nearest.ratio_N) for nearest in held_out.values())
+    return CopyTest(p_value, float(max(0.0, share)), tails, held_out_count)

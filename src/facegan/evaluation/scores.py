@@ -19,8 +19,8 @@ LEAST = 1000
 """Faces below which no score is given, in any space."""
 
 
-def refuse_few(count: int, dimensions: int, what: str) -> None:
-    """Refuse sets that are too small for a score.
+def refuse_few(count: int, dimensions: int, what: str, hint: str = "") -> None:
+    """Refuse sets that are too small for a score; ``hint`` ends the sentence.
 
     Raises:
         UserError: fewer than ``LEAST``, or no more than two for each dimension: the covariance is then mostly noise.
@@ -29,7 +29,7 @@ def refuse_few(count: int, dimensions: int, what: str) -> None:
     if count < least:
         raise UserError(
             f"{count:,} {what} are too few for a space of {dimensions:,} dimensions: the covariance would be mostly "
-            f"noise and the score mostly bias; give at least {least:,}"
+            f"noise and the score mostly bias; give at least {least:,}{hint}"
         )
 
 

@@ -1,0 +1,171 @@
+"""Faces to be scored, whoever made them: files, arrays, packed datasets; and the real ones they are compared with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from facegan.data.face_files import read_face_files
+from facegan.data.folder import is_packed
+from facegan.data.packed import DataView, PackedDataset, map_array
+from facegan.errors import UserError, brief
+from facegan.runs.folder import RUN_FILE, SHIPPED, RunFolder
+from facegan.runs.snapshot import INFO_FILE
+
+_BATCH = 256
+_EXPECTED = "give uint8 [N, R, R, 3] or [N, 3, R, R], 0 to 255"
+Progress = Callable[[int, int], None]
+
+
+class Faces(NamedTuple):
+    """Batches of faces, uint8 [n, R, R, 3]; what the receipt says of their source; how many there are."""
+
+    batches: Iterator[np.ndarray]
+    described: dict[str, Any]
+    total: int
+
+
+def is_model(path: Path) -> bool:
+    """Return whether a path names a model rather than faces: also where nothing is there."""
+    if str(path) in SHIPPED or not path.exists():
+        return "*" not in path.name
+    if path.is_file() or (path / "dataset.json").is_file():
+        return False
+    return (path / RUN_FILE).is_file() or (path / INFO_FILE).is_file() or any(path.glob("*.safetensors"))
+
+
+def faces_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Progress | None = None) -> Faces:
+    """Return the first ``count`` faces, or all if there are fewer, of what is no model.
+
+    That is a packed dataset, a .npy or .npz file, or pictures: a folder, a zip, Parquet files. Arrays and pictures of
+    another size are resized to that of ``data``, the real faces.
+
+    Raises:
+        UserError: no face can be read there.
+    """
+    if path.suffix in (".npy", ".npz") and path.is_file():
+        return _array_at(path, count, data[0].resolution)
+    if is_packed(path):
+        return _dataset_at(path, count)
+    return _files_at(path, count, data, progress)
+
+
+def _array_at(path: Path, count: int, resolution: int) -> Faces:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                image_NHWC = arrays[arrays.files[0]]
+        else:
+            image_NHWC = map_array(path)
+    except (OSError, ValueError, IndexError, EOFError) as error:
+        raise UserError(f"{path} is no array of faces ({brief(error)}): {_EXPECTED}") from None
+    return faces_of_array(image_NHWC, count, resolution, str(path))
+
+
+def faces_of_array(image_NHWC: np.ndarray, count: int, resolution: int, name: str) -> Faces:
+    """Return the first faces of an array, uint8 [N, R, R, 3] or [N, 3, R, R], resized to ``resolution`` by Lanczos.
+
+    Raises:
+        UserError: it is another array, or none.
+    """
+    faces = image_NHWC
+    if isinstance(faces, np.ndarray) and faces.ndim == 4 and faces.shape[1] == 3 != faces.shape[3]:
+        faces = faces.transpose(0, 2, 3, 1)
+    if not isinstance(faces, np.ndarray) or faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
+        shape = f"{faces.dtype} {list(faces.shape)}" if isinstance(faces, np.ndarray) else f"a {type(faces).__name__}"
+        raise UserError(f"{name} holds {shape}: {_EXPECTED}")
+    found, (height, width) = min(count, len(faces)), faces.shape[1:3]
+    described = {"kind": "array", "path": name, "resolution": resolution}
+    if (height, width) != (resolution, resolution):
+        described |= _resized({f"{width}x{height}": found})
+    starts = range(0, found, _BATCH)
+    return Faces((_at(faces[start : min(start + _BATCH, found)], resolution) for start in starts), described, found)
+
+
+def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, resolution: int, folder: Path) -> Faces:
+    """Return at most ``count`` faces of batches, or of single faces [R, R, 3]; they are kept in a file in ``folder``.
+
+    Raises:
+        UserError: a batch is no array of faces.
+    """
+    file, found = folder / "faces.raw", 0
+    with file.open("wb") as out:
+        for batch in batches:
+            whole = batch[None] if isinstance(batch, np.ndarray) and batch.ndim == 3 else batch
+            left = len(whole) if count is None else min(count - found, len(whole))
+            for faces in faces_of_array(whole, left, resolution, "a batch of faces").batches:
+                out.write(np.ascontiguousarray(faces).data)
+            found += left
+            if found == count:
+                break
+    if not found:
+        raise UserError("there is no face: the iterator ended before it gave any")
+    faces = np.memmap(file, np.uint8, "r", shape=(found, resolution, resolution, 3))
+    return faces_of_array(faces, found, resolution, "an iterator")
+
+
+def _at(image_NHWC: np.ndarray, resolution: int) -> np.ndarray:
+    """Return the faces at a resolution: the largest square of each, by Lanczos."""
+    height, width = image_NHWC.shape[1:3]
+    if (height, width) == (resolution, resolution):
+        return image_NHWC
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    box, size = (left, top, left + side, top + side), (resolution, resolution)
+    resized = (
+        Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.LANCZOS, box) for image in image_NHWC
+    )
+    return np.stack([np.asarray(image) for image in resized])
+
+
+def _resized(sizes: dict[str, int]) -> dict[str, Any]:
+    return {"resized": sizes, "resize": "Lanczos"} if sizes else {}
+
+
+def _dataset_at(path: Path, count: int) -> Faces:
+    """Return a packed dataset's faces; each as often as its source had it, for a collapse must be seen."""
+    dataset = PackedDataset.open(path)
+    view = DataView([dataset], held_out=None)
+    row_N = np.repeat(np.arange(len(view)), dataset.copies())[:count]
+    described = {"kind": "dataset", "path": str(path), "resolution": view.resolution, "sha256": view.content_hash}
+    batches = (view.images(row_N[start : start + _BATCH]) for start in range(0, len(row_N), _BATCH))
+    return Faces(batches, described, len(row_N))
+
+
+def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Progress | None) -> Faces:
+    scratch = tempfile.TemporaryDirectory(prefix="facegan-faces-", ignore_cleanup_errors=True)
+    resolution = data[0].resolution
+    found = read_face_files(
+        path, Path(scratch.name), resolution=resolution, crop=data[0].crop, count=count, progress=progress
+    )
+    described = {"kind": "files", "path": str(path), "resolution": resolution, **_resized(found.resized)}
+    if found.unreadable:
+        described["unreadable"] = {"count": len(found.unreadable), "first": ": ".join(found.unreadable[0])}
+
+    def batches() -> Iterator[np.ndarray]:
+        with scratch:  # until the last face is read
+            for start in range(0, len(found.image_NHWC), _BATCH):
+                yield found.image_NHWC[start : start + _BATCH]
+
+    return Faces(batches(), described, len(found.image_NHWC))
+
+
+def real_faces(model: Path, data: Sequence[Path] | None) -> list[PackedDataset]:
+    """Open the folders of real faces: those given, or else those that the run was trained on.
+
+    Raises:
+        UserError: none are given, and the model is not a run that names them; or one is not a packed dataset.
+    """
+    if data:
+        return [PackedDataset.open(path) for path in data]
+    if is_model(model) and not model.exists() and str(model) not in SHIPPED:
+        raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
+    recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
+    if not isinstance(recorded, list) or not recorded:
+        raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces as well")
+    return [PackedDataset.open(Path(str(path))) for path in recorded]
