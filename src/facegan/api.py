@@ -13,7 +13,8 @@ from facegan import recipes
 from facegan.errors import UserError
 from facegan.networks import Pair, build_pair
 from facegan.pixels import to_uint8
-from facegan.runs.folder import find_snapshot
+from facegan.provenance import Provenance
+from facegan.runs.folder import SHIPPED, find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.sampler import LABELS, Sampler, check_range
@@ -34,6 +35,8 @@ class Model(Sampler):
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         recipe = self.config.recipe
+        self.name = next((name for name, path in SHIPPED.items() if path == info.path), recipe.name)
+        """Of a model that comes with the package its own, of others their recipe's."""
         stem = "ema" if recipe.ema_halflife else "generator"
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
@@ -75,6 +78,35 @@ class Model(Sampler):
         return (
             (to_uint8(image_NCHW), self._scores(image_NCHW, labels_NA) if scores else None)
             for image_NCHW, labels_NA in batches
+        )
+
+    def provenance(
+        self,
+        count: int = 1,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        attributes: Mapping[str, float] | None = None,
+        truncation: float = 1.0,
+        labels: str = "prior",
+        sheet: bool = False,
+    ) -> Provenance:
+        """Return what a file of the faces that ``sample`` makes of these arguments has to say of itself.
+
+        ``sheet``: whether it is a picture of many faces.
+        """
+        drawn = labels if self.label_prior is not None else "none"
+        return Provenance(
+            model=self.name,
+            nimg=self.nimg,
+            sha256=self.sha256,
+            seed=seed,
+            first=first,
+            count=count,
+            truncation=truncation,
+            attributes=attributes or {},
+            labels=drawn if self.recipe.attributes else "",
+            sheet=sheet,
         )
 
     @torch.inference_mode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,7 +71,7 @@ def audit(
     with stages() as stage:
         found = look(batches, described, number, datasets, spaces, labeller, stage=stage)
     if gallery is not None:
-        _gallery(found, gallery)
+        _gallery(found, described, gallery)
     if json:
         counts = {"generated": found.generated, "training": found.training, "held_out": found.held_out}
         counts["other_data"] = found.other_data
@@ -127,11 +127,12 @@ def _show_coverage(found: Audit) -> None:
         OutputConsole().print(table, highlight=False)
 
 
-def _gallery(found: Audit, path: Path) -> None:
+def _gallery(found: Audit, described: dict[str, Any], path: Path) -> None:
     from facegan import pixels
+    from facegan.cli.faces import pairs_provenance
     from facegan.report.pictures import pairs
 
     try:
-        pixels.save_png(path, pairs(found.closest, shown=32))
+        pixels.save_png(path, pairs(found.closest, shown=32), pairs_provenance(described))
     except OSError as error:
         raise UserError(f"--gallery {path} cannot be written: {error.strerror or error}") from None

@@ -77,7 +77,8 @@ def demo(
     with make_listener(json) as listener:
         out.mkdir(parents=True, exist_ok=True)
         begun.touch()
-        pixels.save_png(faces, pixels.grid(model.sample(64, seed=0, truncation=_TRUNCATION)))
+        provenance = model.provenance(64, truncation=_TRUNCATION, sheet=True)
+        pixels.save_png(faces, pixels.grid(model.sample(64, truncation=_TRUNCATION)), provenance)
         say(
             f"1/4  64 faces from noise, by the model that comes along (facegan sample --truncation {_TRUNCATION}: "
             f"likelier, less varied faces): {faces.absolute()}",
@@ -96,7 +97,7 @@ def demo(
             requested=Requested(threads=threads, devices=1), listener=listener,
         )  # fmt: skip
     stages = out / "stages.png"
-    pixels.save_png(stages, stages_picture(folder))
+    pixels.save_png(stages, stages_picture(folder), folder.provenance())
     say(
         f"     its faces, from {folder.samples}, the earliest on top: {stages.absolute()}",
         stages=str(stages.absolute()),

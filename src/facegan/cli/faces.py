@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from facegan.errors import UserError, brief
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from facegan.provenance import Provenance
 
 _BATCH = 256
 
@@ -63,6 +65,15 @@ def faces_of(
     }  # fmt: skip
     batches = loaded.batches(count, seed=seed, first=first, truncation=truncation, labels=labels)
     return (faces for faces, _ in batches), named, count
+
+
+def pairs_provenance(described: Mapping[str, Any]) -> Provenance:
+    """Return what a picture of faces that ``faces_of`` describes, beside others, says of itself."""
+    from facegan.provenance import Provenance
+
+    names = {"model": "recipe", "nimg": "nimg", "sha256": "sha256", "seed": "seed", "truncation": "truncation"}
+    known = {name: described[key] for name, key in names.items() if described["kind"] == "model"}
+    return Provenance(**known, sheet=True, in_part=True)
 
 
 def real_faces(model: Path, data: list[Path] | None) -> list[Path]:

@@ -47,10 +47,10 @@ def film(
     folder.read()
     match out.suffix.lower():
         case ".png":
-            pixels.save_png(out, stages_picture(folder, faces=faces, stages=stages))
+            pixels.save_png(out, stages_picture(folder, faces=faces, stages=stages), folder.provenance())
         case ".gif" | ".webp":
             pictures = [np.asarray(Image.open(path).convert("RGB")) for path in _grids(folder)]
-            pixels.save_animation(out, pictures, seconds=seconds)
+            pixels.save_animation(out, pictures, folder.provenance(), seconds=seconds)
         case _:
             raise UserError(f"--out {out}: give a name that ends in .png, .gif or .webp")
     typer.echo(f"{out}", err=True)

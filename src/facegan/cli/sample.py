@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +15,14 @@ from facegan.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from facegan.provenance import Provenance
+
     Batches = Iterator[tuple[np.ndarray, np.ndarray | None]]
 
-_OUT_HELP = "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy)."
+_OUT_HELP = (
+    "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy, and beside it "
+    "faces.npy.json, which says what made them)."
+)
 _GRID_LIMIT = 10_000
 
 
@@ -76,7 +81,10 @@ def sample(
         raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
     if grid and number > _GRID_LIMIT:
         raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
+    array = out.suffix.lower() == ".npy" and not out.is_dir()
     taken = any(out.iterdir()) if out.is_dir() else out.exists()
+    if array and (beside := _beside(out)).exists() and not (taken or force):
+        raise UserError(f"{beside} exists already: choose another --out, or add --force to overwrite it")
     if taken and not force:
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
 
@@ -85,16 +93,18 @@ def sample(
 
     keep_freed_memory()
     loaded = api.load(model, device=str(inference_device(device)))
-    batches = loaded.batches(
-        number, seed=seed, first=first, attributes=attributes, truncation=truncation, labels=labels, scores=score
-    )
+    asked: dict[str, Any] = {
+        "seed": seed, "first": first, "attributes": attributes, "truncation": truncation, "labels": labels
+    }  # fmt: skip
+    batches = loaded.batches(number, **asked, scores=score)
+    provenance = loaded.provenance(number, **asked, sheet=grid and number > 1)
     try:
         if grid:
-            _write_grid(batches, out)
-        elif out.suffix.lower() == ".npy":
-            _write_npy(batches, number, loaded.resolution, out)
+            _write_grid(batches, provenance, out)
+        elif array:
+            _write_npy(batches, provenance, loaded.resolution, out)
         else:
-            _write_folder(batches, number, first, out)
+            _write_folder(batches, provenance, out)
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
     typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
@@ -113,19 +123,21 @@ def _parse_attributes(texts: list[str]) -> dict[str, float]:
     return attributes
 
 
-def _write_grid(batches: Batches, out: Path) -> None:
+def _write_grid(batches: Batches, provenance: Provenance, out: Path) -> None:
     import numpy as np
 
     from facegan import pixels
 
     faces, scores = zip(*batches, strict=True)
     captions = None if scores[0] is None else [f"{value:.2f}" for part in scores for value in part]
-    pixels.save_png(out, pixels.grid(np.concatenate(faces), captions=captions))
+    pixels.save_png(out, pixels.grid(np.concatenate(faces), captions=captions), provenance)
 
 
-def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
+def _write_folder(batches: Batches, provenance: Provenance, out: Path) -> None:
     from facegan import pixels
 
+    assert provenance.first is not None
+    count, first = provenance.count, provenance.first
     out.mkdir(parents=True, exist_ok=True)
     digits, number = max(6, len(str(first + count - 1))), first
     names = {f"{place:0{digits}d}.png" for place in range(first, first + count)} if any(out.iterdir()) else set()
@@ -134,7 +146,7 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
         for faces, scores in batches:
             for place, face in enumerate(faces):
                 name = f"{number:0{digits}d}.png"
-                pixels.save_png(out / name, face)
+                pixels.save_png(out / name, face, provenance.of_face(number - first))
                 if scores is not None:
                     typer.echo(f"{name} {scores[place]:.4f}")
                 number += 1
@@ -143,11 +155,19 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
         typer.echo(f"{out} held {others:,} other files before; they are still there", err=True)
 
 
-def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None:
+def _beside(out: Path) -> Path:
+    """Return the file that says what made the faces of an array."""
+    return out.with_name(f"{out.name}.json")
+
+
+def _write_npy(batches: Batches, provenance: Provenance, resolution: int, out: Path) -> None:
+    import json
+
     import numpy as np
 
-    from facegan.files import replaced
+    from facegan.files import replaced, write_text
 
+    count = provenance.count
     # Written as a stream: a full disk is then an error, where a memory map would kill the process.
     with replaced(out) as partial, partial.open("wb") as file, _progress(count) as advance:
         shape = (count, resolution, resolution, 3)
@@ -159,6 +179,7 @@ def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None
                 typer.echo(f"{written + place} {scores[place]:.4f}")  # type: ignore[index]
             written += len(faces)
             advance(len(faces))
+        write_text(_beside(out), json.dumps(provenance.to_dict(), indent=1) + "\n")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from facegan import pixels
 from facegan.evaluation.audit import Audit
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, Score, four_digits
+from facegan.provenance import Provenance
 from facegan.report import curves, pictures
 from facegan.runs.folder import RunFolder
 from facegan.runs.incidents import read, read_lines
@@ -49,6 +50,10 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     )  # fmt: skip
     environment.filters |= {"number": four_digits, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
     receipts = {} if run is None else read_scores(run)
+    provenance = Provenance(
+        model=model["recipe"], nimg=model["nimg"], sha256=model["sha256"], seed=found.seed, first=0,
+        count=len(found.faces_NHWC), sheet=True,
+    )  # fmt: skip
     return environment.get_template("page.html").render(
         title=f"{model['recipe']} at {model['resolution']} px, {model['nimg']:,} images",
         model=model,
@@ -56,13 +61,13 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
         made=time.strftime("%Y-%m-%d %H:%M"),
         version=facegan.__version__,
         tiles=_tiles(found, receipts),
-        faces=pictures.png(pixels.grid(found.faces_NHWC, columns=8)),
+        faces=pictures.png(pixels.grid(found.faces_NHWC, columns=8), provenance),
         found=found,
         run=None if run is None else _run_parts(run, int(model["resolution"])),
         score_curve=curves.score_curves(receipts),
         scores=[] if found.receipt is None else [_score_row(score) for score in found.receipt.scores],
         receipt_json="" if found.receipt is None else json.dumps(found.receipt.to_dict(), indent=1),
-        pairs=pictures.png(pictures.pairs(found.audit.closest)) if found.audit and real_faces else None,
+        pairs=_pairs(found.audit, provenance) if found.audit and real_faces else None,
         presence=curves.presence_drawing(found.audit.coverage) if found.audit else None,
         differing=_differing(found.audit),
         real_faces=real_faces,
@@ -105,6 +110,11 @@ def _score_row(score: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _pairs(audit: Audit, provenance: Provenance) -> str:
+    """Return the closest pairs: made faces beside those that the model was trained on."""
+    return pictures.png(pictures.pairs(audit.closest), replace(provenance, first=None, in_part=True))
+
+
 def _differing(audit: Audit | None) -> list[Any]:
     rows = [] if audit is None else [row for row in audit.coverage if row.verdict]
     return sorted(rows, key=lambda row: row.generated - row.real)
@@ -130,7 +140,7 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
     }
     return {
         "curves": curves.training_curves(lines),
-        "film": pictures.film(run.list_grids(), resolution),
+        "film": pictures.film(run.list_grids(), resolution, run.provenance()),
         "grids": len(run.list_grids()),
         "incidents": shown,
         "incident_count": len(incidents),
@@ -141,7 +151,7 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
 
 def _incident_grid(run: RunFolder, entry: dict[str, Any]) -> str | None:
     name = Path(str(entry.get("grid", ""))).name  # never a path that somebody wrote into the file
-    return pictures.png_file(run.path / "incidents" / name) if name else None
+    return pictures.png_file(run.path / "incidents" / name, run.provenance()) if name else None
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

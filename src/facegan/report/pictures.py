@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from facegan import pixels
+from facegan.provenance import Provenance
 
 _FILM_FACES = 16
 _FILM_GRIDS = 40
@@ -20,22 +20,20 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def png(image_HWC: np.ndarray) -> str:
-    """Return a picture, uint8 [H, W, 3], as the data URI of a PNG."""
-    file = io.BytesIO()
-    Image.fromarray(image_HWC).save(file, "PNG", optimize=True)
-    return data_uri(file.getvalue(), "png")
+def png(image_HWC: np.ndarray, provenance: Provenance) -> str:
+    """Return a picture, uint8 [H, W, 3], as the data URI of a PNG that says what made it."""
+    return data_uri(pixels.encode_png(image_HWC, provenance, level=9), "png")
 
 
-def png_file(path: Path) -> str | None:
-    """Return a picture file as the data URI of a PNG; None if it is none."""
+def png_file(path: Path, provenance: Provenance) -> str | None:
+    """Return a picture file as the data URI of a PNG that says what made it; None if it is no picture."""
     try:
-        return png(np.asarray(Image.open(path).convert("RGB")))
+        return png(np.asarray(Image.open(path).convert("RGB")), provenance)
     except (OSError, ValueError):
         return None
 
 
-def film(grids: Sequence[Path], side: int) -> str | None:
+def film(grids: Sequence[Path], side: int, provenance: Provenance) -> str | None:
     """Return the first faces of a run's grids, one after the other, as the data URI of an animated WebP."""
     places = np.unique(np.linspace(0, max(0, len(grids) - 1), _FILM_GRIDS).round().astype(int))
     frames = []
@@ -45,15 +43,12 @@ def film(grids: Sequence[Path], side: int) -> str | None:
         except (OSError, ValueError):
             continue
         faces = pixels.ungrid(picture_HWC, side)[:_FILM_FACES]
-        frames.append(Image.fromarray(pixels.grid(faces, columns=8)))
+        frames.append(pixels.grid(faces, columns=8))
     if len(frames) < 2:
         return None
-    file = io.BytesIO()
-    durations = [150] * (len(frames) - 1) + [1500]
-    frames[0].save(
-        file, "WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=85, method=3
+    return data_uri(
+        pixels.encode_animation(frames, provenance, kind="WEBP", seconds=0.15, quality=85, method=3), "webp"
     )
-    return data_uri(file.getvalue(), "webp")
 
 
 def pairs(closest: Sequence[tuple[str, float, np.ndarray, np.ndarray]], shown: int = 16) -> np.ndarray:
