@@ -410,7 +410,7 @@ def test_made_faces_are_known_and_get_no_labels(celeba, tmp_path, encoded):
     result = prepare(source, tmp_path / "out", resolution=16, workers=1)
     labelled = np.asarray(result.dataset.attributes).any(axis=1)
     assert np.flatnonzero(~labelled).tolist() == [1] and result.dataset.identities[1] == 0
-    assert "1 of 48 images say that a neural network made them: they get none of tables" in result.warnings[0]
+    assert "1 of 48 images say that a neural network made them: they get no labels from tables" in result.warnings[0]
     assert ("sheet of faces", "set aside") in findings(tmp_path / "out")["grid.png"]
     table = source / "list_attr_celeba.txt"
     named = prepare(source, tmp_path / "named", resolution=16, workers=1, attributes=table).dataset

@@ -259,7 +259,7 @@ def _labels_of_made(labels: Labels) -> str:
     said = f"they keep the labels of {listed(kept)}, " if kept else ""
     if lost:
         flags = " ".join(f"--{what} FILE" for what in lost)
-        said += f"they get none of tables that were found and may be of other faces (if they are theirs: {flags}), "
+        said += f"they get no labels from tables that were found and may be of other faces (if theirs: {flags}), "
     return said and f"{said}and "
 
 
