@@ -87,7 +87,8 @@ def main() -> None:
         f"asked faces are nearer to the rate of real faces with it than of those without, for {nearer} of {len(rows)}"
     )
     if arguments.pictures:
-        pixels.save_png(arguments.pictures, picture(model, arguments.seed))
+        provenance = model.provenance(seed=arguments.seed, sheet=True)
+        pixels.save_png(arguments.pictures, picture(model, arguments.seed), provenance)
         print(arguments.pictures)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import facegan
 from facegan import pixels
 from facegan.evaluation.receipt import read_receipt
+from facegan.provenance import Provenance
 
 SIDES = ("style-s", "dcgan", "classic-dcgan", "plain")
 RATE = "{0}_optimizer.learning_rate={1}"
@@ -76,7 +77,7 @@ def train(side: str, arguments: argparse.Namespace) -> str:
         subprocess.run([*command, f"--minutes={minutes}"], check=True, stdout=subprocess.DEVNULL)
         model = facegan.load(source)
         said, first = f"{model.nimg:,} images, {model.nimg / minutes / 60:.1f} images/s", model.sample(36, seed=0)
-    pixels.save_png(out / f"{side}.png", pixels.grid(first))
+    pixels.save_png(out / f"{side}.png", pixels.grid(first), Provenance(model=side, sheet=True))
     np.save(out / f"{side}-first.npy", first[:SHOWN])
     command = [sys.executable, "-m", "facegan", "evaluate", str(source), str(data), f"--count={arguments.count}"]
     subprocess.run([*command, f"--out={out / f'{side}.json'}"], check=True, stdout=subprocess.DEVNULL)
@@ -108,7 +109,7 @@ def main() -> None:
             print(f"  {space} {estimate.value:8.3f} ({estimate.low:.3f} to {estimate.high:.3f})", end="")
         print(flush=True)
     rows = np.concatenate([np.load(arguments.out / f"{side}-first.npy") for side in sides])
-    pixels.save_png(arguments.out / "sheet.png", pixels.grid(rows, columns=SHOWN))
+    pixels.save_png(arguments.out / "sheet.png", pixels.grid(rows, columns=SHOWN), Provenance(sheet=True))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "files"},
-    {"randomness", "pixels", "attributes", "config", "config_changes"},
+    {"randomness", "provenance", "pixels", "attributes", "config", "config_changes"},
     {"metrics"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},
     {"sampling"},

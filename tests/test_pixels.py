@@ -39,13 +39,13 @@ def test_a_grid_can_be_taken_apart(count):
 def test_a_film_shows_every_picture(tmp_path):
     pictures = [np.full((8, 8, 3), value, np.uint8) for value in (0, 128, 255)]
     for name in ("a.gif", "a.webp"):
-        pixels.save_animation(tmp_path / name, pictures, seconds=0.1)
+        pixels.save_animation(tmp_path / name, pictures, None, seconds=0.1)
         with Image.open(tmp_path / name) as film:
             assert film.n_frames == 3
 
 
 def test_png_is_written_whole(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    pixels.save_png(tmp_path / "new" / "a.png", picture)
+    pixels.save_png(tmp_path / "new" / "a.png", picture, None)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), picture)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import facegan
 from facegan.api import faces_of
@@ -26,13 +27,24 @@ def test_it_is_celebas_layout_and_prepares(made, tmp_path):
     out, about = made
     assert json.loads((out / "about.json").read_text()) == about
     assert about["near_copies"]["generated"] >= 1000 and 0 <= about["near_copies"]["share"] < 1
-    prepare(out, tmp_path / "packed", resolution=64)
+    warnings = prepare(out, tmp_path / "packed", resolution=64).warnings
+    assert "24 of 24 images say that a neural network made them: they keep the labels" in warnings[0]
     dataset = PackedDataset.open(tmp_path / "packed")
     faces = facegan.load("celeba64").sample(24, seed=3)
     difference = np.abs(np.asarray(dataset.images).astype(int) - faces)
     assert difference.mean() < 3  # JPEG
     np.testing.assert_array_equal(dataset.attributes, np.where(shipped().logits(faces) > 0, 1, -1))
     assert len(set(np.asarray(dataset.identities).tolist())) == 24
+
+
+def test_every_face_says_what_made_it(made):
+    out, about = made
+    for number in (0, 23):
+        with Image.open(out / "img_align_celeba" / f"{number + 1:06d}.jpg") as image:
+            assert b"digitalsourcetype/trainedAlgorithmicMedia<" in image.info["xmp"]
+            said = image.getexif()[0x010E]
+            assert "model celeba64" in said and said.endswith(f", seed 3, number {number}")
+    assert about["provenance"]["count"] == 24 and about["provenance"]["model"] == "celeba64"
 
 
 def test_it_is_the_same_again(made, tmp_path):

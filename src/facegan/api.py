@@ -22,7 +22,8 @@ from facegan.evaluation.receipt import Receipt
 from facegan.networks import Pair, build_pair
 from facegan.perception.spaces import DEFAULT, open_space
 from facegan.pixels import to_uint8
-from facegan.runs.folder import find_snapshot
+from facegan.provenance import Provenance
+from facegan.runs.folder import SHIPPED, find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.sampler import LABELS, Sampler, check_range
@@ -43,6 +44,8 @@ class Model(Sampler):
         self._info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         recipe = self.config.recipe
+        self.name = next((name for name, path in SHIPPED.items() if path == info.path), recipe.name)
+        """Of a model that comes with the package its own, of others their recipe's."""
         stem = "ema" if recipe.ema_halflife else "generator"
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
@@ -84,6 +87,35 @@ class Model(Sampler):
         return (
             (to_uint8(image_NCHW), self._scores(image_NCHW, labels_NA) if scores else None)
             for image_NCHW, labels_NA in batches
+        )
+
+    def provenance(
+        self,
+        count: int = 1,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        attributes: Mapping[str, float] | None = None,
+        truncation: float = 1.0,
+        labels: str = "prior",
+        sheet: bool = False,
+    ) -> Provenance:
+        """Return what a file of the faces that ``sample`` makes of these arguments has to say of itself.
+
+        ``sheet``: whether it is a picture of many faces.
+        """
+        drawn = labels if self.label_prior is not None else "none"
+        return Provenance(
+            model=self.name,
+            nimg=self.nimg,
+            sha256=self.sha256,
+            seed=seed,
+            first=first,
+            count=count,
+            truncation=truncation,
+            attributes=attributes or {},
+            labels=drawn if self.recipe.attributes else "",
+            sheet=sheet,
         )
 
     @torch.inference_mode()
@@ -153,6 +185,13 @@ def _described(model: Model, path: str, seed: int, truncation: float, labels: st
         "data": model.config.data, "attributes": model.recipe.attributes,
         "labels": labels if model.label_prior is not None else "none",
     }  # fmt: skip
+
+
+def pairs_provenance(described: Mapping[str, Any]) -> Provenance:
+    """Return what a picture of faces that ``faces_of`` describes, beside others, says of itself."""
+    names = {"model": "recipe", "nimg": "nimg", "sha256": "sha256", "seed": "seed", "truncation": "truncation"}
+    known = {name: described[key] for name, key in names.items() if described["kind"] == "model"}
+    return Provenance(**known, sheet=True, in_part=True)
 
 
 def evaluate(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facegan.files import replaced
+from facegan.provenance import Provenance
 
 if TYPE_CHECKING:
     import torch
@@ -78,21 +80,44 @@ def enlarge(image_NHWC: np.ndarray, factor: int) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in image_NHWC])
 
 
-def save_png(path: Path, image_HWC: np.ndarray, *, compressed: bool = True) -> None:
-    """Write a PNG, whole or not at all.
+def encode_png(image_HWC: np.ndarray, provenance: Provenance | None, *, level: int = 6) -> bytes:
+    """Return a picture, uint8 [H, W, 3], as a PNG that says what made it; ``level``: 0, none, to 9 of compression.
+
+    ``provenance``: None of real faces, and where a file must not tell.
+    """
+    file = io.BytesIO()
+    options = {} if provenance is None else provenance.save_options("PNG")
+    Image.fromarray(image_HWC).save(file, "PNG", compress_level=level, **options)
+    return file.getvalue()
+
+
+def save_png(path: Path, image_HWC: np.ndarray, provenance: Provenance | None, *, compressed: bool = True) -> None:
+    """Write a PNG as ``encode_png`` makes it, whole or not at all.
 
     Where it is not ``compressed``, files of images of one size have one size too.
     """
+    content = encode_png(image_HWC, provenance, level=6 if compressed else 0)
     with replaced(path, synced=False) as partial:
-        Image.fromarray(image_HWC).save(partial, format="PNG", compress_level=6 if compressed else 0)
+        partial.write_bytes(content)
 
 
-def save_animation(path: Path, pictures: Sequence[np.ndarray], *, seconds: float) -> None:
-    """Write uint8 [H, W, 3] pictures of one size as an animated GIF or WebP, each for so many seconds, the last for
-    four times as long; endless."""
+def encode_animation(
+    pictures: Sequence[np.ndarray], provenance: Provenance | None, *, kind: str, seconds: float, **options: Any
+) -> bytes:
+    """Return pictures as an animation: see ``save_animation``. ``kind``: GIF or WEBP; ``options``: of Pillow's."""
     frames = [Image.fromarray(picture) for picture in pictures]
     durations = [round(seconds * 1000)] * (len(frames) - 1) + [round(seconds * 4000)]
+    said = {} if provenance is None else provenance.save_options(kind)
+    file = io.BytesIO()
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:], duration=durations, loop=0, **said, **options)
+    return file.getvalue()
+
+
+def save_animation(
+    path: Path, pictures: Sequence[np.ndarray], provenance: Provenance | None, *, seconds: float
+) -> None:
+    """Write uint8 [H, W, 3] pictures of one size as an animated GIF or WebP, each for so many seconds, the last for
+    four times as long; endless. It says what made it, in ``provenance``."""
+    content = encode_animation(pictures, provenance, kind=path.suffix[1:].upper(), seconds=seconds)
     with replaced(path, synced=False) as partial:
-        frames[0].save(
-            partial, format=path.suffix[1:].upper(), save_all=True, append_images=frames[1:], duration=durations, loop=0
-        )
+        partial.write_bytes(content)

@@ -12,13 +12,12 @@ from PIL import Image
 
 from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_NAMES
-from facegan.data.layout import IMAGES_FOLDER, MOST_FACES, file_name, write_annotations
+from facegan.data.layout import ABOUT_FILE, IMAGES_FOLDER, MADE_BY, MOST_FACES, file_name, write_annotations
 from facegan.errors import UserError
 from facegan.files import NewFolder
 from facegan.perception.labeller import Labeller
 
 _JPEG_QUALITY = 97
-ABOUT_FILE = "about.json"
 
 
 def write_synthetic_dataset(
@@ -40,14 +39,16 @@ def write_synthetic_dataset(
     """
     if not 1 <= count <= MOST_FACES:
         raise UserError(f"--count {count}: expected 1 to {MOST_FACES} faces")
+    provenance = model.provenance(count, seed=seed)
     about = {
-        "made_by": "facegan synth-dataset: no photograph is among these faces",
+        "made_by": f"{MADE_BY}: no photograph is among these faces",
         "recipe": model.recipe.name,
         "weights_sha256": model.sha256,
         "count": count,
         "seed": seed,
         "labels": f"attributes-net, {labeller.sha256}",
         "near_copies": model.state.get("near_copies"),
+        "provenance": provenance.to_dict(),
     }
     with NewFolder(out) as partial:
         images = partial.folder / IMAGES_FOLDER
@@ -59,7 +60,8 @@ def write_synthetic_dataset(
                 for face, there in zip(face_NHWC, there_NA, strict=True):
                     number = len(rows)
                     picture = Image.fromarray(face)
-                    picture.save(images / file_name(number), quality=_JPEG_QUALITY, subsampling=0)
+                    said = provenance.of_face(number).save_options("JPEG")
+                    picture.save(images / file_name(number), quality=_JPEG_QUALITY, subsampling=0, **said)
                     rows.append((number, dict(zip(ATTRIBUTE_NAMES, there, strict=True)), number + 1))
                 if progress is not None:
                     progress(len(rows), count)

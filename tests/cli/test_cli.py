@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.command import facegan, facegan_process, mistake
 
@@ -138,6 +139,47 @@ def test_sample_grid_folder_and_array_agree(run, tmp_path):
     np.testing.assert_array_equal(picture[20:36, 20:36], array[4])
 
 
+def test_sample_says_what_made_the_faces(run, tmp_path):
+    asked = ("--count", "3", "--seed", "3", "--first", "10", "--truncation", "0.5")
+    for out in ("grid.png", "faces/", "faces.npy"):
+        assert facegan("sample", run, *asked, "--out", tmp_path / out).returncode == 0
+    (snapshot,) = list((run / "snapshots").glob("nimg-000000032"))
+    weights = json.loads((snapshot / "snapshot.json").read_text())["sha256"]["ema.safetensors"]
+    for number, file in enumerate(sorted((tmp_path / "faces").iterdir()), 10):
+        text = Image.open(file).text
+        told = f"dcgan, 32 images seen, weights {weights[:16]}, seed 3, number {number}, truncation 0.5"
+        assert text["Description"].endswith(told) and "Title" not in text
+    text = Image.open(tmp_path / "grid.png").text
+    assert text["Title"] == "facegan sheet" and "numbers 10 to 12" in text["Description"]
+    about = json.loads((tmp_path / "faces.npy.json").read_text())
+    assert about["weights_sha256"] == weights and about["labels"] == "" and about["attributes"] == {}
+    assert [about[name] for name in ("model", "nimg", "seed", "first", "count", "truncation")] == [
+        "dcgan", 32, 3, 10, 3, 0.5
+    ]  # fmt: skip
+    assert "made by a neural network" in about["statement"] and "trainedAlg" in about["digital_source_type"]
+    (tmp_path / "faces.npy").unlink()
+    assert "faces.npy.json exists already" in mistake("sample", run, "--out", tmp_path / "faces.npy")
+    grid = max((run / "samples").glob("*.png"))
+    assert Image.open(grid).text["Title"] == "facegan sheet" and "model dcgan" in Image.open(grid).text["Description"]
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    assert grid.read_bytes() in [event.encoded_image_string for event in events.Images("samples")]
+
+
+def test_made_faces_are_known_when_they_come_back(run, tmp_path):
+    for out in ("photos/faces/", "photos/grid.png"):
+        assert facegan("sample", run, "--count", "3", "--out", tmp_path / out).returncode == 0
+    assert facegan("film", run, "--out", tmp_path / "photos" / "film.webp").returncode == 0
+    done = facegan("prepare", tmp_path / "photos", tmp_path / "packed", "--resolution", "16", "--preview", "--json")
+    assert done.returncode == 0, done.stderr
+    event = json.loads(done.stdout.splitlines()[-1])
+    assert event["count"] == 3 and event["set_aside"] == 2
+    assert "3 of 3 images say that a neural network made them: what learns" in event["warnings"][0]
+    assert json.loads((tmp_path / "packed" / "dataset.json").read_text())["made_by_network"] == 3
+    text = Image.open(tmp_path / "packed" / "preview.png").text
+    assert text["Description"].startswith("made by") and text["Title"] == "facegan sheet"
+
+
 def test_sample_prints_scores(run, tmp_path):
     done = facegan("sample", run, "--count", "3", "--score", "--out", tmp_path / "faces")
     assert [0 < float(line.split()[1]) < 1 for line in done.stdout.splitlines()] == [True] * 3
@@ -192,8 +234,11 @@ def test_a_signal_finishes_the_step_and_leaves_a_snapshot(tmp_path, packed16, nu
 
 
 def test_film_shows_the_stages(run, tmp_path):
-    for name in ("stages.png", "film.webp"):
+    for name in ("stages.png", "film.webp", "film.gif"):
         assert facegan("film", run, "--out", tmp_path / name, "--faces", "4").returncode == 0
+        content = (tmp_path / name).read_bytes()
+        for mark in (b"trainedAlgorithmicMedia", b"facegan sheet", b"model dcgan, seed 0"):
+            assert mark in content, name
     picture = np.asarray(Image.open(tmp_path / "stages.png"))
     assert picture.shape == (2 * 18 + 2, 4 * 18 + 2, 3)  # the grids of the start and of the end
     assert not np.array_equal(picture[2:18], picture[20:36])

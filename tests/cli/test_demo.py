@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from tests.command import facegan, mistake
 
@@ -27,6 +28,8 @@ def test_it_makes_faces_a_run_and_a_report(demo):
     assert (out / "faces.png").stat().st_size > 100_000
     assert (out / "made" / "list_attr_celeba.txt").read_text().startswith("96\n")
     assert "data:image/png" in (out / "report.html").read_text()
+    for name in ("faces", "stages"):
+        assert Image.open(out / f"{name}.png").text["Title"] == "facegan sheet", name
 
 
 def test_it_goes_on_where_it_stopped(demo):

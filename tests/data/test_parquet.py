@@ -10,6 +10,7 @@ from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.prepare import prepare
 from facegan.data.sources import find_source
 from facegan.errors import UserError
+from facegan.provenance import Provenance
 from tests.data.conftest import SHOWN, labels_of
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -71,6 +72,18 @@ def test_the_four_forms(celeba, tmp_path, form, workers):
     if form == "flwrlabs":
         np.testing.assert_array_equal(dataset.identities, expected.identities[order])
     assert dataset.hold_out == ("identities" if form == "flwrlabs" else "partition")
+
+
+def test_labels_in_a_made_faces_own_row_are_its_own(celeba, tmp_path):
+    source = tmp_path / "celeba" / "img_align_celeba"
+    source.mkdir(parents=True)
+    for number in range(36):
+        with Image.open(celeba / "img_align_celeba" / f"{number + 1:06d}.jpg") as image:
+            image.save(source / f"{number + 1:06d}.jpg", **Provenance().save_options("JPEG"))
+    parquet.write_table(pyarrow.table(rows_of(source.parent, range(36), "flwrlabs")), tmp_path / "made.parquet")
+    result = prepare(tmp_path / "made.parquet", tmp_path / "out", resolution=16, workers=1)
+    assert "36 of 36 images say that a neural network made them: they keep the labels" in result.warnings[0]
+    assert np.asarray(result.dataset.attributes).any(axis=1).all() and (result.dataset.identities > 0).all()
 
 
 def test_one_file_a_pattern_and_files_without_names(celeba, tmp_path):

@@ -18,6 +18,7 @@ from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data import prepare as preparing
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
+from facegan.provenance import Provenance
 from tests.data.conftest import findings, labels_of, simple_face
 
 
@@ -413,5 +414,48 @@ def test_made_faces_are_known_and_get_no_labels(celeba, tmp_path, encoded):
     result = prepare(source, tmp_path / "out", resolution=16, workers=1)
     labelled = np.asarray(result.dataset.attributes).any(axis=1)
     assert np.flatnonzero(~labelled).tolist() == [1] and result.dataset.identities[1] == 0
-    assert "1 of 48 images say that a neural network made them" in result.warnings[0]
+    assert "1 of 48 images say that a neural network made them: they get no labels from tables" in result.warnings[0]
     assert ("sheet of faces", "set aside") in findings(tmp_path / "out")["grid.png"]
+    table = source / "list_attr_celeba.txt"
+    named = prepare(source, tmp_path / "named", resolution=16, workers=1, attributes=table).dataset
+    assert np.asarray(named.attributes)[1].any() and named.identities[1] == 0  # that table was not named
+
+
+def test_labels_that_were_made_for_made_faces_are_kept(celeba, tmp_path):
+    source = tmp_path / "celeba"
+    shutil.copytree(celeba, source)
+    for file in (source / "img_align_celeba").iterdir():
+        with Image.open(file) as image:
+            image.save(file, **Provenance().save_options("JPEG"))
+    about = source / "about.json"
+
+    def labelled(name, place=source):
+        result = prepare(place, tmp_path / name, resolution=16, workers=1)
+        return int(np.asarray(result.dataset.attributes).any(axis=1).sum()), result.warnings[0]
+
+    assert labelled("without")[0] == 0
+    for name, content in (("broken", "{"), ("other", '{"made_by": "hand"}'), ("list", "[1]")):
+        about.write_text(content)
+        assert labelled(name)[0] == 0, name
+    about.write_text(json.dumps({"made_by": "facegan synth-dataset: no photograph"}))
+    count, warning = labelled("whole")
+    assert count == 48 and "they keep the labels of identity_CelebA.txt, list_attr_celeba.txt" in warning
+    assert labelled("images", source / "img_align_celeba")[0] == 48
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for file in sorted(source.rglob("*.*")):
+            archive.write(file, f"made/{file.relative_to(source)}")
+    assert labelled("zip", tmp_path / "made.zip")[0] == 48
+
+
+def test_a_preview_says_what_its_faces_are(celeba, tmp_path):
+    prepare(celeba, tmp_path / "real", resolution=16, workers=1, preview=True)
+    with Image.open(tmp_path / "real" / "preview.png") as picture:
+        assert picture.text == {}
+    assert b"neural" not in (tmp_path / "real" / "dataset.json").read_bytes()
+    source = tmp_path / "mixed"
+    shutil.copytree(celeba / "img_align_celeba", source)
+    with Image.open(source / "000002.jpg") as image:
+        image.save(source / "000002.jpg", **Provenance().save_options("JPEG"))
+    prepare(source, tmp_path / "some", resolution=16, workers=1, preview=True)
+    with Image.open(tmp_path / "some" / "preview.png") as picture:
+        assert picture.text["Description"].startswith("in part made by a neural network")

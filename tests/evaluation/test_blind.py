@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegan import api, pixels
+from facegan import __version__, api, pixels
 from facegan.cli import blind as command
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
@@ -116,7 +116,15 @@ def test_no_file_gives_a_face_away(three, tmp_path):
         chunks = png_chunks(file.read_bytes())
         assert set(chunks) == {b"IHDR", b"IDAT", b"IEND"}
         np.testing.assert_array_equal(np.asarray(Image.open(file)), three.image_NHWC[number])
-    assert set(png_chunks((tmp_path / "look" / "sheet-1.png").read_bytes())) == {b"IHDR", b"IDAT", b"IEND"}
+    told = []
+    for number in range(1, SHEETS + 1):
+        file = tmp_path / "look" / f"sheet-{number}.png"
+        assert set(png_chunks(file.read_bytes())) == {b"IHDR", b"tEXt", b"iTXt", b"IDAT", b"IEND"}
+        with Image.open(file) as sheet:
+            told.append(sheet.text)
+    assert all(text == told[0] for text in told)
+    assert told[0]["Description"] == f"in part made by a neural network: facegan {__version__}"
+    assert told[0]["Title"] == "facegan sheet" and "compositeSynthetic" in told[0]["XML:com.adobe.xmp"]
     note = (tmp_path / "look" / "README.txt").read_text()
     assert "photographs of real people" in note and str(sum(cell.made for cell in three.cells)) not in note
     read = blind.read_key(key)

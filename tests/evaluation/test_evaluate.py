@@ -193,4 +193,5 @@ def test_arrays_that_hold_no_faces(data):
 def test_few_pictures_may_be_meant_for_training(data, tmp_path):
     for number in range(20):
         Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
-    assert f"facegan prepare {tmp_path} OUT" in mistake("evaluate", tmp_path, data, "--space", "random-net")
+    done = facegan("evaluate", tmp_path, data, "--space", "random-net")
+    assert done.returncode == 2 and f"facegan prepare {tmp_path} OUT" in done.stderr

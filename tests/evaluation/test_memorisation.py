@@ -106,7 +106,8 @@ def test_the_command_tells_a_replay_from_new_faces(people, tmp_path):
     caught = facegan("audit", tmp_path / "replay.npy", people, "--gallery", tmp_path / "closest.png")
     assert caught.returncode == 1 and "COPIES: about" in caught.stdout
     with Image.open(tmp_path / "closest.png") as picture:
-        assert picture.width == 8 * 18 + 2
+        assert picture.width == 8 * 18 + 2 and picture.text["Title"] == "facegan sheet"
+        assert picture.text["Description"].startswith("in part made by a neural network")
     clean = facegan("audit", new.path, people, "--json")
     assert clean.returncode == 0 and json.loads(clean.stdout)["copies"] is False
 

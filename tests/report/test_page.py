@@ -1,10 +1,13 @@
 """The report: whole, self-contained, and without a photograph where none may be."""
 
+import base64
+import io
 import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.evaluation.audit import Audit
@@ -48,8 +51,8 @@ def run(tmp_path):
     lines = [{"nimg": nimg, "D_loss": 0.7, "G_loss": 2.0, "D_accuracy_real": None} for nimg in (100, 200, 300)]
     folder.log.write_text("".join(json.dumps(line) + "\n" for line in lines) + "half a li")
     for step in (0, 10):
-        save_png(folder.samples / f"epoch0-{step}.png", grid(faces(step, 16)))
-    save_png(tmp_path / "incidents" / "a.png", grid(faces(9, 4)))
+        save_png(folder.samples / f"epoch0-{step}.png", grid(faces(step, 16)), None)
+    save_png(tmp_path / "incidents" / "a.png", grid(faces(9, 4)), None)
     incidents = [
         {"kind": "variety", "nimg": 200, "message": "<script>alert(1)</script>", "grid": "incidents/a.png"},
         {"kind": "variety", "nimg": 300, "message": "far away", "grid": "../../../etc/passwd"},
@@ -64,6 +67,12 @@ def test_the_page_needs_nothing_else_and_says_everything(findings, run):
     for words in ("1,234 images", "7.25", "4,321 real faces", "no copies seen", "Eyeglasses", "too seldom", "losses",
                   "2 alarms", "far away", "image/webp", "The closest pairs", "photographs of real people"):  # fmt: skip
         assert words in page, words
+    found = re.findall(r'data:image/(png|webp);base64,([^"]*)', page)
+    told = [Image.open(io.BytesIO(base64.b64decode(content))).info for _, content in found]
+    said = [info.get("Description") or info["exif"].decode("latin-1") for info in told]
+    assert len(said) == 4 and all("made by a neural network" in text and "dcgan" in text for text in said)
+    assert sum(text.startswith("in part") for text in said) == 1  # the closest pairs
+    assert all(b"facegan sheet" in base64.b64decode(content) for _, content in found)
     assert "<script>" not in page and "<b>a</b>" not in page  # what files say is text
     identifiers = re.findall(r' id="([^"]*)"', page)
     assert len(identifiers) == len(set(identifiers))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
@@ -216,7 +217,8 @@ def test_a_collapse_is_met_as_the_policy_says(tmp_path, packed16, monkeypatch, p
     result = run(packed16, tmp_path / "run", 280, on_collapse=policy, **recipe)
     first = incidents(tmp_path / "run")[0]
     assert first["kind"] == "variety" and first["nimg"] == 200 and first["action"] == policy
-    assert (tmp_path / "run" / first["grid"]).is_file()
+    with Image.open(tmp_path / "run" / first["grid"]) as grid:
+        assert "model dcgan, 200 images seen" in grid.text["Description"] and grid.text["Title"] == "facegan sheet"
     aside = sorted(path.name for path in (tmp_path / "run" / "snapshots").glob("set-aside-*"))
     if policy == "stop":
         assert result.alarm.kind == "variety" and result.nimg == 200 and result.snapshot.is_dir()

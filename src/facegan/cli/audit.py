@@ -55,7 +55,7 @@ def audit(
     if gallery is not None:
         options.check_suffix("--gallery", gallery, ".png")
     from facegan import pixels
-    from facegan.api import faces_of
+    from facegan.api import faces_of, pairs_provenance
     from facegan.cli.progress import stages
     from facegan.evaluation.audit import SPACES
     from facegan.evaluation.audit import audit as run_audit
@@ -75,7 +75,7 @@ def audit(
         found = run_audit(batches, described, number, datasets, spaces, labeller, stage=stage)
     if gallery is not None:
         with options.writing("--gallery", gallery):
-            pixels.save_png(gallery, pairs(found.closest, shown=32))
+            pixels.save_png(gallery, pairs(found.closest, shown=32), pairs_provenance(described))
     if as_json:
         counts = {name: getattr(found, name) for name in ("generated", "training", "held_out", "other_data")}
         copies = {"copies": found.copy_test.copies, **asdict(found.copy_test)}

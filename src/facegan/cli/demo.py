@@ -75,7 +75,7 @@ def demo(
             requested=Requested(threads=threads, devices=1), listener=listener,
         )  # fmt: skip
     stages = (out / "stages.png").absolute()
-    pixels.save_png(stages, stages_picture(folder))
+    pixels.save_png(stages, stages_picture(folder), folder.provenance())
     message = f"     its faces, from {folder.samples}, the earliest at the top: {stages}"
     listener.event("demo", message=message, stages=str(stages))
     if result.signal is not None:
@@ -95,7 +95,8 @@ def _make_faces(out: Path, count: int, listener: Listener) -> Path:
 
     model = facegan.load("celeba64")
     faces, made, packed = (out / "faces.png").absolute(), out / "made", out / "made64"
-    pixels.save_png(faces, pixels.grid(model.sample(64, seed=0, truncation=_TRUNCATION)))
+    provenance = model.provenance(64, truncation=_TRUNCATION, sheet=True)
+    pixels.save_png(faces, pixels.grid(model.sample(64, seed=0, truncation=_TRUNCATION)), provenance)
     listener.event(
         "demo",
         message=f"1/4  64 faces from noise, by the shipped model (facegan sample --truncation {_TRUNCATION}: more "

@@ -46,9 +46,10 @@ def film(
     folder = RunFolder(run)
     folder.read()
     if out.suffix.lower() == ".png":
-        pixels.save_png(out, stages_picture(folder, faces=faces, stages=stages))
+        pixels.save_png(out, stages_picture(folder, faces=faces, stages=stages), folder.provenance())
     else:
-        pixels.save_animation(out, [read_picture(path) for path in _grids(folder)], seconds=seconds)
+        pictures = [read_picture(path) for path in _grids(folder)]
+        pixels.save_animation(out, pictures, folder.provenance(), seconds=seconds)
     typer.echo(f"{out}", err=True)
 
 

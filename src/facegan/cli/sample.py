@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -15,9 +15,14 @@ from facegan.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from facegan.provenance import Provenance
+
     Batches = Iterator[tuple[np.ndarray, np.ndarray | None]]
 
-_OUT_HELP = "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy)."
+_OUT_HELP = (
+    "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy, and beside it "
+    "faces.npy.json, which says what made them)."
+)
 _GRID_LIMIT = 10_000
 
 
@@ -69,7 +74,10 @@ def sample(
         raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
     if grid and number > _GRID_LIMIT:
         raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
+    array = out.suffix.lower() == ".npy" and not out.is_dir()
     taken = any(out.iterdir()) if out.is_dir() else out.exists()
+    if array and (beside := _beside(out)).exists() and not (taken or force):
+        raise UserError(f"{beside} exists already: choose another --out, or add --force to overwrite it")
     if taken and not force:
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
 
@@ -78,16 +86,18 @@ def sample(
 
     keep_freed_memory()
     loaded = api.load(model, device=str(inference_device(device)))
-    batches = loaded.batches(
-        number, seed=seed, first=first, attributes=attributes, truncation=truncation, labels=labels, scores=score
-    )
+    asked: dict[str, Any] = {
+        "seed": seed, "first": first, "attributes": attributes, "truncation": truncation, "labels": labels
+    }  # fmt: skip
+    batches = loaded.batches(number, **asked, scores=score)
+    provenance = loaded.provenance(number, **asked, sheet=grid and number > 1)
     with options.writing("--out", out):
         if grid:
-            _write_grid(batches, out)
-        elif out.suffix.lower() == ".npy":
-            _write_npy(batches, number, loaded.resolution, out)
+            _write_grid(batches, provenance, out)
+        elif array:
+            _write_npy(batches, provenance, loaded.resolution, out)
         else:
-            _write_folder(batches, number, first, out)
+            _write_folder(batches, provenance, out)
     typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
 
 
@@ -104,20 +114,22 @@ def _parse_attributes(texts: list[str]) -> dict[str, float]:
     return attributes
 
 
-def _write_grid(batches: Batches, out: Path) -> None:
+def _write_grid(batches: Batches, provenance: Provenance, out: Path) -> None:
     import numpy as np
 
     from facegan import pixels
 
     faces, scores = zip(*batches, strict=True)
     captions = None if scores[0] is None else [f"{value:.2f}" for part in scores for value in part]
-    pixels.save_png(out, pixels.grid(np.concatenate(faces), captions=captions))
+    pixels.save_png(out, pixels.grid(np.concatenate(faces), captions=captions), provenance)
 
 
-def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
+def _write_folder(batches: Batches, provenance: Provenance, out: Path) -> None:
     from facegan import pixels
     from facegan.cli.progress import stages
 
+    assert provenance.first is not None
+    count, first = provenance.count, provenance.first
     out.mkdir(parents=True, exist_ok=True)
     digits = max(6, len(str(first + count - 1)))
     names = [f"{number:0{digits}d}.png" for number in range(first, first + count)]
@@ -127,7 +139,7 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
         for faces, scores in batches:
             for place, face in enumerate(faces):
                 name = names[done + place]
-                pixels.save_png(out / name, face)
+                pixels.save_png(out / name, face, provenance.of_face(done + place))
                 if scores is not None:
                     typer.echo(f"{name} {scores[place]:.4f}")
             done += len(faces)
@@ -136,12 +148,19 @@ def _write_folder(batches: Batches, count: int, first: int, out: Path) -> None:
         typer.echo(f"{out} held {len(others):,} other files before; they are still there", err=True)
 
 
-def _write_npy(batches: Batches, count: int, resolution: int, out: Path) -> None:
+def _beside(out: Path) -> Path:
+    """Return the file that says what made the faces of an array."""
+    return out.with_name(f"{out.name}.json")
+
+
+def _write_npy(batches: Batches, provenance: Provenance, resolution: int, out: Path) -> None:
+
     import numpy as np
 
     from facegan.cli.progress import stages
     from facegan.files import replaced
 
+    count = provenance.count
     # Written as a stream: a full disk is then an error, where a memory map would kill the process.
     with replaced(out) as partial, partial.open("wb") as file, stages() as stage:
         shape = (count, resolution, resolution, 3)

@@ -14,11 +14,12 @@ import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from facegan.data.label_values import EMPTY, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
+from facegan.data.layout import ABOUT_FILE, MADE_BY
 from facegan.data.preflight import Problem
 from facegan.data.sources import LARGEST_TEXT, Listing, read_text_file
 from facegan.data.table import Table, plain
 from facegan.errors import UserError, brief
-from facegan.files import read_bytes
+from facegan.files import LARGEST_JSON, parse_json, read_bytes
 
 ANNOTATIONS = {
     "attributes": ("list_attr_celeba", "CelebAMask-HQ-attribute-anno"),
@@ -154,6 +155,19 @@ def find_annotations(source: Path, listing: Listing) -> dict[str, Annotation]:
     return found
 
 
+def is_of_made_faces(annotation: Annotation, listing: Listing) -> bool:
+    """Return whether a found table is synth-dataset's own: its ``about.json`` lies beside it."""
+    try:
+        if annotation.place == "beside":
+            content = read_bytes(Path(annotation.name).with_name(ABOUT_FILE), LARGEST_JSON)
+        else:
+            content = read_text_file(listing.source, f"{_folder(annotation.name)}/{ABOUT_FILE}".lstrip("/"))
+        about = parse_json(content[:LARGEST_JSON])
+    except (OSError, ValueError, UserError):
+        return False
+    return isinstance(about, dict) and str(about.get("made_by")).startswith(MADE_BY)
+
+
 def _file_beside(source: Path, wanted: Sequence[str]) -> Path | None:
     home = (source if source.is_dir() else source.parent).resolve()
     places = (home / folder / name for folder in _FOLDERS_BESIDE for name in wanted)
@@ -187,7 +201,7 @@ def parse_attributes(name: str, data: bytes) -> LabelFile:
             f"{name}: expected a header with CelebA's attribute names, found {' '.join(table.columns)[:60]!r}; give "
             f"the file list_attr_celeba.txt or .csv"
         )
-    label_file = LabelFile(name, np.zeros((table.most_rows, ATTRIBUTE_COUNT), np.int8))
+    label_file = LabelFile(name, np.zeros((0, ATTRIBUTE_COUNT), np.int8))
     codes = np.full((table.most_rows, len(positions)), EMPTY, np.int8)
     code_of = CellCodes()
     for file, cells in table:

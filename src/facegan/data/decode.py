@@ -14,14 +14,14 @@ from PIL import Image, ImageOps
 
 from facegan.data.crop import Crop, crop_box
 from facegan.data.preflight import Action
+from facegan.provenance import SHEET, STATEMENT, made_by_network
 
 MAX_PIXELS = 64_000_000
 """Larger images are set aside before they are decoded: four bytes a pixel in every process."""
 _USUAL_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")
 _OTHER_FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
 """All that photographs come in, and no more: reading EPS, for one, runs a program."""
-MADE_KIND, RESIZED_KIND = "made by a neural network", "resized"
-_METADATA_BYTES = 1 << 16
+RESIZED_KIND = "resized"
 _EXIF_ORIENTATION = 0x0112
 _ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "La", "RGBa"))
 _MODE_KINDS = {"L": "grey", "1": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK"}
@@ -30,10 +30,6 @@ _USUAL_DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners use of 16."""
 _DARKEST_WHITE = 64
 """A 16-bit picture in colour that stays below this, of 255, uses 14 bits or fewer: Pillow keeps the upper 8."""
-MADE_BY_NETWORK = b"trainedAlgorithmicMedia"
-"""IPTC's digital source type of what a neural network made, in a file's metadata."""
-SHEET = b"facegan sheet"
-"""In the metadata of a picture of ours that shows many faces."""
 
 
 class Finding(NamedTuple):
@@ -67,13 +63,11 @@ def decode_image(
     """
     findings: list[Finding] = []
     try:
-        if SHEET in data[:_METADATA_BYTES]:
+        if SHEET in data:
             raise _SetAsideError("sheet of faces", "a picture that facegan made of many faces")
         image = _decode(data, resolution, crop, findings, for_scores)
         if not for_scores and (image == image[0, 0]).all():
             raise _SetAsideError("one colour", f"nothing but {tuple(image[0, 0].tolist())}")
-        if MADE_BY_NETWORK in data[:_METADATA_BYTES]:
-            findings.append(Finding(MADE_KIND, "its metadata says so", "noted"))
         return image, findings
     except _SetAsideError as found:
         return None, [found.finding]
@@ -107,7 +101,10 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding], a
             _check_range(rgb, findings)
         if "transparency" in rgb.info:
             rgb = _onto_white(rgb, findings)
-        return np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+        face = np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+        if (reason := made_by_network(data, image.info)) is not None:
+            findings.append(Finding(STATEMENT, reason, "noted"))
+        return face
 
 
 def _open_image(data: bytes) -> Image.Image:

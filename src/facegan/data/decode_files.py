@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.data.crop import Crop
-from facegan.data.decode import MADE_KIND, Finding, decode_image, quiet_decoding
+from facegan.data.decode import Finding, decode_image, quiet_decoding
 from facegan.data.parquet import ParquetPlace
 from facegan.data.processes import in_processes
 from facegan.data.sources import ImageFile, Reader, UnreadableError
 from facegan.errors import UserError
+from facegan.provenance import STATEMENT
 
 _IMAGES_A_SHARE = 16
 _IMAGES_A_SHARE_OF_PARQUET = 128
@@ -33,7 +34,7 @@ class Outcome(NamedTuple):
     @property
     def is_made(self) -> bool:
         """Whether the file says that a neural network made it."""
-        return any(finding.kind == MADE_KIND for finding in self.findings)
+        return any(finding.kind == STATEMENT for finding in self.findings)
 
 
 class Share(NamedTuple):

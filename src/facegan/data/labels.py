@@ -18,6 +18,7 @@ from facegan.data.celeba import (
     Match,
     find_annotations,
     has_column,
+    is_of_made_faces,
     parse_attributes,
     parse_numbers,
     read_annotation,
@@ -33,21 +34,27 @@ from facegan.errors import UserError
 class Labels:
     """Labels of ``count`` images, unknown at first; shapes and values as in ``PackedDataset``.
 
-    ``sources`` is {what: the annotation file it came from}; ``warnings`` are sentences for the user.
+    ``sources`` is {what: the annotation file it came from}; ``warnings`` are sentences for the user; ``for_made`` are
+    those of the sources that are for made faces too: named by the user, in the image's own row, or of synth-dataset.
     """
 
     count: int
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    for_made: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.attributes = np.zeros((self.count, ATTRIBUTE_COUNT), np.int8)
         self.partitions = np.full(self.count, -1, np.int8)
         self.identities = np.zeros(self.count, np.int32)
 
-    def forget(self, places: np.ndarray) -> None:
-        """Make the labels of the images at ``places`` unknown."""
-        self.attributes[places], self.partitions[places], self.identities[places] = 0, -1, 0
+    def forget_made(self, places: np.ndarray) -> None:
+        """Make those labels of the made faces at ``places`` unknown that a table of photographs gave them."""
+        for what, array, unknown in (
+            ("attributes", self.attributes, 0), ("partition", self.partitions, -1), ("identities", self.identities, 0)
+        ):  # fmt: skip
+            if what not in self.for_made:
+                array[places] = unknown
 
     def set(self, what: str, places: np.ndarray, values: np.ndarray) -> None:
         """Enter the values (int [n, 40] or [n, 1]) of the images at ``places``."""
@@ -79,6 +86,8 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
         _check_fit(label_file, match, files, what, annotation.place, listing.source)
         has_row = match.row_N >= 0
         labels.sources[what] = label_file.name
+        if annotation.place == "given" or is_of_made_faces(annotation, listing):
+            labels.for_made.add(what)
         preflight.add(label_file.problems)
         preflight.add(_unmatched(label_file, files, match.row_N, what))
         values = label_file.values[match.row_N[has_row]]
@@ -105,6 +114,7 @@ def _labels_of_parquet(rows: ParquetRows, labels: Labels, preflight: Preflight) 
     if rows.identities is not None:
         labels.identities[:] = rows.identities
         labels.sources["identities"] = "columns"
+    labels.for_made |= labels.sources.keys()
 
 
 def _annotations(listing: Listing, given: dict[str, Path | None], labels: Labels) -> dict[str, Annotation]:

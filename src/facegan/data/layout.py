@@ -8,6 +8,10 @@ from pathlib import Path
 from facegan.attributes import ATTRIBUTE_NAMES
 
 IMAGES_FOLDER = "img_align_celeba"
+ABOUT_FILE = "about.json"
+"""Beside the annotations of a dataset that a model made."""
+MADE_BY = "facegan synth-dataset"
+"""What ``made_by`` in there begins with."""
 MOST_FACES = 999_999
 """CelebA's names have six digits."""
 

@@ -213,7 +213,7 @@ def _refuse_empty_view(datasets: Sequence[PackedDataset], held_out: bool) -> NoR
             f"{where}: no image is held out ({'--hold-out none' if rules == {'none'} else 'no identity is known'}); "
             f"run facegan prepare again, with --hold-out partition or --hold-out pictures, and train on that"
         )
-    raise UserError(f"{where}: none of its images is held out, it may be too small: run facegan prepare again with more images")
+    raise UserError(f"{where}: none of its few images is held out: run facegan prepare again, with more images")
 
 
 class DataView:

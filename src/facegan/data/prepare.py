@@ -12,9 +12,9 @@ import numpy as np
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.cores import usable_cores
 from facegan.data.crop import Crop, frame_box
-from facegan.data.decode import MADE_KIND
 from facegan.data.decode_files import Decoder, Outcome, decode_all
 from facegan.data.held_out import choose_rule
+from facegan.data.label_values import listed
 from facegan.data.labels import Labels, read_labels
 from facegan.data.packed import PackedDataset
 from facegan.data.preflight import Preflight, Problem
@@ -22,6 +22,7 @@ from facegan.data.sources import ImageFile, Listing, Reader, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.pixels import grid, save_png
+from facegan.provenance import Provenance
 
 _PREVIEW_FACES = 64
 
@@ -78,7 +79,9 @@ def prepare(
         decoder = Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
         outcomes = decode_all(decoder, files, workers or usable_cores(), progress)
         rows = _kept_rows(outcomes, files, preflight)
-        labels.forget(np.array([outcome.row for outcome in outcomes if outcome.is_made], np.int64))
+        made = np.array([outcome.row for outcome in outcomes if outcome.is_made], np.int64)
+        labels.forget_made(made)
+        made_kept = int(np.isin(rows, made).sum())
         preflight.kept = len(rows)
         _refuse_nothing(preflight, listing.source)
         preflight.save(writer.folder / "preflight.json")
@@ -93,13 +96,16 @@ def prepare(
                 "source": listing.source.name,
                 "crop": list(frame_box(crop)),
                 "annotations": {what: Path(name).name for what, name in labels.sources.items()},
+                **({"made_by_network": made_kept} if made_kept else {}),
             },
         )
     preview_file = None
     if preview:
         preview_file = out / "preview.png" if preview is True else Path(preview)
-        save_png(preview_file, contact_sheet(dataset.images))
-    return PrepareResult(dataset, preflight, labels.sources, _warnings(listing, labels, preflight), preview_file)
+        shown = Provenance(sheet=True, in_part=made_kept < len(dataset)) if made_kept else None
+        save_png(preview_file, contact_sheet(dataset.images), shown)
+    warnings = _warnings(listing, labels, preflight, made_kept)
+    return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
 
 
 def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:
@@ -148,14 +154,14 @@ def _kept_rows(outcomes: list[Outcome], files: Sequence[ImageFile], preflight: P
     return np.array(rows, np.int64)
 
 
-def _warnings(listing: Listing, labels: Labels, preflight: Preflight) -> list[str]:
+def _warnings(listing: Listing, labels: Labels, preflight: Preflight, made: int) -> list[str]:
     warnings = [
         f"{listing.source / folder} cannot be listed ({reason}): what is in there is missing"
         for folder, reason in listing.unlisted
     ] + labels.warnings
-    if made := preflight.counts[(MADE_KIND, "noted")]:
+    if made:
         warnings.append(
-            f"{made:,} of {preflight.kept:,} images say that a neural network made them: they get no labels, and what "
+            f"{made:,} of {preflight.kept:,} images say that a neural network made them: {_labels_of_made(labels)}what "
             f"learns from them learns its faults"
         )
     if enlarged := preflight.counts[("enlarged", "noted")]:
@@ -164,6 +170,17 @@ def _warnings(listing: Listing, labels: Labels, preflight: Preflight) -> list[st
             f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail"
         )
     return warnings
+
+
+def _labels_of_made(labels: Labels) -> str:
+    """Return what became of the labels of made faces, for a warning."""
+    lost = [what for what in labels.sources if what not in labels.for_made]
+    kept = sorted({file for what, file in labels.sources.items() if what in labels.for_made})
+    said = f"they keep the labels of {listed(kept)}, " if kept else ""
+    if lost:
+        flags = " ".join(f"--{what} FILE" for what in lost)
+        said += f"they get no labels from tables that were found and may be of other faces (if theirs: {flags}), "
+    return said and f"{said}and "
 
 
 def _check_values(resolution: int, crop: Crop, workers: int | None, limit: int | None) -> None:

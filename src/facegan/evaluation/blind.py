@@ -25,6 +25,7 @@ from facegan import pixels
 from facegan.data.packed import DataView
 from facegan.errors import UserError, brief
 from facegan.files import read_json, write_text
+from facegan.provenance import Provenance
 from facegan.randomness import Stream
 
 FORMAT_VERSION = 1
@@ -34,6 +35,8 @@ _FIRST_BELOW = 10**9
 _CAPTION = 18
 _PADDING = 8
 _LARGEST_KEY = 1 << 22
+_ON_SHEETS = Provenance(sheet=True, in_part=True)
+"""That a sheet holds both kinds, and nothing by which its made faces could be made again."""
 
 ACCEPTED = "photo (or real, r, 1), made (or fake, m, 0) or unsure"
 NOTE = (
@@ -185,16 +188,17 @@ def write_test(test: BlindTest, folder: Path, key: Path, described: Mapping[str,
     """Write the sheets, a file for the answers and a word to viewers into ``folder``, and the key outside of it.
 
     Returns the sheets' files. All files of the folder bear one time; faces of their own (``singles``) have one size,
-    since a small file would be a smooth face. ``described``: JSON values about model and data, for the key.
+    since a small file would be a smooth face, and no metadata. ``described``: JSON values about model and data, for
+    the key.
     """
     write_text(key, _key_text(test, described))
     written = []
     for number, sheet in enumerate(test.sheets, 1):
         written.append(folder / f"sheet-{number}.png")
-        pixels.save_png(written[-1], sheet)
+        pixels.save_png(written[-1], sheet, _ON_SHEETS)
     faces = [folder / "faces" / f"{cell.number:03d}.png" for cell in test.cells] if singles else []
     for file, image in zip(faces, test.image_NHWC, strict=False):
-        pixels.save_png(file, image, compressed=False)
+        pixels.save_png(file, image, None, compressed=False)
     texts = {
         folder / "answers.csv": f"# test {test.name}\n# answer each number with {ACCEPTED}\nnumber,answer\n"
         + "".join(f"{cell.number},\n" for cell in test.cells),

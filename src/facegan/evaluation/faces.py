@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,16 +100,17 @@ def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, resolutio
     with file.open("wb") as out:
         for batch in batches:
             whole = batch[None] if isinstance(batch, np.ndarray) and batch.ndim == 3 else batch
-            left = len(whole) if count is None else min(count - found, len(whole))
-            for faces in faces_of_array(whole, left, resolution, "a batch of faces").batches:
-                out.write(np.ascontiguousarray(faces).data)
-            found += left
+            left = sys.maxsize if count is None else count - found
+            faces, _, total = faces_of_array(whole, left, resolution, "a batch of faces")
+            for part in faces:
+                out.write(np.ascontiguousarray(part).data)
+            found += total
             if found == count:
                 break
     if not found:
         raise UserError("there is no face: the iterator ended before it gave any")
-    faces = np.memmap(file, np.uint8, "r", shape=(found, resolution, resolution, 3))
-    return faces_of_array(faces, found, resolution, "an iterator")
+    image_NHWC = np.memmap(file, np.uint8, "r", shape=(found, resolution, resolution, 3))
+    return faces_of_array(image_NHWC, found, resolution, "an iterator")
 
 
 def _at(image_NHWC: np.ndarray, resolution: int) -> np.ndarray:
@@ -138,21 +142,19 @@ def _dataset_at(path: Path, count: int) -> Faces:
 
 
 def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Progress | None) -> Faces:
-    scratch = tempfile.TemporaryDirectory(prefix="facegan-faces-", ignore_cleanup_errors=True)
-    resolution = data[0].resolution
-    found = read_face_files(
-        path, Path(scratch.name), resolution=resolution, crop=data[0].crop, count=count, progress=progress
-    )
+    scratch, resolution = Path(tempfile.mkdtemp(prefix="facegan-faces-")), data[0].resolution
+    try:
+        found = read_face_files(path, scratch, resolution=resolution, crop=data[0].crop, count=count, progress=progress)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    image_NHWC = found.image_NHWC
+    weakref.finalize(image_NHWC, shutil.rmtree, scratch, ignore_errors=True)
     described = {"kind": "files", "path": str(path), "resolution": resolution, **_resized(found.resized)}
     if found.unreadable:
         described["unreadable"] = {"count": len(found.unreadable), "first": ": ".join(found.unreadable[0])}
-
-    def batches() -> Iterator[np.ndarray]:
-        with scratch:  # until the last face is read
-            for start in range(0, len(found.image_NHWC), _BATCH):
-                yield found.image_NHWC[start : start + _BATCH]
-
-    return Faces(batches(), described, len(found.image_NHWC))
+    starts = range(0, len(image_NHWC), _BATCH)
+    return Faces((image_NHWC[start : start + _BATCH] for start in starts), described, len(image_NHWC))
 
 
 def real_faces(model: Path, data: Sequence[Path] | None) -> list[PackedDataset]:

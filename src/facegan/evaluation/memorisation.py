@@ -154,7 +154,7 @@ class CopyTest:
             return f"COPIES: {share} nearer to a training face than chance allows ({chance})"
         return (
             f"no copies seen: the faces are no nearer to training faces than unseen people are ({chance}; with "
-            f"{self.held_out:,} held-out faces, copies are found if they are {self.detectable:.1%} of the faces or more)"
+            f"{self.held_out:,} held-out faces, copies are found where they are {self.detectable:.1%} of all or more)"
         )
 
 

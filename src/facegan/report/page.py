@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from facegan.config_changes import flatten
 from facegan.evaluation.audit import Audit
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, four_digits
+from facegan.provenance import Provenance
 from facegan.report import curves, pictures
 from facegan.runs.folder import RunFolder
 from facegan.runs.incidents import read, read_lines
@@ -52,6 +53,10 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     receipts = {} if run is None else read_scores(run)
     newest = found.receipt or (receipts[max(receipts)] if receipts else None)
     coverage = found.audit.coverage if found.audit else []
+    provenance = Provenance(
+        model=model["recipe"], nimg=model["nimg"], sha256=model["sha256"], seed=found.seed, first=0,
+        count=len(found.faces_NHWC), sheet=True,
+    )  # fmt: skip
     return environment.get_template("page.html").render(
         title=f"{model['recipe']} at {model['resolution']} px, {model['nimg']:,} images",
         model=model,
@@ -59,17 +64,22 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
         made=time.strftime("%Y-%m-%d %H:%M"),
         version=facegan.__version__,
         headline=[score for score in newest.scores if score.name == "frechet"] if newest else [],
-        faces=pictures.png(pixels.grid(found.faces_NHWC, columns=8)),
+        faces=pictures.png(pixels.grid(found.faces_NHWC, columns=8), provenance),
         found=found,
         run=None if run is None else _run_parts(run, int(model["resolution"])),
         score_curve=curves.score_curves(receipts),
         higher_is_better=HIGHER_IS_BETTER,
         receipt_json="" if found.receipt is None else json.dumps(found.receipt.to_dict(), indent=1),
-        pairs=pictures.png(pictures.pairs(found.audit.closest)) if found.audit and real_faces else None,
+        pairs=_pairs(found.audit, provenance) if found.audit and real_faces else None,
         presence=curves.presence_drawing(coverage) if coverage else None,
         differing=sorted((row for row in coverage if row.verdict), key=lambda row: row.generated - row.real),
         real_faces=real_faces,
     )
+
+
+def _pairs(audit: Audit, provenance: Provenance) -> str:
+    """Return the closest pairs: made faces beside those that the model was trained on."""
+    return pictures.png(pictures.pairs(audit.closest), replace(provenance, first=None, in_part=True))
 
 
 def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
@@ -91,7 +101,7 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
     settings: dict[str, Any] = {key: described[key] for key in shown_keys if key in described}
     return {
         "curves": curves.training_curves(lines),
-        "film": pictures.film(run.list_grids(), resolution),
+        "film": pictures.film(run.list_grids(), resolution, run.provenance()),
         "grids": len(run.list_grids()),
         "incidents": shown,
         "incident_count": len(incidents),
@@ -102,4 +112,4 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
 
 def _incident_grid(run: RunFolder, entry: dict[str, Any]) -> str | None:
     name = Path(str(entry.get("grid", ""))).name  # never a path that somebody wrote into the file
-    return pictures.png_file(run.path / "incidents" / name) if name else None
+    return pictures.png_file(run.path / "incidents" / name, run.provenance()) if name else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from facegan import pixels
+from facegan.provenance import Provenance
 
 _FILM_FACES = 16
 _FILM_GRIDS = 40
@@ -21,11 +21,9 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def png(image_HWC: np.ndarray) -> str:
-    """Return a picture, uint8 [H, W, 3], as the data URI of a PNG."""
-    file = io.BytesIO()
-    Image.fromarray(image_HWC).save(file, "PNG", optimize=True)
-    return data_uri(file.getvalue(), "png")
+def png(image_HWC: np.ndarray, provenance: Provenance) -> str:
+    """Return a picture, uint8 [H, W, 3], as the data URI of a PNG that says what made it."""
+    return data_uri(pixels.encode_png(image_HWC, provenance, level=9), "png")
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -37,15 +35,15 @@ def read_picture(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-def png_file(path: Path) -> str | None:
-    """Return a picture file as the data URI of a PNG; None if it is missing or damaged."""
+def png_file(path: Path, provenance: Provenance) -> str | None:
+    """Return a picture file as the data URI of a PNG that says what made it; None if it is missing or damaged."""
     try:
-        return png(read_picture(path))
+        return png(read_picture(path), provenance)
     except (OSError, ValueError):
         return None
 
 
-def film(grids: Sequence[Path], side: int) -> str | None:
+def film(grids: Sequence[Path], side: int, provenance: Provenance) -> str | None:
     """Return the first faces of a run's grids, one after the other, as the data URI of an animated WebP.
 
     Damaged grids are skipped; None if fewer than two are left.
@@ -55,15 +53,12 @@ def film(grids: Sequence[Path], side: int) -> str | None:
     for place in places[: len(grids)]:
         with contextlib.suppress(OSError, ValueError):
             faces = pixels.ungrid(read_picture(grids[place]), side)[:_FILM_FACES]
-            frames.append(Image.fromarray(pixels.grid(faces, columns=8)))
+            frames.append(pixels.grid(faces, columns=8))
     if len(frames) < 2:
         return None
-    file = io.BytesIO()
-    durations = [150] * (len(frames) - 1) + [1500]
-    frames[0].save(
-        file, "WEBP", save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=85, method=3
+    return data_uri(
+        pixels.encode_animation(frames, provenance, kind="WEBP", seconds=0.15, quality=85, method=3), "webp"
     )
-    return data_uri(file.getvalue(), "webp")
 
 
 def pairs(closest: Sequence[tuple[str, float, np.ndarray, np.ndarray]], shown: int = 16) -> np.ndarray:

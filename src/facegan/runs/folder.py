@@ -24,6 +24,7 @@ from typing import Any
 
 from facegan.errors import UserError
 from facegan.files import LockedError, locked, read_json, write_bytes, write_text
+from facegan.provenance import Provenance
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, read_info
 
 FORMAT_VERSION = 1
@@ -155,6 +156,18 @@ class RunFolder:
         if version != FORMAT_VERSION:
             raise UserError(f"{self._file} has format version {version!r:.40}, this facegan reads {FORMAT_VERSION}")
         return contents
+
+    def provenance(self) -> Provenance:
+        """Return what a picture of this run's grids says of itself, as far as ``run.json`` knows it.
+
+        Raises:
+            UserError: as ``read``.
+        """
+        config = self.read().get("config")
+        config = config if isinstance(config, dict) else {}
+        recipe, seed = config.get("recipe"), config.get("seed")
+        name = recipe.get("name") if isinstance(recipe, dict) else ""
+        return Provenance(model=str(name), seed=seed if type(seed) is int else None, sheet=True)
 
     def damaged(self, how: str = "") -> UserError:
         """Return the error that says that ``run.json`` is damaged."""

@@ -12,17 +12,19 @@ import numpy as np
 
 from facegan import pixels
 from facegan.files import parse_json
+from facegan.provenance import Provenance
 from facegan.runs.folder import RunFolder
 
 _SHOWN = 16
 """Faces in an incident's grid."""
 
 
-def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarray) -> None:
+def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarray, provenance: Provenance) -> None:
     """Append an incident to those of a run, unless a resumed run has come to the very same one again.
 
     ``incident`` has "kind", "nimg", "message", "evidence", "action" (what is done about it) and "rollbacks" (how many
-    there were before it). A disk that cannot be written costs the entry, not the run.
+    there were before it). ``provenance``: what made the faces. A disk that cannot be written costs the entry, not the
+    run.
     """
     identity = {name: incident[name] for name in ("kind", "nimg", "rollbacks")}
     if any(all(entry.get(name) == value for name, value in identity.items()) for entry in read(folder)):
@@ -31,7 +33,7 @@ def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarra
     try:
         name = f"{incident['kind']}-{incident['nimg']:09d}-{incident['rollbacks']}.png"
         picture = folder.path / "incidents" / name
-        pixels.save_png(picture, pixels.grid(faces_NHWC[:_SHOWN]))
+        pixels.save_png(picture, pixels.grid(faces_NHWC[:_SHOWN]), provenance)
         entry["grid"] = str(picture.relative_to(folder.path))
         with folder.incidents.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")

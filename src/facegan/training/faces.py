@@ -14,6 +14,7 @@ from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.files import read_bytes
 from facegan.pixels import to_uint8
+from facegan.provenance import Provenance
 from facegan.runs.folder import write_run_file
 from facegan.sampling.conditioning import Labels
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
@@ -53,6 +54,11 @@ def grid_faces(generator: nn.Module, config: RunConfig, prior: LabelPrior | None
     faces_NHWC = make_faces(generator.eval(), config, prior, "grid", np.arange(GRID_COUNT))
     generator.train(was_training)
     return faces_NHWC
+
+
+def grid_provenance(config: RunConfig, nimg: int) -> Provenance:
+    """Return what a picture of ``grid_faces`` says of itself; their latents are no numbered samples of the seed."""
+    return Provenance(model=config.recipe.name, nimg=nimg, seed=config.seed, sheet=True)
 
 
 def make_faces(

@@ -7,10 +7,9 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from facegan.files import parse_json
 from facegan.runs.folder import RunFolder
@@ -98,9 +97,18 @@ class RunLog:
         self._waiting.clear()
         return True
 
-    def picture(self, nimg: int, image_HWC: np.ndarray) -> None:
-        """Write a grid of samples as an event."""
-        self._event(nimg, lambda events: events.add_image("samples", image_HWC, nimg, dataformats="HWC"))
+    def picture(self, nimg: int, png: Path, shape: Sequence[int]) -> None:
+        """Write a grid of samples as an event: the bytes of its file, whose picture is [H, W, 3]."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        def write(events: Any) -> None:
+            height, width, channels = shape
+            image = Summary.Image(
+                height=height, width=width, colorspace=channels, encoded_image_string=png.read_bytes()
+            )
+            events.file_writer.add_summary(Summary(value=[Summary.Value(tag="samples", image=image)]), nimg)
+
+        self._event(nimg, write)
 
     def _event(self, nimg: int, write: Callable[[Any], object]) -> None:
         try:

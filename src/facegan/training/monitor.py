@@ -12,7 +12,7 @@ from facegan.training.checkpointing import state_tensors
 from facegan.training.context import Context
 from facegan.training.ema import calibrate_for
 from facegan.training.face_statistics import data_distance, ranking_faces, training_rank, variety
-from facegan.training.faces import grid_faces
+from facegan.training.faces import grid_faces, grid_provenance
 from facegan.training.log import RunLog
 from facegan.training.quick_score import quick_score, reference_of
 from facegan.training.recovery import Decision, Recovery
@@ -140,12 +140,12 @@ class Monitor:
         picture = pixels.grid(faces_NHWC)
         path = self._folder.samples / grid_name(state.nimg, self._config.batch, len(self._view))
         try:
-            pixels.save_png(path, picture)
+            pixels.save_png(path, picture, grid_provenance(self._config, state.nimg))
         except OSError as error:
             reason = error.strerror or error
             self._listener.event("warning", nimg=state.nimg, message=f"the grid {path} cannot be written ({reason})")
             return
-        self._log.picture(state.nimg, picture)
+        self._log.picture(state.nimg, path, picture.shape)
         self._listener.event("grid", nimg=state.nimg, path=str(path), **statistics)
 
     def _snapshot(self, state: TrainingState, *, unfinished: bool = False) -> None:

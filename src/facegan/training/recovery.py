@@ -11,7 +11,7 @@ from facegan.runs.retention import best_of, scores
 from facegan.sampling.label_prior import LabelPrior
 from facegan.training.checkpointing import load_state
 from facegan.training.context import Context
-from facegan.training.faces import grid_faces
+from facegan.training.faces import grid_faces, grid_provenance
 from facegan.training.log import RunLog
 from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
@@ -78,7 +78,8 @@ class Recovery:
                 "kind": alarm.kind, "nimg": alarm.nimg, "message": alarm.message, "evidence": alarm.evidence,
                 "action": action, "rollbacks": rewinds,
             }  # fmt: skip
-            incidents.record(context.folder, incident, grid_faces(state.sampler, context.config, self._prior))
+            faces_NHWC = grid_faces(state.sampler, context.config, self._prior)
+            incidents.record(context.folder, incident, faces_NHWC, grid_provenance(context.config, state.nimg))
             decision = self._decision(alarm, action)
             context.listener.event(
                 "alarm",
