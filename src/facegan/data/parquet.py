@@ -192,7 +192,7 @@ def _codes(columns: dict[str, Any], count: int) -> tuple[np.ndarray | None, list
     """Return a file's attributes as codes (int8 [rows, columns]), and what the columns are called."""
     named = [name for name in columns if attribute_positions([name])]
     if named:
-        return np.stack([_column_codes(columns[name].to_pylist()) for name in named], axis=1), named
+        return np.stack([_column_codes(columns[name]) for name in named], axis=1), named
     lists = [name for name in columns if plain(name) in _ATTRIBUTE_LISTS]
     if not lists:
         return None, []
@@ -200,16 +200,27 @@ def _codes(columns: dict[str, Any], count: int) -> tuple[np.ndarray | None, list
     codes = np.full((count, ATTRIBUTE_COUNT), EMPTY, np.int8)
     for number, row in enumerate(rows):
         if isinstance(row, list) and len(row) == ATTRIBUTE_COUNT:
-            codes[number] = _column_codes(row)
+            codes[number] = _value_codes(row)
     return codes, list(ATTRIBUTE_NAMES)
 
 
-def _column_codes(values: list[Any]) -> np.ndarray:
-    code_of = CellCodes()
-    special = {True: TRUE, False: FALSE}
+def _column_codes(column: Any) -> np.ndarray:
+    """Return the codes (int8 [rows]) of a column of Arrow, of numbers, truth values or texts."""
+    import pyarrow.types as types
+
+    if column.null_count == 0 and (types.is_boolean(column.type) or types.is_integer(column.type)):
+        value_N = column.to_numpy()
+        if value_N.dtype == bool:
+            return np.where(value_N, TRUE, FALSE).astype(np.int8)
+        return np.where(np.isin(value_N, (-1, 0, 1)), value_N, OTHER).astype(np.int8)
+    return _value_codes(column.to_pylist())
+
+
+def _value_codes(values: list[Any]) -> np.ndarray:
+    code_of, truth = CellCodes(), {True: TRUE, False: FALSE}
     return np.array(
         [
-            special[value] if isinstance(value, bool) else EMPTY if value is None else code_of[str(value)]
+            truth[value] if isinstance(value, bool) else EMPTY if value is None else code_of[str(value)]
             for value in values
         ],
         np.int8,
