@@ -359,17 +359,13 @@ def parquet(folder: Path):
         pyarrow.parquet.write_table(table, path, row_group_size=2, compression=compression)
         originals.append(path.read_bytes())
 
-    def read() -> None:
+    def check(content) -> None:
+        path.write_bytes(content)  # a crash leaves it there
         listing = find_source(path)
         with Reader(listing.source) as reader:
             for image_file in listing.images[:20]:
                 with quiet_decoding(), suppress(UnreadableError):
                     decode_image(reader.read(image_file), 16, 148)
-
-    def check(content) -> None:
-        path.write_bytes(content)
-        crash = in_child(read)
-        assert not crash, f"the reader ended with signal {crash}"
 
     return st.sampled_from(originals).flatmap(changed_bytes), check
 

@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -272,26 +271,33 @@ def _joined(arrays: list[np.ndarray], unknown: int, dtype: type[np.generic]) -> 
     return joined if (joined != unknown).any() else None
 
 
-def read_image(source: Path, place: ParquetPlace) -> bytes:
-    """Return the bytes of one image. The row group it is in is kept until another is asked for.
+class GroupReader:
+    """Reads images of Parquet files in a folder; the row group it read last is kept."""
 
-    Raises:
-        OSError, ValueError: it cannot be read, or it is larger than any photograph.
-    """
-    import pyarrow
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self._kept: tuple[str, int] | None = None
+        self._images: Any = None
 
-    try:
-        image = _group(str(source / place.file), place.group, place.column)[place.row].as_py()
-    except (pyarrow.ArrowException, IndexError) as error:
-        raise ValueError(f"damaged in the Parquet file ({brief(error)})") from error
-    data = image.get("bytes") if place.is_struct and image is not None else image
-    if not isinstance(data, bytes):
-        raise ValueError("there are no bytes of it in the Parquet file")
-    check_size(len(data))
-    return data
+    def read(self, place: ParquetPlace) -> bytes:
+        """Return the bytes of one image.
 
+        Raises:
+            OSError, ValueError: it cannot be read, or it is larger than any photograph.
+        """
+        import pyarrow
 
-@lru_cache(maxsize=1)
-def _group(file: str, group: int, column: str) -> Any:
-    with _open(file) as parquet:
-        return parquet.read_row_group(group, columns=[column], use_threads=False).column(column)
+        try:
+            if self._kept != (place.file, place.group):
+                self._kept, self._images = None, None  # never two groups in memory
+                with _open(str(self.source / place.file)) as parquet:
+                    table = parquet.read_row_group(place.group, columns=[place.column], use_threads=False)
+                self._kept, self._images = (place.file, place.group), table.column(place.column)
+            image = self._images[place.row].as_py()
+        except (pyarrow.ArrowException, IndexError, KeyError) as error:
+            raise ValueError(f"damaged in the Parquet file ({brief(error)})") from error
+        data = image.get("bytes") if place.is_struct and image is not None else image
+        if not isinstance(data, bytes):
+            raise ValueError("there are no bytes of it in the Parquet file")
+        check_size(len(data))
+        return data

@@ -18,7 +18,7 @@ from facegan.errors import UserError, brief
 from facegan.files import read_bytes
 
 if TYPE_CHECKING:
-    from facegan.data.parquet import ParquetPlace, ParquetRows
+    from facegan.data.parquet import GroupReader, ParquetPlace, ParquetRows
 
 LARGEST_TEXT = 64 << 20
 """Bytes of an annotation file; CelebA's largest has 26 million."""
@@ -189,6 +189,7 @@ class Reader:
     def __init__(self, source: Path) -> None:
         self.source = source
         self._zip: BinaryIO | None = None
+        self._groups: GroupReader | None = None
 
     def __enter__(self) -> Reader:
         return self
@@ -209,9 +210,11 @@ class Reader:
             if file.place is None:
                 return read_file(self.source / file.path)
             if not isinstance(file.place, ZipMember):
-                from facegan.data.parquet import read_image
+                if self._groups is None:
+                    from facegan.data.parquet import GroupReader
 
-                return read_image(self.source, file.place)
+                    self._groups = GroupReader(self.source)
+                return self._groups.read(file.place)
             if self._zip is None:
                 self._zip = self.source.open("rb")
             return zip_archive.read_member(self._zip, file.place)
