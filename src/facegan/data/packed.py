@@ -207,13 +207,14 @@ def _refuse_empty_view(datasets: Sequence[PackedDataset], held_out: bool) -> NoR
     where = ", ".join(str(dataset.path) for dataset in datasets)
     if not held_out:
         raise UserError(f"{where}: every image is held out, none is left to train on")
-    rules = {dataset.hold_out for dataset in datasets}
-    if not any((dataset.identities > 0).any() for dataset in datasets) and rules <= {"none", "identities"}:
-        raise UserError(
-            f"{where}: no image is held out ({'--hold-out none' if rules == {'none'} else 'no identity is known'}); "
-            f"run facegan prepare again, with --hold-out partition or --hold-out pictures, and train on that"
-        )
-    raise UserError(f"{where}: none of its few images is held out: run facegan prepare again, with more images")
+    if not any((dataset.identities > 0).any() or dataset.hold_out != "identities" for dataset in datasets):
+        why = "no identity is known"
+    else:
+        why = f"prepared with --hold-out {datasets[0].hold_out}, or of few images"
+    raise UserError(
+        f"{where}: no image is held out ({why}); run facegan prepare again, with --hold-out partition or "
+        f"--hold-out pictures, and train on that"
+    )
 
 
 class DataView:
