@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from typing import Any
 
 import typer
 import typer.core
 
+from facegan import hints
 from facegan.cli import (
     audit,
     average,
     blind,
     demo,
     evaluate,
+    failures,
     film,
     import_keras,
     prepare,
@@ -28,21 +28,40 @@ from facegan.cli import (
     train_attributes,
     verify_resume,
 )
-from facegan.errors import UserError
+from facegan.errors import UserError, system_failure
+
+_UsageError: Any = typer.BadParameter.__base__
 
 
-class _Commands(typer.core.TyperGroup):
-    """The commands, with one sentence where typer would say nothing."""
+class _Command(typer.core.TyperCommand):
+    """A command; what the system denies it is told as a mistake, with its own flags."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            print("facegan: interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
         except BrokenPipeError:  # whoever read our output went away, as head does: there is nobody left to tell
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            failures.talk_to_nobody()
             raise typer.Exit(0) from None
+        except Exception as error:
+            told = failures.as_mistake(error, str(ctx.info_name), ctx.params)
+            if told is None:
+                raise
+            raise told from error
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, with one sentence where typer would say nothing, or half a page."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise SystemExit(_say(*failures.stopped(stop))) from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise UserError(f"there is no command {args[0]}; {hints.for_command(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(
@@ -74,39 +93,78 @@ def _root(
     pass
 
 
-app.command("prepare")(prepare.prepare)
-app.command("train")(train.train)
-app.command("runs")(runs.runs)
-app.command("verify-resume")(verify_resume.verify_resume)
-app.command("sample")(sample.sample)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(evaluate.compare)
-app.command("audit")(audit.audit)
-app.command("blind")(blind.blind)
-app.command("train-attributes")(train_attributes.train_attributes)
-app.command("report")(report.report)
-app.command("average")(average.average)
-app.command("summary")(summary.summary)
-app.command("film")(film.film)
-app.command("import-keras")(import_keras.import_keras)
-app.command("demo")(demo.demo)
-app.command("synth-dataset")(synth_dataset.synth_dataset)
+for _name, _function in (
+    ("prepare", prepare.prepare),
+    ("train", train.train),
+    ("runs", runs.runs),
+    ("verify-resume", verify_resume.verify_resume),
+    ("sample", sample.sample),
+    ("evaluate", evaluate.evaluate),
+    ("compare", evaluate.compare),
+    ("audit", audit.audit),
+    ("blind", blind.blind),
+    ("train-attributes", train_attributes.train_attributes),
+    ("report", report.report),
+    ("average", average.average),
+    ("summary", summary.summary),
+    ("film", film.film),
+    ("import-keras", import_keras.import_keras),
+    ("demo", demo.demo),
+    ("synth-dataset", synth_dataset.synth_dataset),
+):
+    app.command(_name, cls=_Command)(_function)
 
 
 def main() -> None:
-    """Run the command line. A user's mistake ends with one sentence and exit code 2; Ctrl-C with 130."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that a terminal or a file cannot show is escaped
-            stream.reconfigure(errors="backslashreplace")
+    """Run the command line. A user's mistake, or what the system denies, ends with one sentence and exit code 2;
+    Ctrl-C with 130, SIGTERM with 143."""
+    failures.settle_streams()
+    with failures.heeding_signals():
+        code = _run()
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
     try:
-        app()
+        code = app(prog_name="facegan", standalone_mode=False)
+        failures.leave_streams()
+        return code or 0
     except UserError as error:
-        print(f"facegan: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"facegan: {where}{error.strerror or error}; make room, or choose another place", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("facegan: interrupted", file=sys.stderr)
-        sys.exit(130)
+        return _say(str(error), 2)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # no command at all: what is said is the help
+            error.show()
+            return 2
+        return _say(_usage(error), 2)
+    except typer.Abort:
+        return _say("nobody answered; nothing was done", 1)
+    except KeyboardInterrupt as stop:
+        return _say(*failures.stopped(stop))
+    except BrokenPipeError:
+        failures.talk_to_nobody()
+        return 0
+    except OSError as error:  # of standard output: the rest is caught where its command is known
+        return _say(f"standard output: {system_failure(error)}", 2)
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with a command's flags, what may be meant, and where it is written."""
+    context = error.ctx
+    where = "facegan" if context is None else context.command_path
+    said = error.format_message()
+    if type(error).__name__ == "NoSuchOption":
+        name = error.option_name
+        flags = [flag for option in context.command.params for flag in (*option.opts, *option.secondary_opts)]
+        hint = hints.for_flag(name, [flag for flag in flags if flag.startswith("-")])
+        said = f"there is no flag {name}" + (f"; {hint}" if hint else "")
+    return f"{said.rstrip('.')}; see {where} --help"
+
+
+def _say(sentence: str, code: int) -> int:
+    """Print what ended a command, where it can be printed, and return its exit code."""
+    try:
+        print(f"facegan: {sentence}", file=sys.stderr, flush=True)
+    except OSError:
+        failures.talk_to_nobody()
+    return code

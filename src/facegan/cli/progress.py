@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections import Counter
 from datetime import timedelta
 from types import TracebackType
@@ -13,12 +11,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from facegan.cli.failures import talk_to_nobody
 from facegan.training.watchdog import POLICY
-
-
-def talk_to_nobody() -> None:
-    """Go on without a reader of standard output: it went away, as ``head`` does, and that is no error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class OutputConsole(Console):

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from facegan.data.crop import Crop, crop_box
 from facegan.data.preflight import Action
+from facegan.errors import is_out_of_memory
 
 MAX_PIXELS = 64_000_000
 """Larger images are set aside before they are decoded: four bytes a pixel in every process."""
@@ -58,7 +59,8 @@ def quiet_decoding() -> Iterator[None]:
 
 
 def decode_image(data: bytes, resolution: int, crop: Crop) -> tuple[np.ndarray | None, list[Finding]]:
-    """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Never raises.
+    """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Raises MemoryError,
+    and nothing else.
 
     Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.
     """
@@ -73,6 +75,8 @@ def decode_image(data: bytes, resolution: int, crop: Crop) -> tuple[np.ndarray |
     except _SetAsideError as found:
         return None, [found.finding]
     except Exception as error:  # a decoder meets a damaged file with any exception there is
+        if is_out_of_memory(error):  # the file is not to blame
+            raise
         reason = str(error) or type(error).__name__
         kind = "truncated" if "truncated" in reason.lower() else "unreadable"
         return None, [Finding(kind, reason, "set aside")]
@@ -161,7 +165,9 @@ def _check_range(image: Image.Image, findings: list[Finding]) -> None:
     """Note that 16 bits were cut to 8; set a picture aside whose 16 bits were not all used, and came out black."""
     brightest = int(np.asarray(image).max())
     if brightest < _DARKEST_WHITE:
-        raise _SetAsideError("16-bit", f"of 16 bits a colour not all are used (it reaches {brightest} of 255): scale it")
+        raise _SetAsideError(
+            "16-bit", f"of 16 bits a colour not all are used (it reaches {brightest} of 255): scale it"
+        )
     findings.append(Finding("16-bit", f"16 bits a colour: cut to 8, {image.mode}", "converted"))
 
 

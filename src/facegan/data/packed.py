@@ -23,6 +23,8 @@ from facegan.errors import UserError, brief
 from facegan.files import check_regular, read_json
 
 FORMAT_VERSION = 1
+_MODELS = {"run.json": "a run", "snapshot.json": "a snapshot of a run"}
+"""Files by which folders are known that are taken for data."""
 _ARRAY_START = b"\x93NUMPY\x01\x00"
 
 
@@ -120,6 +122,11 @@ def _read_description(path: Path) -> dict[str, Any]:
     if path.name.endswith(".partial"):
         raise UserError(f"{path} is an unfinished dataset: run the same `facegan prepare` again")
     file = path / "dataset.json"
+    if kind := next((kind for name, kind in _MODELS.items() if (path / name).is_file()), None):
+        raise UserError(
+            f"{path} is {kind}, where a packed dataset is expected: give the folder that `facegan prepare` wrote "
+            "(a model comes first, then the data)"
+        )
     if not file.is_file():
         raise UserError(
             f"{path} is not a packed dataset (it has no dataset.json): run `facegan prepare {path} OUT` and give OUT"

@@ -22,7 +22,7 @@ from facegan.data.celeba import COLUMNS, LabelFile, attribute_positions, judge_a
 from facegan.data.folder import check_size
 from facegan.data.label_values import EMPTY, FALSE, OTHER, PARTITIONS, TRUE, CellCodes
 from facegan.data.table import plain
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, is_out_of_memory
 
 if TYPE_CHECKING:
     import pyarrow
@@ -76,6 +76,8 @@ def list_rows(source: Path, files: Sequence[Path]) -> ParquetRows:
         try:
             parts.append(_read_file(source, file))
         except (pyarrow.ArrowException, OSError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             raise UserError(f"{file} cannot be read as a Parquet file ({brief(error)}): download it again") from error
     places = [place for part in parts for place in part.places]
     if not places:
@@ -109,7 +111,9 @@ def _read_file(source: Path, file: Path) -> _Part:
         table = parquet.read(columns=wanted, use_threads=False) if wanted else None
         groups = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
     count, path = sum(groups), file.relative_to(source).as_posix()
-    places = [ParquetPlace(path, group, row, column, is_struct) for group, rows in enumerate(groups) for row in range(rows)]
+    places = [
+        ParquetPlace(path, group, row, column, is_struct) for group, rows in enumerate(groups) for row in range(rows)
+    ]
     found = {name: table.column(name) for name in labels} if table is not None else {}
     names = _names(found, table.column(column) if table is not None and column in table.column_names else None, count)
     codes, columns = _codes(found, count)

@@ -23,7 +23,7 @@ from facegan.data.preflight import Preflight, Problem
 from facegan.data.processes import in_processes
 from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, find_source
 from facegan.data.writer import PackedWriter
-from facegan.errors import UserError
+from facegan.errors import UserError, is_out_of_memory
 from facegan.pixels import grid, save_png
 
 _IMAGES_A_SHARE = 16
@@ -207,6 +207,8 @@ def _decode_all(
             if progress is not None:
                 progress(len(outcomes), len(files))
     except OSError as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"cannot go on with {decoder.images_file.parent}: {error.strerror or error}; make room or change the place"
         ) from error
@@ -241,7 +243,9 @@ def _warnings(listing: Listing, labels: Labels, preflight: Preflight) -> list[st
         )
     if enlarged := preflight.counts[("enlarged", "noted")]:
         example = next(problem.reason for problem in preflight.problems if problem.kind == "enlarged")
-        warnings.append(f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail")
+        warnings.append(
+            f"{enlarged:,} of {preflight.kept:,} images had to be enlarged ({example}): they lack that detail"
+        )
     return warnings
 
 

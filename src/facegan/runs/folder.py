@@ -84,7 +84,7 @@ class RunFolder:
             UserError: the folder is no run, or the run has no snapshot.
         """
         if not self.exists():
-            raise UserError(f"{self.path} is no run: it holds no {RUN_FILE}; give the folder that train --run wrote")
+            raise self._no_run()
         snapshots = self.list_snapshots()
         if not snapshots:
             raise UserError(f"{self.path} has no snapshot yet; train it further, then try again")
@@ -149,12 +149,20 @@ class RunFolder:
             contents = read_json(self._file)
             version = contents["format_version"]
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{self.path} is no run: it holds no {RUN_FILE}") from None
+            raise self._no_run() from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self.damaged(f" ({error})") from None
         if version != FORMAT_VERSION:
             raise UserError(f"{self._file} has format version {version!r:.40}, this facegan reads {FORMAT_VERSION}")
         return contents
+
+    def _no_run(self) -> UserError:
+        found = f"it holds no {RUN_FILE}"
+        if (self.path / "dataset.json").is_file():
+            found = "it is a packed dataset (a model comes first, then the data)"
+        elif (self.path / INFO_FILE).is_file():
+            found = "it is a snapshot"
+        return UserError(f"{self.path} is no run: {found}; give the folder that train --run wrote")
 
     def damaged(self, how: str = "") -> UserError:
         """Return the error that says that ``run.json`` is damaged."""
@@ -204,6 +212,16 @@ def write_run_file(path: Path, content: bytes) -> None:
         raise UserError(f"{path} cannot be written ({error.strerror or error})") from None
 
 
+_OTHER_WEIGHTS = {
+    ".safetensors": "; give the folder that it lies in",
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "; facegan import-keras takes over weights of Keras (.h5)"),
+    **dict.fromkeys(
+        (".pkl", ".pt", ".pth", ".ckpt"), "; weights of other programs cannot be used"
+    ),
+}
+"""What to say of files that hold models, by the ends of their names."""
+
+
 def find_snapshot(path: Path) -> SnapshotInfo:
     """Return what describes a snapshot folder, the newest snapshot of a run, or a shipped model by its name.
 
@@ -224,6 +242,7 @@ def find_snapshot(path: Path) -> SnapshotInfo:
     if path.exists():
         raise UserError(
             f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
+            f"{_OTHER_WEIGHTS.get(path.suffix.lower(), '')}"
         )
     near = difflib.get_close_matches(str(path), SHIPPED, n=1)
     hint = f"did you mean {near[0]}, the model that comes along? Or " if near else ""
