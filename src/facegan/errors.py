@@ -61,9 +61,28 @@ _ADVICE = {
 }
 
 
+def reason(error: OSError) -> str:
+    """Return what the system answered, and what to do about it."""
+    return f"{error.strerror or brief(error)}; {_ADVICE.get(error.errno or 0, 'check that place, or choose another')}"
+
+
 def system_failure(error: OSError) -> str:
     """Return what the system could not do, where, and what to do about it, in a sentence."""
     names = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    where = f"{names}: " if names else ""
-    advice = _ADVICE.get(error.errno or 0, "check that place, or choose another one")
-    return f"{where}{error.strerror or brief(error)}; {advice}"
+    return f"{names}: {reason(error)}" if names else reason(error)
+
+
+_DENIED = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ELOOP)
+
+
+def check_not_denied(error: BaseException) -> None:
+    """Keep what the system denies from being called damage: a file that may not be read now may be whole.
+
+    Raises:
+        UserError: the error says that a file may not, or cannot be read.
+        The error itself: memory ran out.
+    """
+    if is_out_of_memory(error):
+        raise error
+    if isinstance(error, OSError) and error.errno in _DENIED:
+        raise UserError(system_failure(error)) from error

@@ -13,7 +13,7 @@ from PIL import Image
 from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.layout import IMAGES_FOLDER, MOST_FACES, file_name, write_annotations
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
 from facegan.files import NewFolder
 from facegan.perception.labeller import Labeller
 
@@ -67,7 +67,7 @@ def write_synthetic_dataset(
             (partial.folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             partial.put_in_place()
         except OSError as error:
-            raise UserError(f"cannot go on with {partial.folder}: {error.strerror or error}; make room") from error
+            raise UserError(f"cannot go on with {partial.folder}: {reason(error)}") from error
     return about
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facegan.cli.options import LABELS_HELP, Device, count_option, labels_option
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
 
 if TYPE_CHECKING:
     from facegan.evaluation.audit import Audit
@@ -134,4 +134,4 @@ def _gallery(found: Audit, path: Path) -> None:
     try:
         pixels.save_png(path, pairs(found.closest, shown=32))
     except OSError as error:
-        raise UserError(f"--gallery {path} cannot be written: {error.strerror or error}") from None
+        raise UserError(f"--gallery {path} cannot be written: {reason(error)}") from None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_format
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     from facegan.evaluation.blind import BlindTest
@@ -74,8 +77,13 @@ def blind(
 
     try:
         written = write_test(test, out, key, described, singles=singles)
-    except OSError as error:
-        raise UserError(f"{error.filename or out} cannot be written: {error.strerror or error}") from None
+    except BaseException as error:  # a test without its key, or the other way round, is of no use
+        shutil.rmtree(out, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            key.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UserError(f"{error.filename or out} cannot be written: {reason(error)}") from None
+        raise
     if json:
         places = {"test": test.name, "sheets": list(map(str, written)), "answers": str(out / "answers.csv")}
         typer.echo(json_format.dumps(places | {"key": str(key)}))
@@ -87,9 +95,9 @@ def blind(
 
 
 def _check_places(out: Path, key: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_taken(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} exists already: name a new folder")
-    if key.exists():
+    if is_taken(key):
         raise UserError(f"--key {key} exists already, and without it its test cannot be counted: choose another name")
     if out.resolve() in key.resolve().parents:
         raise UserError(f"--key {key} lies in the folder that viewers get ({out}): name a file elsewhere")

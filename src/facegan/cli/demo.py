@@ -37,13 +37,14 @@ def demo(
     """
     from facegan.cli.options import count_option
     from facegan.errors import UserError
+    from facegan.files import is_taken
 
     number = count_option(count, "--count", least=64)
     if number > 200_000:
         raise UserError(f"--count {count}: make at most 200k faces")
     if not 0 < minutes < 1e6:
         raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
-    if out.exists() and not out.is_dir():
+    if is_taken(out) and not out.is_dir():
         raise UserError(f"--out {out} is a file; name a folder")
 
     import signal

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from facegan.cli.options import LABELS_HELP, Device, count_option, labels_option
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     from facegan.evaluation.receipt import Receipt
@@ -59,7 +60,7 @@ def evaluate(
     facegan evaluate runs/first --follow
     """
     number, labels = count_option(count, "--count"), labels_option(labels)
-    if out is not None and out.exists() and (out.is_dir() or not force):
+    if out is not None and is_taken(out) and (out.is_dir() or not force):
         raise UserError(
             f"--out {out} exists already: choose another name" + ("" if out.is_dir() else ", or add --force")
         )
@@ -95,7 +96,7 @@ def evaluate(
         try:
             receipt.save(out)
         except OSError as error:
-            raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+            raise UserError(f"--out {out} cannot be written: {reason(error)}") from None
     if json:
         typer.echo(json_format.dumps(receipt.to_dict()))
         return

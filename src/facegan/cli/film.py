@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facegan.errors import UserError
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,7 @@ def film(
         raise UserError(f"--faces {faces} --stages {stages}: choose from 1 to 64 faces and from 1 to 1000 stages")
     if not 0 < seconds <= 60:
         raise UserError(f"--seconds {seconds}: choose a time above 0 and up to 60")
-    if out.exists() and not force:
+    if is_taken(out) and not force:
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
     folder = RunFolder(run)
     folder.read()

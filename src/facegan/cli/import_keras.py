@@ -31,6 +31,7 @@ def import_keras(
     from facegan import recipes
     from facegan.config import RunConfig, to_dict
     from facegan.errors import UserError
+    from facegan.files import is_taken
     from facegan.networks import build_discriminator, build_generator
     from facegan.networks.keras_weights import load_keras_file
     from facegan.runs.snapshot import write_snapshot
@@ -38,7 +39,7 @@ def import_keras(
     settings = recipes.recipe(recipe, resolution)
     if not settings.network.startswith("classic-"):
         raise UserError(f"--recipe {recipe}: Keras' pairs are classic-tanh and classic-dcgan")
-    if out.exists():
+    if is_taken(out):
         raise UserError(f"--out {out} exists already and nothing is overwritten: give a new folder")
     for path in (generator, discriminator):
         if path is not None and not path.is_file():

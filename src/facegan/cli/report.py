@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facegan.cli.options import count_option
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def report(
     from facegan.report.curves import need_matplotlib
 
     need_matplotlib()
-    if out.exists() and not force:
+    if is_taken(out) and not force:
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
     missing, shows_people = write_report(
         model, out, data=data, count=number, seed=seed, measure=measure, real_faces=not no_real_faces
@@ -104,7 +105,7 @@ def write_report(
     try:
         write_text(out, page)
     except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise UserError(f"--out {out} cannot be written: {reason(error)}") from None
     return missing, audit is not None and real_faces
 
 

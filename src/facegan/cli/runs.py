@@ -31,7 +31,7 @@ def runs(
     facegan runs experiments/ --json
     facegan runs clean runs/first
     """
-    from facegan.errors import UserError
+    from facegan.errors import UserError, system_failure
     from facegan.runs.overview import find_runs
 
     words = words or []
@@ -39,7 +39,11 @@ def runs(
     if cleaning and json:
         raise UserError("--json shows runs; facegan runs clean only prints what it would delete, and asks")
     folders = [Path(word) for word in words[cleaning:]] or [Path("runs")]
-    found = [run for folder in folders for run in find_runs(folder)]
+
+    def unlisted(error: OSError) -> None:
+        typer.echo(f"warning: left out {system_failure(error)}", err=True)
+
+    found = [run for folder in folders for run in find_runs(folder, unlisted)]
     if not found:
         typer.echo(f"no run is in {', '.join(str(folder) for folder in folders)}", err=True)
         return
@@ -64,10 +68,10 @@ def _show(found: list[RunFolder], json: bool) -> None:
     for folder in found:
         try:
             run = overview(folder)
-        except UserError as error:
+        except (UserError, OSError) as error:
             if json:
                 typer.echo(json_format.dumps({"path": str(folder.path), "error": str(error)}))
-            table.add_row(_plain(str(folder.path)), "damaged", "", "", "", "", "run.json is damaged", "", "")
+            table.add_row(_plain(str(folder.path)), "?", "", "", "", "", _plain(str(error)), "", "")
             continue
         if json:
             from facegan.evaluation.follow import headline, read_scores

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facegan.cli.options import LABELS_HELP, Device, count_option, labels_option
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +77,7 @@ def sample(
         raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
     if grid and number > _GRID_LIMIT:
         raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
-    taken = any(out.iterdir()) if out.is_dir() else out.exists()
+    taken = any(out.iterdir()) if out.is_dir() else is_taken(out)
     if taken and not force:
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
 
@@ -96,7 +97,7 @@ def sample(
         else:
             _write_folder(batches, number, first, out)
     except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror or error}") from None
+        raise UserError(f"--out {out} cannot be written: {reason(error)}") from None
     typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
 
 

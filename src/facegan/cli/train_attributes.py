@@ -12,6 +12,7 @@ import typer
 
 from facegan.cli.options import count_option
 from facegan.errors import UserError
+from facegan.files import is_taken
 
 _SECONDS = 10.0
 """Between two lines about the losses."""
@@ -40,7 +41,7 @@ def train_attributes(
     number = count_option(images, "--images")
     if out.suffix != ".safetensors":
         raise UserError(f"--out {out}: give a name that ends in .safetensors")
-    if out.exists():
+    if is_taken(out):
         raise UserError(f"--out {out} is there already: give another name, or delete it")
     if not 2 <= batch <= 4096:
         raise UserError(f"--batch {batch}: choose a batch from 2 to 4096 faces")

@@ -44,12 +44,13 @@ def verify_resume(
     facegan verify-resume data/celeba64 --recipe classic-tanh --images 5k --precision bfloat16
     """
     from facegan.errors import UserError
+    from facegan.files import is_taken
     from facegan.runs.verify_resume import verify_resume as verify
 
     number = count_option(images, "--images")
     if not 2 <= batch <= 65536:
         raise UserError(f"--batch {batch}: choose a batch from 2 to 65536 images")
-    if work is not None and work.exists() and (not work.is_dir() or any(work.iterdir())):
+    if work is not None and is_taken(work) and (not work.is_dir() or any(work.iterdir())):
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
     options = [*map(str, data), f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
     options += [f"--set={setting}" for setting in set_ or []]

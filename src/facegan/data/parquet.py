@@ -22,7 +22,7 @@ from facegan.data.celeba import COLUMNS, LabelFile, attribute_positions, judge_a
 from facegan.data.folder import check_size
 from facegan.data.label_values import EMPTY, FALSE, OTHER, PARTITIONS, TRUE, CellCodes
 from facegan.data.table import plain
-from facegan.errors import UserError, brief, is_out_of_memory
+from facegan.errors import UserError, brief, check_not_denied
 
 if TYPE_CHECKING:
     import pyarrow
@@ -76,8 +76,7 @@ def list_rows(source: Path, files: Sequence[Path]) -> ParquetRows:
         try:
             parts.append(_read_file(source, file))
         except (pyarrow.ArrowException, OSError, ValueError) as error:
-            if is_out_of_memory(error):
-                raise
+            check_not_denied(error)
             raise UserError(f"{file} cannot be read as a Parquet file ({brief(error)}): download it again") from error
     places = [place for part in parts for place in part.places]
     if not places:

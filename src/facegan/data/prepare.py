@@ -23,7 +23,7 @@ from facegan.data.preflight import Preflight, Problem
 from facegan.data.processes import in_processes
 from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, find_source
 from facegan.data.writer import PackedWriter
-from facegan.errors import UserError, is_out_of_memory
+from facegan.errors import UserError, is_out_of_memory, reason
 from facegan.pixels import grid, save_png
 
 _IMAGES_A_SHARE = 16
@@ -210,7 +210,7 @@ def _decode_all(
         if is_out_of_memory(error):
             raise
         raise UserError(
-            f"cannot go on with {decoder.images_file.parent}: {error.strerror or error}; make room or change the place"
+            f"cannot go on with {decoder.images_file.parent}: {reason(error)}"
         ) from error
     return sorted(outcomes)
 

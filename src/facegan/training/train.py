@@ -24,6 +24,8 @@ from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm
 
+_NO_LOCKS = "the file system of {} knows no locks, so nothing keeps a second training out of this run: start only one"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
@@ -112,13 +114,15 @@ def train(
     if not engine.is_main:
         listener = NullListener()
     missing = not folder.path.exists()
-    with enough_memory(folder, config), folder.locked() if engine.is_main else nullcontext():
+    with enough_memory(folder, config), folder.locked() if engine.is_main else nullcontext(True) as held:
         with removed_unless_begun(folder, new=missing and engine.is_main):
             plan, told = settle_plan(folder, config, requested, view, initial, engine)
             context = Context(
                 config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
             )
             trainer = set_up(context, initial, labeller, told=told)
+        if not held:
+            listener.event("warning", nimg=trainer.state.nimg, message=_NO_LOCKS.format(folder.path))
         decision = trainer.fit()
     result = _result(trainer, decision)
     listener.event(
