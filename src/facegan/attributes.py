@@ -1,11 +1,11 @@
 """CelebA's 40 attributes (Liu et al., ICCV 2015), in the official order and spelling."""
 
-import difflib
 import numbers
 from collections.abc import Mapping
 
 import numpy as np
 
+from facegan import hints
 from facegan.errors import UserError
 
 ATTRIBUTE_NAMES: tuple[str, ...] = (
@@ -29,10 +29,7 @@ def attribute_index(name: str) -> int:
     lowered = [known.lower() for known in ATTRIBUTE_NAMES]
     if name.lower() in lowered:
         return lowered.index(name.lower())
-    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-    hint = (
-        f"did you mean {ATTRIBUTE_NAMES[lowered.index(near[0])]}?" if near else f"known: {', '.join(ATTRIBUTE_NAMES)}"
-    )
+    hint = hints.for_attribute(name, ATTRIBUTE_NAMES)
     raise UserError(f"{name!r} is not one of CelebA's 40 attributes; {hint}")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from facegan import hints
 from facegan.config import RecipeConfig, from_dict, milestone_text, renamed, require, to_dict
 from facegan.errors import UserError
 
@@ -31,10 +31,12 @@ def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
         for parent in parents:
             place = place.get(parent, {}) if isinstance(place, dict) else {}
         if path in FIXED:
-            raise UserError(f"--set {setting}: {path} is what the recipe is; choose another --recipe, or other data")
+            other = (
+                "data of another size (facegan prepare --resolution)" if path == "resolution" else "another --recipe"
+            )
+            raise UserError(f"--set {setting}: {path} is what the recipe is; choose {other}")
         if not isinstance(place, dict) or last not in place or isinstance(place[last], dict):
-            near = difflib.get_close_matches(path, known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            hint = hints.for_setting(path, text, [name for name in known if name not in FIXED])
             raise UserError(f"--set {setting}: the recipe {recipe.name} has no field {path}; {hint}")
         place[last] = _parse(text, place[last], f"--set {setting}")
     return from_dict(RecipeConfig, values, "--set")

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
 
 LARGEST_JSON = 1 << 20
 """Bytes of a description (``run.json``, ``snapshot.json``, ``dataset.json``); ours have some thousand."""
@@ -109,6 +109,10 @@ def replaced(path: Path, *, synced: bool = True) -> Iterator[Path]:
         partial.replace(path)
         if synced:
             sync(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            error.filename = str(path)
+        raise
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -133,8 +137,13 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What file systems without locks answer."""
+
+
+def is_taken(path: Path) -> bool:
+    """Return whether anything has this name, be it a link that leads nowhere."""
+    return path.is_symlink() or path.exists()
 
 
 class LockedError(Exception):
@@ -142,10 +151,11 @@ class LockedError(Exception):
 
 
 @contextmanager
-def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
+def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
     """Hold a lock file for this process; the system drops the lock when the process ends, however it ends.
 
-    On a file system without locks nothing is held. ``patience``: seconds to wait for another holder.
+    Yields whether it is held: on a file system without locks it is not.
+    ``patience``: seconds to wait for another holder.
 
     Raises:
         LockedError: another process holds it.
@@ -159,10 +169,10 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[None]:
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
-        yield
+        yield False
         return
     try:
-        yield
+        yield True
     finally:
         lock.release()
 
@@ -179,7 +189,7 @@ class NewFolder:
     """
 
     def __init__(self, out: Path) -> None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if is_taken(out) and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
         self.out = out
         self.folder = out.with_name(out.name + ".partial")
@@ -198,7 +208,7 @@ class NewFolder:
             raise UserError(f"another facegan is writing {self.out} now: wait for it, or give another name") from None
         except OSError as error:
             self.__exit__()
-            raise UserError(f"cannot write {self.folder}: {error.strerror or error}; give another place") from error
+            raise UserError(f"cannot write {self.folder}: {reason(error)}") from error
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 from facegan.config import OptimizerConfig, RecipeConfig
 from facegan.errors import UserError
+from facegan.hints import nearest
 
 
 def classic_tanh(resolution: int = 64) -> RecipeConfig:
@@ -150,6 +151,9 @@ RECIPES: dict[str, Callable[[int], RecipeConfig]] = {
     "style-m": style_m,
 }
 
+_PEERS = {**dict.fromkeys(("stylegan", "stylegan2", "stylegan3", "stylegan2-ada", "r3gan"), "style"), "gan": "dcgan"}
+"""Names of other programs' networks, and the recipe that is nearest to them."""
+
 
 def recipe(name: str, resolution: int = 64) -> RecipeConfig:
     """Return the named recipe at a resolution.
@@ -158,8 +162,9 @@ def recipe(name: str, resolution: int = 64) -> RecipeConfig:
         UserError: an unknown name; the nearest is proposed.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
+        stem = re.sub(r"\.(ya?ml|json|py|toml)$", "", re.split(r"[/\\]", name)[-1])
+        near = _PEERS.get(stem.lower()) or nearest(stem, RECIPES, cutoff=0.4)
+        hint = f"did you mean {near}? " if near else ""
         raise UserError(f"no recipe is called {name!r}; {hint}the recipes are {', '.join(RECIPES)}")
     return RECIPES[name](resolution)
 

@@ -69,7 +69,7 @@ def write_synthetic_dataset(
             (partial.folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             partial.put_in_place()
         except OSError as error:
-            raise UserError(f"cannot go on with {partial.folder}: {error.strerror or error}; make room") from error
+            raise UserError(f"cannot go on with {partial.folder}: {reason(error)}") from error
     return about
 
 

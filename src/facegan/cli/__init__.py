@@ -10,12 +10,14 @@ import typer
 import typer.core
 from typer import Option
 
+from facegan import hints
 from facegan.cli import (
     audit,
     average,
     blind,
     demo,
     evaluate,
+    failures,
     film,
     import_keras,
     prepare,
@@ -51,6 +53,26 @@ class _Commands(typer.core.TyperGroup):
         except BrokenPipeError:
             discard_output()
             raise typer.Exit(0) from None
+        except Exception as error:
+            told = failures.as_mistake(error, str(ctx.info_name), ctx.params)
+            if told is None:
+                raise
+            raise told from error
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands, with one sentence where typer would say nothing, or half a page."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise SystemExit(_say(*failures.stopped(stop))) from None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise UserError(f"there is no command {args[0]}; {hints.for_command(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(
@@ -83,12 +105,20 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. A user's mistake ends with one sentence and exit code 2; Ctrl-C with 130."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that a terminal or a file cannot show is escaped
-            stream.reconfigure(errors="backslashreplace")
+    """Run the command line. A user's mistake, or what the system denies, ends with one sentence and exit code 2;
+    Ctrl-C with 130, SIGTERM with 143."""
+    failures.settle_streams()
+    with failures.heeding_signals():
+        code = _run()
+    if code:
+        sys.exit(code)
+
+
+def _run() -> int:
     try:
-        app()
+        code = app(prog_name="facegan", standalone_mode=False)
+        failures.leave_streams()
+        return code or 0
     except UserError as error:
         print(f"facegan: {error}", file=sys.stderr)
         sys.exit(2)

@@ -82,7 +82,7 @@ def blind(
 
 
 def _check_places(out: Path, key: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_taken(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} exists already: name a new folder")
     if key.exists():
         raise UserError(f"--key {key} exists already, and its test cannot be scored without it: choose another name")

@@ -46,7 +46,7 @@ def demo(
     options.check_between("--count", number, 64, 200_000)
     if not 0 < minutes < 1e6:
         raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
-    if out.exists() and not out.is_dir():
+    if is_taken(out) and not out.is_dir():
         raise UserError(f"--out {out} is a file; name a folder")
     begun = out / ".demo"
     if out.is_dir() and any(out.iterdir()) and not begun.exists():

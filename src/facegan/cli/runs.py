@@ -42,7 +42,11 @@ def runs(
     if cleaning and as_json:
         raise UserError("--json lists runs; facegan runs clean only prints what it would delete, and asks")
     folders = [Path(word) for word in words[cleaning:]] or [Path("runs")]
-    found = [run for folder in folders for run in find_runs(folder)]
+
+    def unlisted(error: OSError) -> None:
+        typer.echo(f"warning: left out {system_failure(error)}", err=True)
+
+    found = [run for folder in folders for run in find_runs(folder, unlisted)]
     if not found:
         typer.echo(f"no runs in {', '.join(str(folder) for folder in folders)}", err=True)
     elif cleaning:

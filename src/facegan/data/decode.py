@@ -72,6 +72,8 @@ def decode_image(
     except _SetAsideError as found:
         return None, [found.finding]
     except Exception as error:  # a decoder meets a damaged file with any exception there is
+        if is_out_of_memory(error):  # the file is not to blame
+            raise
         reason = str(error) or type(error).__name__
         kind = "truncated" if "truncated" in reason.lower() else "unreadable"
         return None, [Finding(kind, reason, "set aside")]

@@ -19,7 +19,7 @@ import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.data.held_out import RULES, Rule, held_out_mask
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, read_json
 
 FORMAT_VERSION = 1
@@ -144,6 +144,11 @@ def _read_description(path: Path) -> dict[str, Any]:
     if path.name.endswith(".partial"):
         raise UserError(f"{path} is an unfinished dataset: run the same `facegan prepare` again")
     file = path / "dataset.json"
+    if kind := next((kind for name, kind in _MODELS.items() if (path / name).is_file()), None):
+        raise UserError(
+            f"{path} is {kind}, where a packed dataset is expected: give the folder that `facegan prepare` wrote "
+            "(a model comes first, then the data)"
+        )
     if not file.is_file():
         raise UserError(
             f"{path} is not a packed dataset (it has no dataset.json): run `facegan prepare {path} OUT` and give OUT"
@@ -154,6 +159,7 @@ def _read_description(path: Path) -> dict[str, Any]:
             raise UserError(f"{path} is a StyleGAN dataset: run `facegan prepare {path} OUT` and give OUT")
         version = description["format_version"]
     except (OSError, ValueError, TypeError, KeyError) as error:
+        check_not_denied(error)
         raise UserError(f"{file} is damaged and cannot be read: prepare the dataset again") from error
     if version != FORMAT_VERSION:
         raise UserError(
@@ -194,6 +200,7 @@ def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarr
         array = map_array(file)
         excess = file.stat().st_size - array.offset - array.nbytes
     except (OSError, ValueError) as error:
+        check_not_denied(error)
         raise UserError(f"{file} is damaged ({brief(error)}): prepare the dataset again") from error
     if array.dtype != dtype or array.shape != shape or excess or not array.flags.c_contiguous:
         raise UserError(

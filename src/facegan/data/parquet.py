@@ -21,7 +21,7 @@ from facegan.data.celeba import COLUMNS, LabelFile, attribute_positions, judge_a
 from facegan.data.folder import check_size
 from facegan.data.label_values import EMPTY, FALSE, OTHER, PARTITIONS, TRUE, CellCodes
 from facegan.data.table import plain
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, check_not_denied
 
 if TYPE_CHECKING:
     import pyarrow
@@ -75,6 +75,7 @@ def list_rows(source: Path, files: Sequence[Path]) -> ParquetRows:
         try:
             parts.append(_read_file(source, file))
         except (pyarrow.ArrowException, OSError, ValueError) as error:
+            check_not_denied(error)
             raise UserError(f"{file} cannot be read as a Parquet file ({brief(error)}): download it again") from error
     places = [place for part in parts for place in part.places]
     if not places:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +42,7 @@ def in_processes(
     shares to try again. However the iteration ends, no process is left behind.
 
     Raises:
-        OSError: one that ``work`` raised; it may raise no other exception.
+        OSError: one that ``work`` raised; beside it, it may raise ``MemoryError`` only.
         UserError: no process can be started.
     """
     waiting = deque(shares)
@@ -124,6 +126,8 @@ def _run(work: Callable[[Any], Any], connection: Connection) -> None:
             answer = work(share)
         except OSError as error:
             answer = error
+        except MemoryError:
+            answer = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         try:
             connection.send(answer)
         except BrokenPipeError:

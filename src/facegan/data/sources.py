@@ -14,7 +14,7 @@ from facegan.data import zip_archive
 from facegan.data.folder import Walk, no_source, read_file, start_of_file
 from facegan.data.formats import SNIFFED_BYTES, kind_of_content, kind_of_suffix, suffix_of
 from facegan.data.zip_archive import ZipMember
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, is_out_of_memory
 from facegan.files import read_bytes
 
 if TYPE_CHECKING:
@@ -219,6 +219,8 @@ class Reader:
                 self._zip = self.source.open("rb")
             return zip_archive.read_member(self._zip, file.place)
         except (OSError, zlib.error, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             raise UnreadableError(str(getattr(error, "strerror", None) or error)) from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from facegan.data.held_out import Rule
 from facegan.data.packed import FORMAT_VERSION, PackedDataset, array_layout, content_digest
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
 from facegan.files import NewFolder
 
 _ROWS_AT_A_TIME = 1024
@@ -43,7 +43,7 @@ class PackedWriter:
                 file.truncate(self.image_offset(self.capacity))
         except OSError as error:
             self._partial.__exit__(None, None, None)
-            raise UserError(f"cannot write {self.images_file}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {self.images_file}: {reason(error)}") from error
         return self
 
     def __exit__(

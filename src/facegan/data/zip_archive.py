@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from facegan.data.folder import check_size
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, reason
 
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1
@@ -42,7 +42,7 @@ def read_directory(source: Path) -> list[tuple[str, ZipMember]]:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
     except OSError as error:
-        raise UserError(f"{source} cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{source} cannot be read: {reason(error)}") from error
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         with source.open("rb") as file:
             start = file.read(2048)

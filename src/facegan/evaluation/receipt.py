@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facegan.config_changes import differences
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import read_json, write_text
 from facegan.metrics.intervals import Estimate
 
@@ -71,6 +71,7 @@ def read_receipt(path: Path) -> Receipt:
     except FileNotFoundError:
         raise UserError(f"there is no receipt at {path}: give the JSON file that facegan evaluate wrote") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
+        check_not_denied(error)
         raise UserError(f"{path} is no receipt of facegan evaluate ({brief(error)})") from None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, check_not_denied
 
 SIDE = 299
 DIMENSIONS = 2048
@@ -212,6 +212,7 @@ def load_inception(file: Path | None = None) -> tuple[Inception, str]:
     try:
         network.load_converted(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch's reader meets a damaged file with any exception there is
+        check_not_denied(error)
         raise UserError(f"{path} holds no weights of Inception ({brief(error)})") from None
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network, digest

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import read_bytes, write_bytes, write_text
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -51,6 +51,7 @@ def load_weights(network: nn.Module, path: Path) -> str:
                 raise ValueError(f"{name} has the shape {list(tensor.shape)}")
         network.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        check_not_denied(error)
         raise UserError(f"{path} holds no weights of {type(network).__name__} ({brief(error)})") from None
     network.eval().requires_grad_(False)
     return hashlib.sha256(content).hexdigest()

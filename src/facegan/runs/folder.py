@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from facegan.errors import UserError
+from facegan.errors import UserError, check_not_denied, reason
 from facegan.files import LockedError, locked, read_json, write_bytes, write_text
 from facegan.provenance import Provenance
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, read_info
@@ -85,7 +85,7 @@ class RunFolder:
             UserError: the folder is no run, or the run has no snapshot.
         """
         if not self.exists():
-            raise UserError(f"{self.path} is no run: it holds no {RUN_FILE}; give the folder that train --run wrote")
+            raise self._no_run()
         snapshots = self.list_snapshots()
         if not snapshots:
             raise UserError(f"{self.path} has no snapshot yet; train it further, then try again")
@@ -150,8 +150,9 @@ class RunFolder:
             contents = read_json(self._file)
             version = contents["format_version"]
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{self.path} is no run: it holds no {RUN_FILE}") from None
+            raise self._no_run() from None
         except (OSError, ValueError, KeyError, TypeError) as error:
+            check_not_denied(error)
             raise self.damaged(f" ({error})") from None
         if version != FORMAT_VERSION:
             raise UserError(f"{self._file} has format version {version!r:.40}, this facegan reads {FORMAT_VERSION}")
@@ -174,8 +175,10 @@ class RunFolder:
         return UserError(f"{self._file} is damaged{how}; restore it from a copy, or train a new run")
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[bool]:
         """Hold the run for this process. The system drops the lock when the process ends, however it ends.
+
+        Yields whether it is held: a file system without locks keeps nobody out.
 
         Raises:
             UserError: another process holds it.
@@ -183,12 +186,13 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as held:
             try:
-                held.enter_context(locked(self._lock_file, patience=0.7))  # facegan runs holds it when it looks
+                # facegan runs holds it when it looks
+                is_held = held.enter_context(locked(self._lock_file, patience=0.7))
             except LockedError:
                 raise UserError(
                     f"{self.path} is being trained by another process: wait for it, or use another --run"
                 ) from None
-            yield
+            yield is_held
 
     def is_locked(self) -> bool:
         """Return whether a process is training this run now."""
@@ -214,7 +218,15 @@ def write_run_file(path: Path, content: bytes) -> None:
     try:
         write_bytes(path, content)
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error})") from None
+        raise UserError(f"{path} cannot be written ({reason(error)})") from None
+
+
+_OTHER_WEIGHTS = {
+    ".safetensors": "; give the folder that it lies in",
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "; facegan import-keras takes over weights of Keras (.h5)"),
+    **dict.fromkeys((".pkl", ".pt", ".pth", ".ckpt"), "; weights of other programs cannot be used"),
+}
+"""What to say of files that hold models, by the ends of their names."""
 
 
 def find_snapshot(path: Path) -> SnapshotInfo:
@@ -237,6 +249,7 @@ def find_snapshot(path: Path) -> SnapshotInfo:
     if path.exists():
         raise UserError(
             f"{path} is a file: expected the folder of a run, as facegan train --run writes it, or a snapshot"
+            f"{_OTHER_WEIGHTS.get(path.suffix.lower(), '')}"
         )
     near = difflib.get_close_matches(str(path), SHIPPED, n=1)
     hint = f"did you mean {near[0]}, the model that comes along? Or " if near else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,28 +37,31 @@ class RunOverview:
     """Whether a process is training it now."""
 
 
-def find_runs(folder: Path) -> list[RunFolder]:
+def find_runs(folder: Path, unlisted: Callable[[OSError], None] = lambda _: None) -> list[RunFolder]:
     """Return the runs in a folder, itself included, at most three levels down, by name.
+
+    ``unlisted`` is told of each folder that cannot be looked into.
 
     Raises:
         UserError: there is no such folder.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give one that holds runs, such as the parent of a --run")
-    return sorted(_runs_below(folder, 3), key=lambda run: run.path)
+    return sorted(_runs_below(folder, 3, unlisted), key=lambda run: run.path)
 
 
-def _runs_below(folder: Path, levels: int) -> Iterator[RunFolder]:
-    if (folder / RUN_FILE).is_file():
-        yield RunFolder(folder)
-        return
-    if levels:
-        try:
-            inner = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
-        except OSError:
+def _runs_below(folder: Path, levels: int, unlisted: Callable[[OSError], None]) -> Iterator[RunFolder]:
+    inner: list[Path] = []
+    try:
+        if (folder / RUN_FILE).is_file():
+            yield RunFolder(folder)
             return
-        for child in inner:
-            yield from _runs_below(child, levels - 1)
+        if levels:
+            inner = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    except OSError as error:
+        unlisted(error)
+    for child in inner:
+        yield from _runs_below(child, levels - 1, unlisted)
 
 
 def overview(folder: RunFolder) -> RunOverview:

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
-from facegan.errors import UserError, brief
+from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, read_json, sync
 from facegan.networks import build_discriminator, build_generator
 
@@ -112,8 +112,10 @@ def write_snapshot(
         sync(partial)
         partial.rename(path)
         sync(path.parent)
-    except (OSError, SafetensorError) as error:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if not isinstance(error, (OSError, SafetensorError)):
+            raise
         needed, free = snapshot_bytes(tensors), free_bytes(path.parent)
         reason = brief(error).removeprefix("Error while serializing: I/O error: ")
         raise SnapshotWriteError(
@@ -155,6 +157,7 @@ def read_info(path: Path) -> SnapshotInfo:
     except (FileNotFoundError, NotADirectoryError):
         raise SnapshotDamagedError(f"{path} is no snapshot: it holds no {INFO_FILE}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
+        check_not_denied(error)
         raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
     if type(version) is not int or version < 1:
         raise SnapshotDamagedError(f"{file} is damaged (format_version is {version!r:.40}); {_ADVICE}")
@@ -193,6 +196,7 @@ def _opened(info: SnapshotInfo, stem: str, most: int | None = None) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         raise SnapshotDamagedError(f"{info.path} has no {file.name}; {_ADVICE}") from None
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        check_not_denied(error)
         raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
 
 
@@ -210,6 +214,7 @@ def read_tensors(info: SnapshotInfo, stem: str, *, most: int | None = None) -> d
         try:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError, RuntimeError, TypeError) as error:
+            check_not_denied(error)
             raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
     if (name := first_not_finite(tensors)) is not None:
         raise SnapshotDamagedError(f"{file} holds values at {name} that are not finite; {_ADVICE}")

@@ -27,6 +27,10 @@ def refuse_before_start(
     Raises:
         UserError: what it is, and why.
     """
+    try:
+        str(folder.path).encode()
+    except UnicodeEncodeError:  # TensorBoard and safetensors take only names that can
+        raise UserError(f"--run {folder.path}: this name is no UTF-8; give another one") from None
     if folder.path.exists() and not folder.exists() and _is_strange(folder.path):
         raise UserError(
             f"{folder.path} exists and is no run; choose a new folder for --run, facegan does not write into it"

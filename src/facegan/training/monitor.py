@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from facegan import pixels
+from facegan.errors import reason
 from facegan.runs.retention import score_state, without_score
 from facegan.runs.snapshot import SnapshotWriteError, first_not_finite
 from facegan.sampling.label_prior import LabelPrior
@@ -142,8 +143,8 @@ class Monitor:
         try:
             pixels.save_png(path, picture, grid_provenance(self._config, state.nimg))
         except OSError as error:
-            reason = error.strerror or error
-            self._listener.event("warning", nimg=state.nimg, message=f"the grid {path} cannot be written ({reason})")
+            message = f"the grid {path} cannot be written ({reason(error)})"
+            self._listener.event("warning", nimg=state.nimg, message=message)
             return
         self._log.picture(state.nimg, path, picture.shape)
         self._listener.event("grid", nimg=state.nimg, path=str(path), **statistics)

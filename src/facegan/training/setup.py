@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 import facegan
 from facegan.config import RecipeConfig, RunConfig, to_dict
 from facegan.data.packed import DataView, PackedDataset
-from facegan.errors import UserError
+from facegan.errors import UserError, is_out_of_memory
 from facegan.machine import describe_machine, keep_freed_memory, other_machine
 from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.snapshot import SnapshotDamagedError, free_bytes
@@ -47,11 +49,51 @@ def open_data(paths: Sequence[Path], recipe: RecipeConfig) -> DataView:
     return view
 
 
-def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None, *, told: str, new: bool) -> Trainer:
+@contextmanager
+def removed_unless_begun(folder: RunFolder, *, new: bool) -> Iterator[None]:
+    """Remove a folder that was made for this call, if the run cannot be begun: nothing has been trained."""
+    try:
+        yield
+    except BaseException:
+        if new and not folder.list_snapshots():
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def enough_memory(folder: RunFolder, config: RunConfig) -> Iterator[None]:
+    """Say what to ask for instead where memory runs out.
+
+    Raises:
+        UserError: it ran out; a smaller batch is proposed.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = max(2, config.batch // 8 * 4 or config.batch // 2)  # a multiple of the groups that a D may look at
+        instead = f"go on from {folder.path} with --fork NEWRUN" if folder.list_snapshots() else "try"
+        raise UserError(
+            f"--batch {config.batch}: not enough memory for a step of so many images at {config.recipe.resolution} px"
+            f"{_asked_for(error)}; {instead} --batch {smaller}, or narrower networks (--set "
+            "generator.width=..., discriminator.width=...)"
+        ) from error
+
+
+def _asked_for(error: BaseException) -> str:
+    """Return how much more memory was asked for, as PyTorch says it."""
+    found = re.search(r"allocate ([\d.]+) ?(bytes|[KMG]iB)", str(error))
+    if found is None:
+        return ""
+    amount, unit = float(found[1]), {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[found[2]]
+    return f" ({amount * unit / 1e9:,.2f} GB more were asked for)"
+
+
+def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None, *, told: str) -> Trainer:
     """Return what trains a run, from its last snapshot if it has one. The caller holds the folder's lock.
 
-    ``told``: what the user is to be told of its execution plan. ``new``: the folder was made for this call, and is
-    removed again if the run cannot be begun.
+    ``told``: what the user is to be told of its execution plan.
 
     Raises:
         UserError: the run cannot be begun or gone on with.
@@ -59,21 +101,16 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
     config, plan, engine, folder = context.config, context.plan, context.engine, context.folder
     view, listener, schedule = context.view, context.listener, context.schedule
     torch.set_num_threads(plan.threads)
-    try:
-        state, damaged = first_state(folder, config, plan, initial, engine)
-        space = disk_space(folder, state, schedule) if engine.is_main else {}
-        if engine.is_main:
-            recipe = config.recipe
-            parent = initial.run_with_data(config.data)
-            if parent is not None and not folder.quick_reference.exists() and parent.quick_reference.is_file():
-                shutil.copyfile(parent.quick_reference, folder.quick_reference)
-            settle_labels(folder, view, recipe, labeller, parent, lambda count: listener.event("labels", faces=count))
-        engine.barrier()
-        labels_MA = run_labels(folder.labels, view, config.recipe, None)
-    except UserError:
-        if new and engine.is_main:  # nothing has been trained, and the command has to be mended
-            shutil.rmtree(folder.path, ignore_errors=True)
-        raise
+    state, damaged = first_state(folder, config, plan, initial, engine)
+    space = disk_space(folder, state, schedule) if engine.is_main else {}
+    if engine.is_main:
+        recipe = config.recipe
+        parent = initial.run_with_data(config.data)
+        if parent is not None and not folder.quick_reference.exists() and parent.quick_reference.is_file():
+            shutil.copyfile(parent.quick_reference, folder.quick_reference)
+        settle_labels(folder, view, recipe, labeller, parent, lambda count: listener.event("labels", faces=count))
+    engine.barrier()
+    labels_MA = run_labels(folder.labels, view, config.recipe, None)
     if engine.is_main:
         wanted = {"images": schedule.images, "minutes": schedule.minutes, "pid": os.getpid()}
         folder.write_status({**wanted, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")})

@@ -19,10 +19,12 @@ from facegan.training.labels import Labeller
 from facegan.training.recovery import Decision
 from facegan.training.run_settings import resolve_config
 from facegan.training.schedule import Schedule
-from facegan.training.setup import open_data, set_up, settle_plan
+from facegan.training.setup import enough_memory, open_data, removed_unless_begun, set_up, settle_plan
 from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm
+
+_NO_LOCKS = "the file system of {} knows no locks, so nothing keeps a second training out of this run: start only one"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +114,15 @@ def train(
     if not engine.is_main:
         listener = NullListener()
     missing = not folder.path.exists()
-    with folder.locked() if engine.is_main else nullcontext():
-        plan, told = settle_plan(folder, config, requested, view, initial, engine)
-        context = Context(
-            config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
-        )
-        trainer = set_up(context, initial, labeller, told=told, new=missing and not folder.list_snapshots())
+    with enough_memory(folder, config), folder.locked() if engine.is_main else nullcontext(True) as held:
+        with removed_unless_begun(folder, new=missing and engine.is_main):
+            plan, told = settle_plan(folder, config, requested, view, initial, engine)
+            context = Context(
+                config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
+            )
+            trainer = set_up(context, initial, labeller, told=told)
+        if not held:
+            listener.event("warning", nimg=trainer.state.nimg, message=_NO_LOCKS.format(folder.path))
         decision = trainer.fit()
     result = _result(trainer, decision)
     listener.event(

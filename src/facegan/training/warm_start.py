@@ -79,8 +79,11 @@ class InitialWeights:
         kept += ["generator_optimizer.name", "discriminator_optimizer.name", "generator_start"] if self.fork else []
         changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in _SCALED]
         if changed:
+            size = "" if own.resolution == recipe.resolution else f" and data of {own.resolution} px"
             raise UserError(
-                f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for:\n"
+                f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for: it was trained "
+                f"with --recipe {own.name} at {own.resolution} px, so give that recipe{size}, or leave --recipe and "
+                f"--set out to take its settings; what differs:\n"
                 f"{table_of(changed, 'it has', 'asked for')}"
             )
 
