@@ -6,7 +6,7 @@ from pathlib import Path
 import facegan
 
 ORDER = [
-    {"errors", "cores", "files"},
+    {"errors", "cores", "files", "hints"},
     {"randomness", "provenance", "pixels", "attributes", "config", "config_changes"},
     {"metrics"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},

@@ -13,7 +13,7 @@ from PIL import Image
 from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data.layout import ABOUT_FILE, IMAGES_FOLDER, MADE_BY, MOST_FACES, file_name, write_annotations
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
 from facegan.files import NewFolder
 from facegan.perception.labeller import Labeller
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Any
 
@@ -31,7 +30,7 @@ from facegan.cli import (
     verify_resume,
 )  # fmt: skip
 from facegan.cli.console import discard_output
-from facegan.errors import UserError
+from facegan.errors import UserError, system_failure
 
 COMMANDS = (
     prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, evaluate.evaluate,
@@ -40,17 +39,16 @@ COMMANDS = (
 )  # fmt: skip
 """In the order of the help; a command is called as its function, with dashes."""
 
+_UsageError: Any = typer.BadParameter.__base__
 
-class _Commands(typer.core.TyperGroup):
-    """The commands; interrupts and readers that leave end them with our exit codes, not with typer's."""
+
+class _Command(typer.core.TyperCommand):
+    """A command; what the system denies it is told as a mistake, with its own flags."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            print("facegan: interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
+        except BrokenPipeError:  # whoever read our output went away, as head does: there is nobody left to tell
             discard_output()
             raise typer.Exit(0) from None
         except Exception as error:
@@ -86,7 +84,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=_Command)(command)
 
 
 def _version(wanted: bool) -> None:
@@ -120,9 +118,40 @@ def _run() -> int:
         failures.leave_streams()
         return code or 0
     except UserError as error:
-        print(f"facegan: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"facegan: {where}{error.strerror or error}; make room, or choose another place", file=sys.stderr)
-        sys.exit(2)
+        return _say(str(error), 2)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # no command at all: what is said is the help
+            error.show()
+            return 2
+        return _say(_usage(error), 2)
+    except typer.Abort:
+        return _say("nobody answered; nothing was done", 1)
+    except KeyboardInterrupt as stop:
+        return _say(*failures.stopped(stop))
+    except BrokenPipeError:
+        discard_output()
+        return 0
+    except OSError as error:  # of standard output: the rest is caught where its command is known
+        return _say(f"standard output: {system_failure(error)}", 2)
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with a command's flags, what may be meant, and where it is written."""
+    context = error.ctx
+    where = "facegan" if context is None else context.command_path
+    said = error.format_message()
+    if type(error).__name__ == "NoSuchOption":
+        name = error.option_name
+        flags = [flag for option in context.command.params for flag in (*option.opts, *option.secondary_opts)]
+        hint = hints.for_flag(name, [flag for flag in flags if flag.startswith("-")])
+        said = f"there is no flag {name}" + (f"; {hint}" if hint else "")
+    return f"{said.rstrip('.')}; see {where} --help"
+
+
+def _say(sentence: str, code: int) -> int:
+    """Print what ended a command, where it can be printed, and return its exit code."""
+    try:
+        print(f"facegan: {sentence}", file=sys.stderr, flush=True)
+    except OSError:
+        discard_output()
+    return code

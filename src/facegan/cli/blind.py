@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +15,7 @@ from typer import Argument, Option
 from facegan.cli import options
 from facegan.cli.console import print_table
 from facegan.errors import UserError
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     from facegan.evaluation.blind import BlindTest
@@ -68,8 +71,14 @@ def blind(
     test, described = _draw_up(model, data, sheets, faces, seed, truncation)
     from facegan.evaluation.blind import NOTE, write_test
 
-    with options.writing("--out", out):
-        written = write_test(test, out, key, described, singles=singles)
+    try:
+        with options.writing("--out", out):
+            written = write_test(test, out, key, described, singles=singles)
+    except BaseException:  # a test without its key, or the other way round, is of no use
+        shutil.rmtree(out, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            key.unlink(missing_ok=True)
+        raise
     answers = out / "answers.csv"
     if as_json:
         places = {"test": test.name, "sheets": list(map(str, written)), "answers": str(answers), "key": str(key)}
@@ -84,7 +93,7 @@ def blind(
 def _check_places(out: Path, key: Path) -> None:
     if is_taken(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out {out} exists already: name a new folder")
-    if key.exists():
+    if is_taken(key):
         raise UserError(f"--key {key} exists already, and its test cannot be scored without it: choose another name")
     if out.resolve() in key.resolve().parents:
         raise UserError(f"--key {key} lies in the folder that viewers get ({out}): name a file elsewhere")

@@ -11,6 +11,7 @@ from typer import Option
 
 from facegan.cli import options
 from facegan.errors import UserError
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     from facegan.cli.progress import JsonListener, TerminalListener

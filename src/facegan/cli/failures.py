@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from facegan.cli.console import discard_output
 from facegan.errors import UserError, is_out_of_memory, system_failure
 
 
@@ -49,14 +50,8 @@ def leave_streams() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        talk_to_nobody()
+        discard_output()
         raise
-
-
-def talk_to_nobody() -> None:
-    """Go on without a reader of standard output: it went away, as ``head`` does, and that is no error."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

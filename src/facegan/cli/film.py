@@ -10,7 +10,6 @@ from typer import Argument, Option
 
 from facegan.cli import options
 from facegan.errors import UserError
-from facegan.files import is_taken
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,8 @@ from typing import Annotated
 from typer import Argument, Option
 
 from facegan.config_changes import parse_count
-from facegan.errors import UserError
+from facegan.errors import UserError, reason
+from facegan.files import is_taken
 
 MOST = 10**15
 RECIPES = "style-s, style, style-m, dcgan, classic-dcgan or classic-tanh"
@@ -104,7 +105,7 @@ def check_free(out: Path, force: bool | None = None) -> None:
 
     A folder is never overwritten.
     """
-    if out.exists() and (out.is_dir() or not force):
+    if is_taken(out) and (out.is_dir() or not force):
         hint = "" if out.is_dir() or force is None else ", or add --force to overwrite it"
         raise UserError(f"--out {out} exists already: choose another name{hint}")
 
@@ -115,4 +116,4 @@ def writing(flag: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{flag} {path} cannot be written: {error.strerror or error}") from None
+        raise UserError(f"{flag} {path} cannot be written: {reason(error)}") from None

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from facegan.cli import options
 from facegan.cli.console import print_table
-from facegan.errors import UserError
+from facegan.errors import UserError, system_failure
 
 if TYPE_CHECKING:
     from facegan.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def _values(folder: RunFolder) -> dict[str, Any]:
 
     try:
         run = overview(folder)
-    except UserError as error:
+    except (UserError, OSError) as error:
         return {"path": str(folder.path), "error": str(error)}
     scores = {str(nimg): headline(receipt) for nimg, receipt in read_scores(folder).items()}
     return asdict(run) | {"frechet": scores}
@@ -75,7 +75,7 @@ def _values(folder: RunFolder) -> dict[str, Any]:
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     """Return a run's values as a row of the table."""
     if "error" in run:
-        return (run["path"], "damaged", "", "", "", "", "run.json is damaged", "", "")
+        return (run["path"], "?", "", "", "", "", run["error"], "", "")
     frechet = ""
     if run["frechet"]:
         newest, scores = list(run["frechet"].items())[-1]

@@ -11,6 +11,7 @@ from typer import Argument, Option
 
 from facegan.cli import options
 from facegan.errors import UserError
+from facegan.files import is_taken
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +76,8 @@ def sample(
     if grid and number > _GRID_LIMIT:
         raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
     array = out.suffix.lower() == ".npy" and not out.is_dir()
-    taken = any(out.iterdir()) if out.is_dir() else out.exists()
-    if array and (beside := _beside(out)).exists() and not (taken or force):
+    taken = any(out.iterdir()) if out.is_dir() else is_taken(out)
+    if array and is_taken(beside := _beside(out)) and not (taken or force):
         raise UserError(f"{beside} exists already: choose another --out, or add --force to overwrite it")
     if taken and not force:
         raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
@@ -154,11 +155,12 @@ def _beside(out: Path) -> Path:
 
 
 def _write_npy(batches: Batches, provenance: Provenance, resolution: int, out: Path) -> None:
+    import json
 
     import numpy as np
 
     from facegan.cli.progress import stages
-    from facegan.files import replaced
+    from facegan.files import replaced, write_text
 
     count = provenance.count
     # Written as a stream: a full disk is then an error, where a memory map would kill the process.
@@ -172,3 +174,4 @@ def _write_npy(batches: Batches, provenance: Provenance, resolution: int, out: P
                 typer.echo(f"{place} {score:.4f}")
             done += len(faces)
             stage("", done, count)
+        write_text(_beside(out), json.dumps(provenance.to_dict(), indent=1) + "\n")

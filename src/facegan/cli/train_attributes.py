@@ -14,7 +14,6 @@ from typer import Argument, Option
 from facegan.cli import options
 from facegan.cli.console import print_table
 from facegan.errors import UserError
-from facegan.files import is_taken
 
 if TYPE_CHECKING:
     from facegan.cli.progress import JsonListener, TerminalListener

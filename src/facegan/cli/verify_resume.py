@@ -15,6 +15,7 @@ from typer import Option
 
 from facegan.cli import options
 from facegan.errors import UserError
+from facegan.files import is_taken
 
 
 def verify_resume(
@@ -45,7 +46,7 @@ def verify_resume(
 
     number = options.count(images, "--images")
     options.check_between("--batch", batch, 2, 65536)
-    if work is not None and work.exists() and (not work.is_dir() or any(work.iterdir())):
+    if work is not None and is_taken(work) and (not work.is_dir() or any(work.iterdir())):
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
     arguments = [*map(str, data), *(f"--set={setting}" for setting in settings or [])]
     arguments += [f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]

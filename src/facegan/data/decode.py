@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from facegan.data.crop import Crop, crop_box
 from facegan.data.preflight import Action
+from facegan.errors import is_out_of_memory
 from facegan.provenance import SHEET, STATEMENT, made_by_network
 
 MAX_PIXELS = 64_000_000
@@ -56,7 +57,8 @@ def quiet_decoding() -> Iterator[None]:
 def decode_image(
     data: bytes, resolution: int, crop: Crop, *, for_scores: bool = False
 ) -> tuple[np.ndarray | None, list[Finding]]:
-    """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Never raises.
+    """Return uint8 [R, R, 3] and what was found; None where the file has to be set aside. Raises only
+    MemoryError.
 
     Of a face that is to be scored, ``for_scores``, any size and any content will do: faults must be seen.
     Converted to RGB and turned upright first; then the crop is resized by Lanczos, in one step.

@@ -15,7 +15,7 @@ from facegan.data.decode import Finding, decode_image, quiet_decoding
 from facegan.data.parquet import ParquetPlace
 from facegan.data.processes import in_processes
 from facegan.data.sources import ImageFile, Reader, UnreadableError
-from facegan.errors import UserError
+from facegan.errors import UserError, is_out_of_memory, reason
 from facegan.provenance import STATEMENT
 
 _IMAGES_A_SHARE = 16
@@ -61,8 +61,8 @@ class Decoder:
                 row = share.first_row + place
                 try:
                     data = self.reader.read(file)
-                except UnreadableError as reason:
-                    outcomes.append(Outcome(row, False, b"", [Finding("unreadable", str(reason), "set aside")]))
+                except UnreadableError as error:
+                    outcomes.append(Outcome(row, False, b"", [Finding("unreadable", str(error), "set aside")]))
                     continue
                 image, findings = decode_image(data, self.resolution, self.crop, for_scores=self.for_scores)
                 if image is not None:
@@ -94,7 +94,7 @@ def decode_all(
             if progress is not None:
                 progress(len(outcomes), len(files))
     except OSError as error:
-        raise UserError(
-            f"cannot go on with {decoder.images_file.parent}: {error.strerror or error}; make room or change the place"
-        ) from error
+        if is_out_of_memory(error):
+            raise
+        raise UserError(f"cannot go on with {decoder.images_file.parent}: {reason(error)}") from error
     return sorted(outcomes)

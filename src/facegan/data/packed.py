@@ -25,6 +25,8 @@ from facegan.files import check_regular, read_json
 FORMAT_VERSION = 1
 _LARGEST_PREFLIGHT = 256 << 20
 """Bytes: a line for each file of the source, at the worst."""
+_MODELS = {"run.json": "a run", "snapshot.json": "a snapshot of a run"}
+"""Files by which folders are known that are taken for data."""
 _ARRAY_START = b"\x93NUMPY\x01\x00"
 
 
@@ -144,9 +146,9 @@ def _read_description(path: Path) -> dict[str, Any]:
     if path.name.endswith(".partial"):
         raise UserError(f"{path} is an unfinished dataset: run the same `facegan prepare` again")
     file = path / "dataset.json"
-    if kind := next((kind for name, kind in _MODELS.items() if (path / name).is_file()), None):
+    if model := next((model for name, model in _MODELS.items() if (path / name).is_file()), None):
         raise UserError(
-            f"{path} is {kind}, where a packed dataset is expected: give the folder that `facegan prepare` wrote "
+            f"{path} is {model}, where a packed dataset is expected: give the folder that `facegan prepare` wrote "
             "(a model comes first, then the data)"
         )
     if not file.is_file():

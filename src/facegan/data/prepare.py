@@ -20,7 +20,7 @@ from facegan.data.packed import PackedDataset
 from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, find_source
 from facegan.data.writer import PackedWriter
-from facegan.errors import UserError, is_out_of_memory, reason
+from facegan.errors import UserError
 from facegan.pixels import grid, save_png
 from facegan.provenance import Provenance
 

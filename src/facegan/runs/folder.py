@@ -170,6 +170,14 @@ class RunFolder:
         name = recipe.get("name") if isinstance(recipe, dict) else ""
         return Provenance(model=str(name), seed=seed if type(seed) is int else None, sheet=True)
 
+    def _no_run(self) -> UserError:
+        found = f"it holds no {RUN_FILE}"
+        if (self.path / "dataset.json").is_file():
+            found = "it is a packed dataset (a model comes first, then the data)"
+        elif (self.path / INFO_FILE).is_file():
+            found = "it is a snapshot"
+        return UserError(f"{self.path} is no run: {found}; give the folder that train --run wrote")
+
     def damaged(self, how: str = "") -> UserError:
         """Return the error that says that ``run.json`` is damaged."""
         return UserError(f"{self._file} is damaged{how}; restore it from a copy, or train a new run")
