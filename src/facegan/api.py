@@ -54,7 +54,7 @@ class Model(Sampler):
         if recipe.attributes and f"{LABEL_PRIOR}.safetensors" in info.sha256:
             tensors = read_tensors(info, LABEL_PRIOR, most=MOST_BYTES)
             prior = LabelPrior.from_tensors(tensors, str(info.path / f"{LABEL_PRIOR}.safetensors"))
-        super().__init__(generator, recipe, prior)
+        super().__init__(generator.to(self._device).eval().requires_grad_(False), recipe, prior)
 
     @property
     def discriminator(self) -> nn.Module:
