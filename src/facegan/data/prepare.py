@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,12 +93,7 @@ def prepare(
             partitions=labels.partitions[rows],
             files=[files[row].name for row in rows],
             hold_out=choose_rule(hold_out, labels.identities[rows], labels.partitions[rows]),
-            description={
-                "source": listing.source.name,
-                "crop": list(frame_box(crop)),
-                "annotations": {what: Path(name).name for what, name in labels.sources.items()},
-                **({"made_by_network": made_kept} if made_kept else {}),
-            },
+            description=_description(listing, crop, labels, made_kept),
         )
     preview_file = None
     if preview:
@@ -106,6 +102,16 @@ def prepare(
         save_png(preview_file, contact_sheet(dataset.images), shown)
     warnings = _warnings(listing, labels, preflight, made_kept)
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
+
+
+def _description(listing: Listing, crop: Crop, labels: Labels, made: int) -> dict[str, Any]:
+    """Return what ``dataset.json`` says of the source, of which so many images are made by a neural network."""
+    return {
+        "source": listing.source.name,
+        "crop": list(frame_box(crop)),
+        "annotations": {what: Path(name).name for what, name in labels.sources.items()},
+        **({"made_by_network": made} if made else {}),
+    }
 
 
 def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:

@@ -93,7 +93,18 @@ def evaluate(
             estimate = inception_score(space.network.class_logits(features_ND.to(device)).cpu())
             scores.append(Score("inception score", space.name, estimate, None))
     stage("scores", len(spaces), len(spaces))
-    protocol = {
+    made = {
+        "facegan": facegan.__version__, "torch": torch.__version__, "system": platform.platform(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "faces_sha256": digest.hexdigest(),
+        "copies": count - len(unlike),
+    }  # fmt: skip
+    return Receipt(model, _protocol(model, view, spaces, count, people), scores, made)
+
+
+def _protocol(
+    model: dict[str, Any], view: DataView, spaces: Sequence[Space], count: int, people: str
+) -> dict[str, Any]:
+    return {
         "spaces": {space.name: space.describe() for space in spaces},
         "count": count,
         "labels": model.get("labels", "none"),
@@ -102,12 +113,6 @@ def evaluate(
         "neighbours": NEAREST,
         "intervals": f"{LEVEL:.0%}, the reference as it is; jackknife of {GROUPS} groups; kernel: U-statistic",
     }
-    made = {
-        "facegan": facegan.__version__, "torch": torch.__version__, "system": platform.platform(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "faces_sha256": digest.hexdigest(),
-        "copies": count - len(unlike),
-    }  # fmt: skip
-    return Receipt(model, protocol, scores, made)
 
 
 def remarks(receipt: Receipt) -> list[str]:
