@@ -151,6 +151,8 @@ def test_faces_score_the_same_from_files_a_zip_an_array_batches_and_channels_fir
     assert len({receipt.made["faces_sha256"] for receipt in receipts}) == 1
     assert all(receipt.scores == receipts[0].scores and receipt.made["copies"] == 0 for receipt in receipts)
     assert [receipt.model["kind"] for receipt in receipts] == ["files"] * 2 + ["array"] * 6
+    of_a_model = replace(receipts[0], model={}, protocol=receipts[0].protocol | {"labels": "prior"})
+    assert compare(receipts[0], of_a_model), "faces of another tool were told no labels: they compare with any model's"
 
 
 def test_a_collapse_is_seen_and_said(pictures, data, tmp_path):

@@ -83,7 +83,7 @@ def faces_of_array(image_NHWC: np.ndarray, count: int, resolution: int, name: st
         shape = f"{faces.dtype} {list(faces.shape)}" if isinstance(faces, np.ndarray) else f"a {type(faces).__name__}"
         raise UserError(f"{name} holds {shape}: {_EXPECTED}")
     found, (height, width) = min(count, len(faces)), faces.shape[1:3]
-    described = {"kind": "array", "path": name, "resolution": resolution}
+    described = {"kind": "array", "attributes": False, "path": name, "resolution": resolution}
     if (height, width) != (resolution, resolution):
         described |= _resized({f"{width}x{height}": found})
     starts = range(0, found, _BATCH)
@@ -136,7 +136,13 @@ def _dataset_at(path: Path, count: int) -> Faces:
     dataset = PackedDataset.open(path)
     view = DataView([dataset], held_out=None)
     row_N = np.repeat(np.arange(len(view)), dataset.copies())[:count]
-    described = {"kind": "dataset", "path": str(path), "resolution": view.resolution, "sha256": view.content_hash}
+    described = {
+        "kind": "dataset",
+        "attributes": False,
+        "path": str(path),
+        "resolution": view.resolution,
+        "sha256": view.content_hash,
+    }
     batches = (view.images(row_N[start : start + _BATCH]) for start in range(0, len(row_N), _BATCH))
     return Faces(batches, described, len(row_N))
 
@@ -150,7 +156,13 @@ def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: P
         raise
     image_NHWC = found.image_NHWC
     weakref.finalize(image_NHWC, shutil.rmtree, scratch, ignore_errors=True)
-    described = {"kind": "files", "path": str(path), "resolution": resolution, **_resized(found.resized)}
+    described = {
+        "kind": "files",
+        "attributes": False,
+        "path": str(path),
+        "resolution": resolution,
+        **_resized(found.resized),
+    }
     if found.unreadable:
         described["unreadable"] = {"count": len(found.unreadable), "first": ": ".join(found.unreadable[0])}
     starts = range(0, len(image_NHWC), _BATCH)
