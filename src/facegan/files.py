@@ -131,10 +131,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file of UTF-8 text with ``\\n`` at the end of its lines, whole or not at all.
 
+    In names of files, what is no Unicode is escaped.
+
     Raises:
         OSError: as ``replaced``.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)

@@ -29,7 +29,7 @@ from facegan.cli import (
     train_attributes,
     verify_resume,
 )  # fmt: skip
-from facegan.cli.console import discard_output
+from facegan.cli.console import lost_output, settle_streams
 from facegan.errors import UserError, system_failure
 
 COMMANDS = (
@@ -48,9 +48,6 @@ class _Command(typer.core.TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # whoever read our output went away, as head does: there is nobody left to tell
-            discard_output()
-            raise typer.Exit(0) from None
         except Exception as error:
             told = failures.as_mistake(error, str(ctx.info_name), ctx.params)
             if told is None:
@@ -105,7 +102,7 @@ def _root(
 def main() -> None:
     """Run the command line. A user's mistake, or what the system denies, ends with one sentence and exit code 2;
     Ctrl-C with 130, SIGTERM with 143."""
-    failures.settle_streams()
+    settle_streams()
     with failures.heeding_signals():
         code = _run()
     if code:
@@ -115,7 +112,8 @@ def main() -> None:
 def _run() -> int:
     try:
         code = app(prog_name="facegan", standalone_mode=False)
-        failures.leave_streams()
+        if (lost := lost_output()) is not None:
+            return _say(f"what was printed is not whole: standard output: {system_failure(lost)}", 2)
         return code or 0
     except UserError as error:
         return _say(str(error), 2)
@@ -128,11 +126,6 @@ def _run() -> int:
         return _say("nobody answered; nothing was done", 1)
     except KeyboardInterrupt as stop:
         return _say(*failures.stopped(stop))
-    except BrokenPipeError:
-        discard_output()
-        return 0
-    except OSError as error:  # of standard output: the rest is caught where its command is known
-        return _say(f"standard output: {system_failure(error)}", 2)
 
 
 def _usage(error: Any) -> str:
@@ -149,9 +142,6 @@ def _usage(error: Any) -> str:
 
 
 def _say(sentence: str, code: int) -> int:
-    """Print what ended a command, where it can be printed, and return its exit code."""
-    try:
-        print(f"facegan: {sentence}", file=sys.stderr, flush=True)
-    except OSError:
-        discard_output()
+    """Print what ended a command, and return its exit code."""
+    print(f"facegan: {sentence}", file=sys.stderr, flush=True)
     return code

@@ -1,17 +1,13 @@
-"""What becomes of a failure: one sentence, an exit code, and nothing that a terminal cannot show."""
+"""What becomes of a failure: one sentence and an exit code."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from facegan.cli.console import discard_output
 from facegan.errors import UserError, is_out_of_memory, system_failure
 
 
@@ -21,37 +17,6 @@ class Terminated(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
-
-
-def settle_streams() -> None:
-    """Let anything be printed anywhere: what a terminal or a file cannot show is escaped; where nothing is open,
-    nothing is shown."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:  # else the next file that is opened would get what is printed
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _nowhere() -> io.TextIOWrapper:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
-
-
-def leave_streams() -> None:
-    """Write out what was printed.
-
-    Raises:
-        OSError: it cannot be written; then no more is tried.
-    """
-    try:
-        sys.stdout.flush()
-    except OSError:
-        discard_output()
-        raise
 
 
 @contextlib.contextmanager

@@ -103,10 +103,10 @@ def prepare(
 
 
 def _show(result: PrepareResult, seconds: float) -> None:
-    from facegan.cli.console import OutputConsole
+    from rich.console import Console
 
     dataset, preflight = result.dataset, result.preflight
-    console = OutputConsole(highlight=False, markup=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     if preflight.counts:
         console.print(preflight.table(), soft_wrap=False)
     for warning in result.warnings:

@@ -13,7 +13,6 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from facegan.cli.console import OutputConsole, discard_output
 from facegan.training.watchdog import POLICY
 
 
@@ -21,10 +20,7 @@ class JsonListener:
     """One JSON line on standard output for each event."""
 
     def event(self, kind: str, **fields: Any) -> None:
-        try:
-            print(json.dumps({"event": kind, **fields}), flush=True)
-        except BrokenPipeError:
-            discard_output()
+        print(json.dumps({"event": kind, **fields}), flush=True)
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None: ...
 
@@ -135,7 +131,7 @@ def _start_lines(fields: dict[str, Any]) -> list[str]:
 
 def make_listener(as_json: bool) -> JsonListener | TerminalListener:
     """Return the listener that a command's ``--json`` calls for."""
-    return JsonListener() if as_json else TerminalListener(OutputConsole())
+    return JsonListener() if as_json else TerminalListener(Console())
 
 
 def progress_reporter(listener: JsonListener | TerminalListener) -> Callable[[int, int], None]:

@@ -25,11 +25,11 @@ def summary(
     facegan summary style --settings
     """
     import torch
+    from rich.console import Console
     from rich.table import Table
 
     from facegan import recipes
     from facegan.attributes import ATTRIBUTE_COUNT
-    from facegan.cli.console import OutputConsole
     from facegan.config import to_dict
     from facegan.config_changes import FIXED, flatten, setting_text
     from facegan.networks import build_discriminator, build_generator
@@ -41,7 +41,7 @@ def summary(
             if name not in FIXED:
                 typer.echo(f"{name}={str(value).lower() if isinstance(value, bool) else setting_text(value)}")
         return
-    console = OutputConsole()
+    console = Console()
     with torch.device("meta"):  # shapes alone: a summary needs no memory for the weights
         generator = build_generator(config.network, config.generator_options, seed=None)
         discriminator = build_discriminator(config.network, config.discriminator_options, seed=None)

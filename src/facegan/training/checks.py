@@ -30,7 +30,7 @@ def refuse_before_start(
     try:
         str(folder.path).encode()
     except UnicodeEncodeError:  # TensorBoard and safetensors take only names that can
-        raise UserError(f"--run {folder.path}: this name is no UTF-8; give another one") from None
+        raise UserError(f"--run {folder.path}: this name is not UTF-8; give another one, or set PYTHONUTF8=1") from None
     if folder.path.exists() and not folder.exists() and _is_strange(folder.path):
         raise UserError(
             f"{folder.path} exists and is no run; choose a new folder for --run, facegan does not write into it"
