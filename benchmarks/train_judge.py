@@ -47,14 +47,14 @@ def look(network: JudgeNet, view: DataView, kind: str | None = None) -> torch.Te
 
 
 def probe_card(
-    learnt_MD: torch.Tensor, label_MA: np.ndarray, unseen_ND: torch.Tensor, label_NA: np.ndarray, *, decay: float = 1e-3
+    seen_MD: torch.Tensor, label_MA: np.ndarray, unseen_ND: torch.Tensor, label_NA: np.ndarray, *, decay: float = 1e-3
 ) -> dict[str, Any]:
     """Return ``accuracies`` of features: of a logistic regression that learns from some and is tried on others.
 
     ``decay`` weighs the squared weights, of features that are standardised.
     """
-    centre_D, scale_D = learnt_MD.mean(0), learnt_MD.std(0).clamp(min=1e-6)
-    x_MD, x_ND = (learnt_MD - centre_D) / scale_D, (unseen_ND - centre_D) / scale_D
+    centre_D, scale_D = seen_MD.mean(0), seen_MD.std(0).clamp(min=1e-6)
+    x_MD, x_ND = (seen_MD - centre_D) / scale_D, (unseen_ND - centre_D) / scale_D
     probe = torch.nn.Linear(x_MD.shape[1], label_MA.shape[1])
     torch.nn.init.zeros_(probe.weight), torch.nn.init.zeros_(probe.bias)
     optimizer = torch.optim.LBFGS(probe.parameters(), max_iter=200, line_search_fn="strong_wolfe")
@@ -73,10 +73,10 @@ def probe_card(
     return accuracies(logit_NA, label_NA, shares(label_MA))
 
 
-def card_of(network: JudgeNet, learnt: DataView, unseen: DataView) -> dict[str, Any]:
+def card_of(network: JudgeNet, seen: DataView, unseen: DataView) -> dict[str, Any]:
     """Return what the judge sees."""
-    known_MD, new_ND = look(network, learnt), look(network, unseen)
-    label_MA, label_NA = (view.attributes(np.arange(len(view))) for view in (learnt, unseen))
+    known_MD, new_ND = look(network, seen), look(network, unseen)
+    label_MA, label_NA = (view.attributes(np.arange(len(view))) for view in (seen, unseen))
     labelled_M, labelled_N = label_MA.any(1), label_NA.any(1)
     card = probe_card(known_MD[labelled_M], label_MA[labelled_M], new_ND[labelled_N], label_NA[labelled_N])
     person_N = torch.from_numpy(unseen.identities(np.arange(len(unseen))))
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     arguments = parser.parse_args()
     datasets = [PackedDataset.open(path) for path in arguments.data]
-    learnt, unseen = DataView(datasets), DataView(datasets, held_out=True)
+    seen, unseen = DataView(datasets), DataView(datasets, held_out=True)
     if arguments.weights:
         network = JudgeNet()
         load_weights(network, arguments.weights)
@@ -108,11 +108,11 @@ def main() -> None:
                 print(f"{nimg:>9,} images", {name: round(value, 4) for name, value in losses.items()}, flush=True)
 
         checkpoints = arguments.out.with_suffix(".checkpoints")
-        network = train_judge_net(learnt, LESSONS, report, checkpoints, corruptions=arguments.corruptions)
-    card = card_of(network, learnt, unseen) | {
+        network = train_judge_net(seen, LESSONS, report, checkpoints, corruptions=arguments.corruptions)
+    card = card_of(network, seen, unseen) | {
         "network": "judge-net", "images": LESSONS.images, "seed": LESSONS.seed, "batch": LESSONS.batch,
         "weight_of_corruptions": arguments.corruptions,
-        "trained_on": {"sha256": learnt.content_hash, "faces": len(learnt)},
+        "trained_on": {"sha256": seen.content_hash, "faces": len(seen)},
     }  # fmt: skip
     save_network(network, card, arguments.out)
     print({name: value for name, value in card.items() if name != "attributes"})

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,18 +15,17 @@ from torch import nn
 from facegan import recipes
 from facegan.data.packed import PackedDataset
 from facegan.errors import UserError
-from facegan.evaluation.evaluate import evaluate as measure
-from facegan.evaluation.evaluate import open_view
-from facegan.evaluation.faces import Faces, Progress, faces_at, faces_of_array, faces_of_batches, is_model
-from facegan.evaluation.receipt import Receipt
 from facegan.networks import Pair, build_pair
-from facegan.perception.spaces import DEFAULT, open_space
 from facegan.pixels import to_uint8
 from facegan.provenance import Provenance
 from facegan.runs.folder import SHIPPED, find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
 from facegan.sampling.sampler import LABELS, Sampler, check_range
+
+if TYPE_CHECKING:  # evaluation is loaded when it is asked for: who only makes faces waits a third of a second less
+    from facegan.evaluation.faces import Faces, Progress
+    from facegan.evaluation.receipt import Receipt
 
 __all__ = ["LABELS", "Model", "build", "evaluate", "faces_of", "load"]
 
@@ -171,6 +170,8 @@ def faces_of(
     Raises:
         UserError: there is neither a model nor a face.
     """
+    from facegan.evaluation.faces import Faces, faces_at, is_model
+
     if not is_model(source):
         return faces_at(source, count, data, progress)
     model = load(source, device=str(device))
@@ -200,7 +201,7 @@ def evaluate(
     *,
     count: int | None = None,
     seed: int = 0,
-    spaces: Sequence[str] = DEFAULT,
+    spaces: Sequence[str] | None = None,
     people: str = "all",
     labels: str = "prior",
     device: str = "cpu",
@@ -210,15 +211,20 @@ def evaluate(
     ``faces``: a model, or pictures of any tool (a folder, a zip, Parquet files, .npy), by its path; an array uint8
     [N, R, R, 3] or [N, 3, R, R]; or an iterator of such arrays. Other sizes than that of the data are resized by
     Lanczos. ``count``: at most so many; 10,000 of a model by default, and of anything else all. ``receipt.scores`` has
-    a value with a 95% interval for each score in each of the ``spaces``; ``receipt.save`` writes what
-    ``facegan compare`` reads.
+    a value with a 95% interval for each score in each of the ``spaces``, by default judge-net and random-net;
+    ``receipt.save`` writes what ``facegan compare`` reads.
 
     Raises:
         UserError: there are too few faces, or something cannot be read.
     """
+    from facegan.evaluation.evaluate import evaluate as measure
+    from facegan.evaluation.evaluate import open_view
+    from facegan.evaluation.faces import faces_of_array, faces_of_batches, is_model
+    from facegan.perception.spaces import DEFAULT, open_space
+
     paths = [data] if isinstance(data, (str, Path)) else list(data)
     view = open_view([PackedDataset.open(path) for path in paths], people)
-    opened = [open_space(name, device=torch.device(device)) for name in spaces]
+    opened = [open_space(name, device=torch.device(device)) for name in spaces or DEFAULT]
     with tempfile.TemporaryDirectory(prefix="facegan-faces-", ignore_cleanup_errors=True) as folder:
         most = sys.maxsize if count is None else count
         if isinstance(faces, (str, Path)):

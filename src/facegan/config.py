@@ -125,7 +125,7 @@ class RecipeConfig:
     augment: Augmentation = "none"
     """Changes of all images that D sees: see ``facegan.augment``."""
     ada_target: float = 0.6
-    """ADA: the mean sign of D's logits at real images that its probability is steered to (Karras et al. 2020)."""
+    """ADA: the mean sign of D's logits at real images that its probability is adjusted towards (Karras et al. 2020)."""
     ada_images: int = 500_000
     """ADA: images in which its probability may go from 0 to 1."""
     augment_schedule: Milestones = ()
@@ -140,7 +140,7 @@ class RecipeConfig:
     lr_schedule: Milestones = ()
     """Factor of both learning rates over images, on top of warm-up and decay: ``1@7M,0.01@10M`` is a final anneal."""
     generator_start: int = 0
-    """Images that D learns from alone before G's first step: for a fresh D beside a G that has learnt already."""
+    """Images that D learns from alone before G's first step: for a fresh D beside a G that is trained already."""
     ema_halflife: int = 0
     """Images in which a weight's part in the averaged generator halves; 0: no averaging. Early in a run the half-life
     is at most 5% of the images seen, so half a million is reached after ten million only."""

@@ -163,7 +163,7 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
         LockedError: another process holds it.
         OSError: the file cannot be opened.
     """
-    lock = FileLock(path, timeout=patience, poll_interval=0.1)
+    lock = FileLock(path, timeout=patience, poll_interval=0.1, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:

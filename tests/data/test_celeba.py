@@ -145,6 +145,8 @@ def test_two_copies_both_have_the_labels_and_strangers_beside_them_have_none():
     parsed = parse_numbers("identity", b"1.jpg 1\n2.jpg 2\n", "identities")
     match = parsed.match(["img_align_celeba/1.jpg", "img_align_celeba/2.jpg", "img_celeba/1.png", "mine/2.jpg"])
     assert match.row_N.tolist() == [0, 1, 0, -1] and match.strangers == [3] and match.copies == [0, 2]
+    match = parsed.match(["img_align_celeba/1.jpg", "mine/2.jpg"])
+    assert match.row_N.tolist() == [0, -1] and match.strangers == [1], "no name of theirs needs to stand twice"
     match = parsed.match(["one/1.jpg", "two/1.jpg"])
     assert match.row_N.tolist() == [0, 0] and not match.strangers and match.copies == [0, 1]
 

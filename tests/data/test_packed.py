@@ -178,6 +178,10 @@ def test_what_is_no_packed_dataset(tmp_path):
     for name, says in (("missing", "does not exist"), ("file", "is a file"), ("x.partial", "unfinished"), (".", "no")):
         with pytest.raises(UserError, match=says):
             PackedDataset.open(tmp_path / name)
+    labels = {"labels": [[f"00000/img{number:08d}.png", number % 40] for number in range(40_000)]}
+    (tmp_path / "dataset.json").write_text(json.dumps(labels))  # of 1.4 MB
+    with pytest.raises(UserError, match="StyleGAN dataset"):
+        PackedDataset.open(tmp_path)
 
 
 def test_a_large_dataset_costs_no_memory(tmp_path):

@@ -95,6 +95,9 @@ def test_one_file_a_pattern_and_files_without_names(celeba, tmp_path):
     pictures = [image["bytes"] for image in rows_of(celeba, range(5), "nielsr")["image"]]
     parquet.write_table(pyarrow.table({"jpg": pictures, "split": ["val"] * 5}), tmp_path / "plain.parquet")
     dataset = prepare(tmp_path / "plain.parquet", tmp_path / "out", resolution=16, workers=1).dataset
+    columns = {"image": [{"bytes": picture, "path": None} for picture in pictures], "file_name": list("abcde")}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "named.parquet")
+    assert [image.name for image in find_source(tmp_path / "named.parquet").images] == list("abcde")
     assert dataset.files == [f"plain.parquet:{row}" for row in range(5)] and dataset.partitions.tolist() == [1] * 5
 
 

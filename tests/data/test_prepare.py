@@ -16,6 +16,7 @@ from rich.console import Console
 
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.data import prepare as preparing
+from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
 from facegan.provenance import Provenance
@@ -399,6 +400,12 @@ def test_pictures_held_out_stay_held_out_when_others_come(tmp_path, encoded):
     many = prepare(source, tmp_path / "many", resolution=16, workers=1).dataset
     names = [{dataset.files[row] for row in held(dataset)[1]} for dataset in (few, many)]
     assert few.hold_out == many.hold_out == "pictures" and names[0] == names[1] & set(few.files) and len(names[0]) > 3
+    names_file = few.path / "names.txt"
+    few.verify()
+    held_out = few.files[int(np.flatnonzero(few.held_out())[0])]
+    names_file.write_text(names_file.read_text().replace(held_out, few.files[int(np.flatnonzero(~few.held_out())[0])]))
+    with pytest.raises(UserError, match="changed since it was packed"):  # names decide who is held out
+        PackedDataset.open(few.path).verify()
 
 
 def test_made_faces_are_known_and_get_no_labels(celeba, tmp_path, encoded):

@@ -123,7 +123,7 @@ def _run() -> int:
             return 2
         return _say(_usage(error), 2)
     except typer.Abort:
-        return _say("nobody answered; nothing was done", 1)
+        return _say("no answer; nothing was done", 1)
     except KeyboardInterrupt as stop:
         return _say(*failures.stopped(stop))
 

@@ -1,4 +1,4 @@
-"""What commands print, and where: tables, and streams that survive when nobody takes what is printed."""
+"""What commands print, and where: tables, and streams that survive when their reader has gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Outlet(io.RawIOBase):
     """Standard output or error that ends no work: what a full disk, or a reader that left, does not take is dropped."""
 
     def __init__(self, raw: Any, owner: object) -> None:
-        """``owner``: the stream that would close ``raw`` if nobody held it any more."""
+        """``owner``: the stream that would close ``raw`` once nothing refers to it."""
         self.raw, self._owner = raw, owner
         self.failure: OSError | None = None
         """Why something was dropped."""

@@ -68,8 +68,8 @@ class LabelFile:
 
         A name is looked up whole, then without its folders, then without its suffix too (CelebA's PNG edition has
         the rows of the JPEG one); letter case, Unicode variants and the kind of slash do not matter. In one folder a
-        row is never given to two images. Where images of several folders have the same name, those in a folder that
-        is called as CelebA's have its row, and all of them if none is.
+        row is never given to two images. Where a folder is called as CelebA's, only the images in such folders have
+        rows; otherwise images of the same name in several folders all have its row.
         """
         row_N = np.full(len(paths), -1, np.int64)
         names = [_plain_path(path) for path in paths]
@@ -103,11 +103,11 @@ def _without_strangers(row_N: np.ndarray, paths: Sequence[str]) -> Match:
             claims[row].append(place)
     is_known = [KNOWN_FOLDER.search(_folder(path)) is not None for path in paths]
     shared = [places for places in claims.values() if len(places) > 1]
-    if any(is_known[place] for places in shared for place in places):
-        strangers = [place for place in np.flatnonzero(row_N >= 0).tolist() if not is_known[place]]
+    with_row = np.flatnonzero(row_N >= 0).tolist()
+    strangers = []
+    if any(is_known[place] for place in with_row):
+        strangers = [place for place in with_row if not is_known[place]]
         row_N[strangers] = -1
-    else:
-        strangers = []
     left = [[place for place in places if row_N[place] >= 0] for places in shared]
     return Match(row_N, strangers, [place for places in left for place in places if len(places) > 1])
 

@@ -1,4 +1,4 @@
-"""The files below a folder: what is passed over, and what cannot be listed, is told."""
+"""The files below a folder: what is skipped, and what cannot be listed, is told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facegan.files import read_json
 
 MAX_FILE_BYTES = 256 << 20
 """No photograph is larger: what is would only fill the memory."""
-_MASKS = "mask-anno"
+MASKS = "mask-anno"
 """In the name of CelebAMask-HQ's folder of masks."""
 
 
@@ -67,7 +67,7 @@ def no_source(folder: Path, files: list[str]) -> str | None:
         return "a packed dataset"
     if "run.json" in files and _has(folder / "run.json", "config"):
         return "a run, with grids of made faces"
-    if _MASKS in folder.name:
+    if MASKS in folder.name:
         return "masks, and no faces"
     return None
 

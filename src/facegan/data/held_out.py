@@ -22,7 +22,7 @@ DESCRIPTIONS: dict[Rule, str] = {
     "identities": f"people whose identity is divisible by {ONE_IN}",
     "partition": "CelebA's valid and test partitions, whose people are not in train",
     "pictures": "chosen by file name; other pictures of the same people may be trained on",
-    "none": "nobody",
+    "none": "no image",
 }
 
 

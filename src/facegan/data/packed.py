@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.data.folder import start_of_file
 from facegan.data.held_out import RULES, Rule, held_out_mask
 from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, read_json
@@ -84,7 +85,7 @@ class PackedDataset:
             UserError: images or labels have changed since.
         """
         labels = [self.attributes, self.identities, self.partitions]
-        if content_digest(self.images, labels, self.hold_out) != self.content_hash:
+        if content_digest(self.images, labels, self.hold_out, self.held_out()) != self.content_hash:
             raise UserError(f"{self.path} has changed since it was packed (its content hash differs); prepare it again")
 
     @property
@@ -124,10 +125,11 @@ def array_layout(count: int, resolution: int) -> dict[str, tuple[np.dtype, tuple
     }
 
 
-def content_digest(images: np.ndarray, labels: Sequence[np.ndarray], hold_out: Rule = "identities") -> str:
+def content_digest(images: np.ndarray, labels: Sequence[np.ndarray], hold_out: Rule, held_out_N: np.ndarray) -> str:
     """Return the content hash: sha256 hex of the bytes of the images, then attributes, identities, partitions.
 
-    A rule for who is held out that does not follow from the identities is part of the content.
+    Another rule than ``identities`` is part of the content, and so is which images are held out (bool [N]) where
+    their names decide that.
     """
     digest = hashlib.sha256()
     for start in range(0, len(images), 1024):
@@ -136,6 +138,8 @@ def content_digest(images: np.ndarray, labels: Sequence[np.ndarray], hold_out: R
         digest.update(np.ascontiguousarray(label).data)
     if hold_out != "identities":
         digest.update(hold_out.encode())
+    if hold_out == "pictures":
+        digest.update(np.packbits(held_out_N).data)
     return digest.hexdigest()
 
 
@@ -156,9 +160,9 @@ def _read_description(path: Path) -> dict[str, Any]:
             f"{path} is not a packed dataset (it has no dataset.json): run `facegan prepare {path} OUT` and give OUT"
         )
     try:
-        description = read_json(file)
-        if isinstance(description, dict) and "format_version" not in description and "labels" in description:
+        if _is_stylegan(file):
             raise UserError(f"{path} is a StyleGAN dataset: run `facegan prepare {path} OUT` and give OUT")
+        description = read_json(file)
         version = description["format_version"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         check_not_denied(error)
@@ -175,6 +179,12 @@ def _read_description(path: Path) -> dict[str, Any]:
     if description.get("hold_out", "identities") not in RULES:
         raise UserError(f"{file} holds out by {description['hold_out']!r:.40}, which this facegan does not know")
     return description
+
+
+def _is_stylegan(file: Path) -> bool:
+    """Return whether a ``dataset.json`` is StyleGAN's list of labels, which may be far larger than a description."""
+    head = start_of_file(file, 4096)
+    return b'"labels"' in head and b'"format_version"' not in head
 
 
 def map_array(file: Path) -> np.memmap:
@@ -232,7 +242,7 @@ class DataView:
     ``held_out``: False for all but held-out images (training), True for held-out ones only, None for all.
 
     Raises:
-        UserError: no dataset, unlike resolutions, or nobody left.
+        UserError: no dataset, unlike resolutions, or no face left.
     """
 
     def __init__(self, datasets: Sequence[PackedDataset], *, held_out: bool | None = False) -> None:

@@ -166,13 +166,14 @@ def _is_label(field: pyarrow.Field) -> bool:
 
 def _names(columns: dict[str, Any], images: Any, count: int) -> list[str]:
     """Return the file's name of each row, empty where none is told."""
+    values = [None] * count
     if images is not None:
         import pyarrow.compute
 
         values = pyarrow.compute.struct_field(images, "path").to_pylist()
-    else:
+    if not any(values):
         named = [name for wanted in _NAME_COLUMNS for name in columns if plain(name) == wanted]
-        values = columns[named[0]].to_pylist() if named else [None] * count
+        values = columns[named[0]].to_pylist() if named else values
     return ["" if value is None else str(value).replace("\\", "/").rsplit("/", 1)[-1] for value in values]
 
 

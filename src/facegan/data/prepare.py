@@ -95,13 +95,16 @@ def prepare(
             hold_out=choose_rule(hold_out, labels.identities[rows], labels.partitions[rows]),
             description=_description(listing, crop, labels, made_kept),
         )
-    preview_file = None
-    if preview:
-        preview_file = out / "preview.png" if preview is True else Path(preview)
-        shown = Provenance(sheet=True, in_part=made_kept < len(dataset)) if made_kept else None
-        save_png(preview_file, contact_sheet(dataset.images), shown)
+    preview_file = _write_preview(dataset, preview, made_kept) if preview else None
     warnings = _warnings(listing, labels, preflight, made_kept)
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
+
+
+def _write_preview(dataset: PackedDataset, file: bool | Path, made: int) -> Path:
+    """Write the contact sheet, which says how it was made if ``made`` images are from a neural network."""
+    path = file if isinstance(file, Path) else dataset.path / "preview.png"
+    save_png(path, contact_sheet(dataset.images), Provenance(sheet=True, in_part=made < len(dataset)) if made else None)
+    return path
 
 
 def _description(listing: Listing, crop: Crop, labels: Labels, made: int) -> dict[str, Any]:
@@ -121,7 +124,7 @@ def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:
     for folder, reason in listing.unlisted:
         yield Problem(folder, "cannot be listed", f"{reason}: what is in there is missing", "set aside")
     for folder, reason in listing.skipped:
-        yield Problem(folder, "folder passed over", f"it is {reason}", "noted")
+        yield Problem(folder, "folder skipped", f"it is {reason}", "noted")
     used = set(labels.sources.values())
     for path in sorted(listing.others):
         if path not in used:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from facegan.data import zip_archive
-from facegan.data.folder import Walk, no_source, read_file, start_of_file
+from facegan.data.folder import MASKS, Walk, no_source, read_file, start_of_file
 from facegan.data.formats import SNIFFED_BYTES, kind_of_content, kind_of_suffix, suffix_of
 from facegan.data.zip_archive import ZipMember
 from facegan.errors import UserError, brief, is_out_of_memory
@@ -130,7 +130,7 @@ def _list_parquet(source: Path, files: Sequence[Path]) -> Listing:
 def list_images(source: Path) -> Listing:
     """Return every image file below folder ``source``, or in the zip ``source``, by name.
 
-    What has a suffix that says nothing is known by its content. Hidden files and ``__MACOSX`` are passed over; packed
+    What has a suffix that says nothing is known by its content. Hidden files and ``__MACOSX`` are skipped; packed
     datasets, runs and masks in the folder too, which is told.
 
     Raises:
@@ -151,7 +151,7 @@ def list_images(source: Path) -> Listing:
     kinds = {path: kind_of_suffix(path) for path, _ in found}
     kinds |= _kinds_by_content(source, [path for path, kind in kinds.items() if kind is None])
     for path, place in found:
-        if "mask-anno/" in path:
+        if f"{MASKS}/" in path:
             kinds[path] = "mask"
         elif kinds[path] == "image":
             listing.images.append(ImageFile(path, path, place))

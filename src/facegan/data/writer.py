@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from facegan.data.held_out import Rule
+from facegan.data.held_out import Rule, held_out_mask
 from facegan.data.packed import FORMAT_VERSION, PackedDataset, array_layout, content_digest
 from facegan.errors import UserError, reason
 from facegan.files import NewFolder
@@ -89,23 +89,24 @@ class PackedWriter:
             labels[name] = np.full(shape, unknown, dtype) if array is None else np.asarray(array, dtype)
             if labels[name].shape != shape:
                 raise ValueError(f"{name} has shape {labels[name].shape}, expected {shape}")
-        names = [f"{number:06d}" for number in range(count)] if files is None else list(files)
+        names = [f"{row:06d}" for row in range(count)] if files is None else [name.replace("\n", "?") for name in files]
         if len(names) != count:
             raise ValueError(f"{len(names)} file names for {count} images")
 
         self._keep_rows(rows, layout["images"])
         for name, array in labels.items():
             np.save(self.folder / f"{name}.npy", array, allow_pickle=False)
-        text = "".join(name.replace("\n", "?") + "\n" for name in names)
+        text = "".join(f"{name}\n" for name in names)
         (self.folder / "names.txt").write_text(text, "utf-8", errors="surrogateescape", newline="\n")
         images = np.load(self.images_file, mmap_mode="r", allow_pickle=False)
+        held_out = held_out_mask(hold_out, labels["identities"], labels["partitions"], names)
         document = {
             "format_version": FORMAT_VERSION,
             "resolution": self.resolution,
             "count": count,
             "labelled": bool(labels["attributes"].any()),
             "hold_out": hold_out,
-            "content_hash": content_digest(images, list(labels.values()), hold_out),
+            "content_hash": content_digest(images, list(labels.values()), hold_out, held_out),
             **(description or {}),
         }
         (self.folder / "dataset.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")

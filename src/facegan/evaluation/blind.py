@@ -1,6 +1,6 @@
 """Do people's eyes take made faces for photographs? Sheets that mix both, and the key to them.
 
-How many faces of a sheet are made is drawn at random, so that counting helps nobody; so is their order. Both kinds go
+How many faces of a sheet are made is drawn at random, so that counting does not help; so is their order. Both kinds go
 the same way from uint8 [R, R, 3] to the sheet. Each photograph is of another person, held out of all training.
 
 Legend: N faces on all sheets, M made faces, R pixels a side.
@@ -96,7 +96,7 @@ class Key:
 
 
 def first_sample(seed: int, of: str) -> int:
-    """Return the sample number of a test's first made face: anywhere in the seed, so that nobody has seen these faces
+    """Return the sample number of a test's first made face: anywhere in the seed, so that these faces are new
     before, in another test neither. ``of``: as for ``draw_up``."""
     return int(Stream(seed, f"blind-first/{of}").below(np.zeros(1, np.int64), _FIRST_BELOW)[0])
 

@@ -1,7 +1,7 @@
 """Which people does the generator leave out, or make too often? Attributes among generated and among real faces.
 
 Attributes-net looks at both, so that its own mistakes are on both sides; the real ones are people that it has not
-learnt from, as it has not learnt from generated faces. Intervals are Newcombe's for a difference of two shares (1998,
+learned from, as it has not learned from generated faces. Intervals are Newcombe's for a difference of two shares (1998,
 method 10). Several faces of one person count for less than as many people: the variances of real shares are clustered.
 Over all attributes and pairs the p-values are corrected by Holm's step-down method.
 

@@ -33,7 +33,7 @@ def open_view(data: Sequence[PackedDataset], people: str) -> DataView:
     """Return the real faces that are the reference.
 
     Raises:
-        UserError: an unknown word for ``people``, or nobody is left.
+        UserError: an unknown word for ``people``, or no face is left.
     """
     if people not in PEOPLE:
         raise UserError(f"--people {people}: choose {', '.join(PEOPLE)}")

@@ -62,15 +62,15 @@ def shipped(device: str = "cpu") -> Labeller:
     return Labeller(device=device)
 
 
-def card_of(network: AttributesNet, learnt: DataView, unseen: DataView) -> dict[str, Any]:
-    """Return how well a network that learnt from one view sees the people of another: for each attribute
+def card_of(network: AttributesNet, known: DataView, unseen: DataView) -> dict[str, Any]:
+    """Return how well a network trained on one view sees the people of another: for each attribute
 
-    ``accuracy``, with "there" above logit 0; ``majority``, that of always giving the commoner answer of the faces it
-    learnt from; ``balanced_accuracy``, the mean of the shares of those who have it and of those who have not that are
-    seen rightly, with "there" above the log-odds of the faces it learnt from, which is where a calibrated network's
-    balanced accuracy is highest. None where nobody has it, or everybody.
+    ``accuracy``, with "there" above logit 0; ``majority``, that of always giving the commoner answer of its training
+    faces; ``balanced_accuracy``, the mean of the shares of those who have it and of those who have not that are
+    seen rightly, with "there" above the log-odds of its training faces, where a calibrated network's balanced accuracy
+    is highest. None where no face has it, or every face.
     """
-    label_MA, label_NA = (view.attributes(np.arange(len(view))) for view in (learnt, unseen))
+    label_MA, label_NA = (view.attributes(np.arange(len(view))) for view in (known, unseen))
     rows = np.split(np.arange(len(unseen)), range(_LOGIT_BATCH, len(unseen), _LOGIT_BATCH))
     logit_NA = np.concatenate([attribute_logits(network, unseen.images(row_B)) for row_B in rows])
     return accuracies(logit_NA, label_NA, shares(label_MA))
@@ -82,7 +82,7 @@ def shares(label_MA: np.ndarray) -> np.ndarray:
 
 
 def accuracies(logit_NA: np.ndarray, label_NA: np.ndarray, prior_A: np.ndarray) -> dict[str, Any]:
-    """Return ``card_of``'s numbers: of logits and labels [N, 40], and the shares of the faces that were learnt from."""
+    """Return ``card_of``'s numbers: of logits and labels [N, 40], and the shares of the training faces."""
     threshold_A = np.log(prior_A / (1 - prior_A))
     rows: dict[str, dict[str, float | None]] = {}
     for column, name in enumerate(ATTRIBUTE_NAMES):

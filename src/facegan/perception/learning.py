@@ -41,7 +41,7 @@ _CALIBRATION = 8192
 
 @dataclass(frozen=True)
 class Lessons:
-    """How much and how fast is learnt."""
+    """How much a network learns, and how fast."""
 
     images: int
     batch: int = 64
@@ -177,7 +177,7 @@ def attribute_loss(logit_NA: Tensor, label_NA: Tensor) -> Tensor:
 def train_attributes_net(
     view: DataView, lessons: Lessons, report: Report, checkpoints: Path | None = None
 ) -> AttributesNet:
-    """Return a network that has learnt the attributes of a labelled view.
+    """Return a network trained on the attributes of a labelled view.
 
     Raises:
         UserError: ``checkpoints`` holds those of another training, or damaged ones.
@@ -197,7 +197,7 @@ def train_attributes_net(
 def train_judge_net(
     view: DataView, lessons: Lessons, report: Report, checkpoints: Path | None = None, *, corruptions: float = 1.0
 ) -> JudgeNet:
-    """Return a network that has learnt people, attributes and corruptions; ``corruptions`` weighs the last.
+    """Return a network trained on people, attributes and corruptions; ``corruptions`` weighs the last.
 
     Raises:
         UserError: ``checkpoints`` holds those of another training, or damaged ones.

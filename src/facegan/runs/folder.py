@@ -186,7 +186,7 @@ class RunFolder:
     def locked(self) -> Iterator[bool]:
         """Hold the run for this process. The system drops the lock when the process ends, however it ends.
 
-        Yields whether it is held: a file system without locks keeps nobody out.
+        Yields whether it is held: a file system without locks cannot tell.
 
         Raises:
             UserError: another process holds it.

@@ -126,7 +126,7 @@ class Reclaimable:
 
 
 def reclaimable(folder: RunFolder) -> list[Reclaimable]:
-    """Return what could be deleted of a run that nobody is training: what a killed process left, snapshots that a
+    """Return what could be deleted of a run that no process is training: what a killed process left, snapshots that a
     rewind set aside, and all but the newest and the best snapshot."""
     if folder.is_locked():
         return []

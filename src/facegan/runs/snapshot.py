@@ -52,7 +52,7 @@ class SnapshotInfo:
     """Real images shown to the discriminator so far."""
     config: dict[str, Any]
     state: dict[str, Any]
-    """Whatever else the run has learnt."""
+    """The run's other state."""
     sha256: dict[str, str]
     """Digest of each file beside ``snapshot.json``."""
     version: int = FORMAT_VERSION

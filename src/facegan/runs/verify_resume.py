@@ -73,7 +73,7 @@ def verify_resume(
     images, every = steps * batch, max(1, steps // 8) * batch
     intervals = [f"--{name}-every={every}" for name in ("snapshot", "sample")]
     command = [sys.executable, "-m", "facegan", "train", *options, f"--batch={batch}", f"--log-every={batch}"]
-    command += [*intervals, "--keep=2", "--score-faces=0"]  # it changes nothing of what is learnt
+    command += [*intervals, "--keep=2", "--score-faces=0"]  # it changes nothing of the training
     say(f"1/3  A run begins: {work / 'begun'}")
     _finish([*command, "--images=0", f"--run={work / 'begun'}"])
     for name in ("straight", "interrupted"):

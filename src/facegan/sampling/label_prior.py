@@ -1,8 +1,9 @@
 """How the attributes of faces go together: a mixture of Bernoulli vectors, fitted to the labels of a training.
 
 p(a) = sum_k w_k prod_j theta_kj^[a_j = 1] (1 - theta_kj)^[a_j = -1], fitted by expectation maximisation (Bishop 2006,
-section 9.3.3). It draws labels that nobody has, and completes those that were asked for. It holds nobody's row: each
-component is a mean over at least 50 faces, more than CelebA has of any one person (35), pulled towards the mean of all.
+section 9.3.3). It draws labels that belong to no person, and completes those that were asked for. It holds no person's
+row: each component is a mean over at least 50 faces, more than CelebA has of any one person (35), pulled towards the
+mean of all.
 
 Legend: M labelled faces, N samples, K components, A the 40 attributes.
 """

@@ -169,7 +169,7 @@ def trial_rate(config: RunConfig, plan: ExecutionPlan, engine: Engine) -> float:
         return statistics.median(taken[1:])
 
     def seconds_on_gpu(step: Step) -> float:
-        for count in (_WARM_STEPS, _GPU_STEPS):  # as in a training, nobody waits for each step
+        for count in (_WARM_STEPS, _GPU_STEPS):  # as in a training, steps are not waited for
             finish(engine.device)
             started = time.perf_counter()
             for _ in range(count):

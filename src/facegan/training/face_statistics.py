@@ -1,7 +1,7 @@
 """What the log says of faces: how far apart samples are, on thumbnails of 16x16 pixels, and whether the discriminator
 knows its training faces by heart, by how it ranks them against held-out people's.
 
-Nothing is steered, chosen or stopped by the second.
+The second is only logged: it changes, chooses and stops nothing.
 
 Legend: N images, T values of a thumbnail (768).
 """
@@ -67,7 +67,7 @@ def variety(image_NHWC: np.ndarray, distance: float) -> dict[str, float]:
 def ranking_faces(view: DataView) -> tuple[np.ndarray, np.ndarray] | None:
     """Return uint8 faces [N, R, R, 3] of training and of held-out people, up to 512 of each, evenly spaced.
 
-    None if nobody is held out.
+    None if no face is held out.
     """
     try:
         held_out = DataView(view.datasets, held_out=True)

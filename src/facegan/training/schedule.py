@@ -17,7 +17,7 @@ ON_COLLAPSE = ("warn", "rewind", "stop")
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long to train and how often to look. None of it changes what is learnt, but ``on_collapse``."""
+    """How long to train and how often to look. None of it changes what is learned, but ``on_collapse``."""
 
     images: int | None = None
     """Stop when the discriminator has seen this many real images; None: never."""

@@ -179,7 +179,7 @@ def score_rose(history: History) -> Alarm | None:
 
 
 def data_alike(history: History) -> Alarm | None:
-    """The data itself is one image, again and again: nothing can be learnt from it but to repeat it."""
+    """The data itself is one image, again and again: nothing can be learned from it but to repeat it."""
     grids = [line for line in history if "data_distance" in line]
     if not grids or grids[-1]["data_distance"] >= 1e-3:
         return None
@@ -215,7 +215,7 @@ def _window(history: History) -> History:
     """Return the last lines with losses, enough to judge by, or none."""
     lines: list[Mapping[str, Any]] = []
     for line in reversed(history):
-        if line.get("D_loss") is not None and line.get("G_loss") is not None:  # D alone has nobody to win against
+        if line.get("D_loss") is not None and line.get("G_loss") is not None:  # D alone has no opponent
             lines.append(line)
             if len(lines) > _WINDOW_LINES and lines[0]["nimg"] - line["nimg"] >= _WINDOW_IMAGES:
                 return lines[::-1]
