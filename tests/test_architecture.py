@@ -16,7 +16,7 @@ ORDER = [
     {"training"},
     {"evaluation"},
     {"report", "api"},
-    {"synthetic_dataset"},
+    {"synthetic_dataset", "editing"},
     {"cli"},
 ]
 ROOT = Path(facegan.__file__).parent

@@ -182,9 +182,17 @@ class StyleGenerator(nn.Module):
             raise UserError(f"latents {list(latent_NZ.shape)}: this generator takes [N, {self.latent_size}]")
         return self.synthesize(self.mapping(latent_NZ, attributes_NA))
 
-    def synthesize(self, style_NW: Tensor) -> Tensor:
-        """Return images as ``forward`` does, of styles [N, W]."""
-        scales = [F.softplus(affine(style_NW).float() + _ONE) for affine in self.styles]
+    @property
+    def style_layers(self) -> int:
+        """L: how many layers take a style, from the coarsest to the last picture."""
+        return len(self.styles)
+
+    def synthesize(self, style: Tensor) -> Tensor:
+        """Return images as ``forward`` does, of styles [N, W], or [N, L, W] with one for each layer."""
+        styles = style.unbind(1) if style.ndim == 3 else [style] * self.style_layers
+        scales = [
+            F.softplus(affine(style_NW).float() + _ONE) for affine, style_NW in zip(self.styles, styles, strict=True)
+        ]
         x = self.constant * scales[0].to(self.constant.dtype)[:, :, None, None]
         x = x.contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None

@@ -95,6 +95,29 @@ class Sampler:
         parts = [self._styles(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches]
         return torch.cat(parts).float().cpu().numpy()
 
+    def numbered_styles(
+        self,
+        seed: int = 0,
+        index: Sequence[int] | np.ndarray = (0,),
+        attributes: Mapping[str, float] | None = None,
+        *,
+        truncation: float = 1.0,
+        labels: str = "prior",
+    ) -> np.ndarray:
+        """Return float32 [N, W]: the styles of numbered samples, from which ``generate`` makes what ``sample`` does.
+
+        Raises:
+            UserError: as ``sample``, or a generator without styles.
+        """
+        self._check_styles()
+        _check_truncation(truncation)
+        conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
+        parts = []
+        for place in _batches(len(index_N)):
+            labels_NA = conditioning.amplified(conditioning.of(seed, index_N[place]))
+            parts.append(self._styles(self.latents(seed, index_N[place]), labels_NA, conditioning, truncation))
+        return torch.cat(parts).float().cpu().numpy()
+
     def generate(
         self,
         latents: np.ndarray | None = None,
@@ -103,7 +126,8 @@ class Sampler:
         attributes: Attributes = None,
         truncation: float = 1.0,
     ) -> np.ndarray:
-        """Return uint8 [N, R, R, 3]: the faces of latents [N, Z] or of styles [N, W].
+        """Return uint8 [N, R, R, 3]: the faces of latents [N, Z], or of styles [N, W] or [N, L, W], one for each of the
+        ``style_layers``.
 
         ``attributes`` and ``truncation`` are those of ``styles``, and part of styles already; truncation of a generator
         without styles multiplies its latents.
@@ -112,13 +136,13 @@ class Sampler:
             UserError: as ``styles``; or neither latents nor styles are given, or both.
         """
         if (latents is None) == (styles is None):
-            raise UserError("generate: give latents [N, Z], or styles=[N, W]")
+            raise UserError("generate: give latents [N, Z], or styles=[N, W] or [N, L, W]")
         if styles is not None:
             if attributes is not None or truncation != 1:
                 raise UserError("generate: attributes and truncation are part of styles; give them to styles()")
             self._check_styles()
-            style_NW = _checked_rows("styles", styles, int(self.generator.style_size))  # type: ignore[arg-type]
-            images = (self._images_of(torch.from_numpy(style_NW[place])) for place in _batches(len(style_NW)))
+            checked = self._checked_styles(styles)
+            images = (self._images_of(torch.from_numpy(checked[place])) for place in _batches(len(checked)))
         else:
             assert latents is not None
             batches, conditioning = self._inputs(latents, attributes, truncation)
@@ -214,8 +238,8 @@ class Sampler:
         return self._images_of(self._styles(latent_NZ, labels_NA, conditioning, truncation))
 
     @torch.inference_mode()
-    def _images_of(self, style_NW: Tensor) -> Tensor:
-        return self.network.synthesize(style_NW.to(_device_of(self.network)))  # type: ignore[operator]
+    def _images_of(self, style: Tensor) -> Tensor:
+        return self.network.synthesize(style.to(_device_of(self.network)))  # type: ignore[operator]
 
     @torch.inference_mode()
     def _styles(
@@ -239,6 +263,21 @@ class Sampler:
             given_MA = conditioning.amplified(conditioning.of(0, index_M, stream="mean-style/labels"))
             self._mean_styles[key] = self._mapped(latent_MZ, given_MA).mean(0, keepdim=True)
         return self._mean_styles[key]
+
+    @property
+    def style_layers(self) -> int:
+        """How many layers take a style, from the coarsest on; 0 of a generator without styles."""
+        return int(getattr(self.generator, "style_layers", 0))
+
+    def _checked_styles(self, styles: np.ndarray) -> np.ndarray:
+        """Return finite float32 [N, W] or [N, L, W]."""
+        width = int(self.generator.style_size)  # type: ignore[arg-type]
+        if np.ndim(styles) != 3:
+            return _checked_rows("styles", styles, width)
+        if np.shape(styles)[1] != self.style_layers:
+            raise UserError(f"styles of shape {list(np.shape(styles))}: this model takes [N, {self.style_layers}, W]")
+        flat = np.reshape(styles, (-1, np.shape(styles)[2]))
+        return _checked_rows("styles", flat, width).reshape(-1, self.style_layers, width)
 
     def _check_styles(self) -> None:
         if not hasattr(self.generator, "mapping"):
