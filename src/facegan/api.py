@@ -46,6 +46,8 @@ class Model(Sampler):
         self.name = next((name for name, path in SHIPPED.items() if path == info.path), recipe.name)
         """Of a model that comes with the package its own, of others their recipe's."""
         stem = "ema" if recipe.ema_halflife else "generator"
+        self.folder = info.path
+        """Of the snapshot that it was read from."""
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
         generator = load_generator(info, recipe, stem)

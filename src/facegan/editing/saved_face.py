@@ -102,27 +102,35 @@ def read_face(path: Path, model: Model) -> SavedFace:
     Raises:
         UserError: there is no such file, it is no face of ours, or one of another model.
     """
-    try:
-        if check_regular(path).st_size > _LARGEST_FILE:
-            raise ValueError(f"it is larger than {_LARGEST_FILE:,} bytes")
-        with safe_open(path, framework="np") as opened:
-            described = parse_json(((opened.metadata() or {}).get(_KEY) or "null").encode())
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path} does not exist: give a saved face ({SUFFIX}) or the number of a face") from None
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        check_not_denied(error)
-        raise UserError(
-            f"{path} is no saved face ({brief(error)}): facegan sample --out face{SUFFIX} writes one"
-        ) from None
-    if not isinstance(described, dict):
-        raise UserError(f"{path} is a safetensors file and no saved face: facegan sample --out face{SUFFIX} writes one")
+    described, arrays = read_described(path, _KEY, "saved face", f"facegan sample --out face{SUFFIX} writes one")
     if described.get("format_version") != _FORMAT_VERSION:
         raise UserError(f"{path} has a format that this facegan does not read: it reads {_FORMAT_VERSION}")
     face = _checked(described, arrays, model, path)
     if face.origin.sha256 != model.sha256:
         raise UserError(f"{path} is a face of another model ({_named(face.origin)}): give that one, not {model.name}")
     return face
+
+
+def read_described(path: Path, key: str, what: str, advice: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the JSON object in a small safetensors file's metadata under ``key``, and its arrays.
+
+    Raises:
+        UserError: there is no such file, or it is no ``what``; ``advice`` says where one comes from.
+    """
+    try:
+        if check_regular(path).st_size > _LARGEST_FILE:
+            raise ValueError(f"it is larger than {_LARGEST_FILE:,} bytes")
+        with safe_open(path, framework="np") as opened:
+            described = parse_json(((opened.metadata() or {}).get(key) or "null").encode())
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path} does not exist: give a {what}; {advice}") from None
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        check_not_denied(error)
+        raise UserError(f"{path} is no {what} ({brief(error)}): {advice}") from None
+    if not isinstance(described, dict):
+        raise UserError(f"{path} is a safetensors file and no {what}: {advice}")
+    return described, arrays
 
 
 def _named(origin: FaceOrigin) -> str:
@@ -140,7 +148,7 @@ def _checked(described: dict[str, Any], arrays: Mapping[str, np.ndarray], model:
         "labels": ((ATTRIBUTE_COUNT,),),
     }
     if model.style_layers:
-        shapes["styles"] = tuple((rows, int(model.generator.style_size)) for rows in (1, model.style_layers))  # type: ignore[arg-type]
+        shapes["styles"] = tuple((rows, model.style_size) for rows in (1, model.style_layers))
     same_model = fields.get("sha256") == model.sha256
     for name, array in arrays.items():
         unlike = array.dtype != np.float32 or (same_model and array.shape not in shapes.get(name, ()))

@@ -269,9 +269,14 @@ class Sampler:
         """How many layers take a style, from the coarsest on; 0 of a generator without styles."""
         return int(getattr(self.generator, "style_layers", 0))
 
+    @property
+    def style_size(self) -> int:
+        """W: numbers in a style; 0 of a generator without styles."""
+        return int(getattr(self.generator, "style_size", 0))
+
     def _checked_styles(self, styles: np.ndarray) -> np.ndarray:
         """Return finite float32 [N, W] or [N, L, W]."""
-        width = int(self.generator.style_size)  # type: ignore[arg-type]
+        width = self.style_size
         if np.ndim(styles) != 3:
             return _checked_rows("styles", styles, width)
         if np.shape(styles)[1] != self.style_layers:
