@@ -1,5 +1,6 @@
 """Two processes with the same global batch learn what one process learns: batch normalisation, masks and all."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,7 @@ def test_two_processes_equal_one(tmp_path, packed16, in_two, name):
         [packed16], tmp_path / "one", recipe, batch=8, schedule=schedule,
         precision="float32", threads=1, conv="direct",
     )  # fmt: skip
+    assert json.loads((in_two / name / "run.json").read_text())["processes"] == 2
     two = read_info(in_two / name / "snapshots" / one.snapshot.name)
     assert two.state.get("ada") == read_info(one.snapshot).state.get("ada")
     start = read_info(tmp_path / "one" / "snapshots" / "nimg-000000000")
