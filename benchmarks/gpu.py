@@ -174,6 +174,8 @@ def begin(session: Session) -> dict[str, Any]:
         process.send_signal(signal.SIGINT)
         code = process.wait(timeout=120)
         reader.join(timeout=10)
+        if not reader.is_alive():
+            process.stdout.close()
         errors.seek(0)
         if code != 130:
             raise RuntimeError(f"exit code {code}, expected 130: {errors.read().strip()[-800:]}")

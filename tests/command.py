@@ -19,7 +19,8 @@ from facegan.cli import main
 def facegan(*arguments: object, cwd: Path | None = None, answer: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run ``facegan ARGUMENTS``; return its exit code and what it printed.
 
-    ``answer``: what stands on its standard input. What the command sets for its whole process is put back afterwards.
+    ``answer``: what stands on its standard input. What the command sets for its whole process is put back afterwards;
+    its priority, which cannot be put back, is left as it is.
     """
     words = list(map(str, arguments))
     out, err, code = io.StringIO(), io.StringIO(), 0
@@ -30,6 +31,7 @@ def facegan(*arguments: object, cwd: Path | None = None, answer: str | None = No
         contextlib.redirect_stderr(err),
         mock.patch.object(sys, "argv", ["facegan", *words]),
         mock.patch.object(sys, "stdin", io.StringIO(answer or "")),
+        mock.patch.object(os, "nice", create=True),
     ):
         try:
             main()

@@ -16,13 +16,15 @@ from facegan.data.sources import LARGEST_TEXT, find_source
 from facegan.errors import UserError
 
 INPUTS = 200
+FEW = {"keras": 80}  # each is read in a process of its own
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 @pytest.mark.parametrize("name", LOADERS)
 def test_damaged_files_are_taken_or_refused_in_a_sentence(tmp_path, name):
-    counts = fuzz(name, INPUTS, tmp_path)
-    assert counts["taken"] + counts["refused"] >= INPUTS
+    inputs = FEW.get(name, INPUTS)
+    counts = fuzz(name, inputs, tmp_path)
+    assert counts["taken"] + counts["refused"] >= inputs
     assert counts["taken"]  # the files it begins with are good ones
 
 

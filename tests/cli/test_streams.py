@@ -28,8 +28,9 @@ needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's 
 
 
 @needs_full
-@pytest.mark.parametrize("buffered", [True, False])
-@pytest.mark.parametrize("arguments", [("--help",), ("summary", "dcgan")])
+@pytest.mark.parametrize(
+    ("arguments", "buffered"), [(("--help",), True), (("--help",), False), (("summary", "dcgan"), True)]
+)
 def test_output_that_a_full_disk_swallows_is_told(arguments, buffered):
     done = shell('"$@" > /dev/full', *arguments, buffered=buffered)
     assert done.returncode == 2
@@ -46,17 +47,25 @@ def test_a_training_goes_on_where_its_output_cannot_be_written(packed16, tmp_pat
     assert (tmp_path / "r" / "snapshots" / "nimg-000000008").is_dir()
 
 
+@pytest.fixture(scope="module")
+def run(packed16, tmp_path_factory):
+    """A model that makes faces faster than the shipped one."""
+    path = tmp_path_factory.mktemp("streams") / "run"
+    assert facegan("train", packed16, "--run", path, *SMALL, "--images", "8", "--batch", "8").returncode == 0
+    return path
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_end_no_command(tmp_path, closed):
-    done = shell(f'"$@" {closed}', "sample", "--count", "2", "--score", "--out", tmp_path / "faces")
+def test_closed_streams_end_no_command(run, tmp_path, closed):
+    done = shell(f'"$@" {closed}', "sample", run, "--count", "2", "--score", "--out", tmp_path / "faces")
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert len(list((tmp_path / "faces").iterdir())) == 2
 
 
 @pytest.mark.parametrize("buffered", [True, False])
-def test_scores_whose_reader_leaves_do_not_end_the_faces(tmp_path, buffered):
+def test_scores_whose_reader_leaves_do_not_end_the_faces(run, tmp_path, buffered):
     line = '{ "$@"; echo $? > "$0.code"; } | true; while ! [ -s "$0.code" ]; do sleep 0.1; done'
-    arguments = ("sample", "--count", "70", "--score", "--out", tmp_path / "faces")
+    arguments = ("sample", run, "--count", "70", "--score", "--out", tmp_path / "faces")
     command = ["sh", "-c", line, str(tmp_path / "x"), sys.executable, "-m", "facegan", *map(str, arguments)]
     environment = os.environ | {"PYTHONUNBUFFERED": "" if buffered else "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
@@ -64,10 +73,8 @@ def test_scores_whose_reader_leaves_do_not_end_the_faces(tmp_path, buffered):
     assert len(list((tmp_path / "faces").iterdir())) == 70 and "Broken pipe" not in done.stderr
 
 
-def test_nobody_answers_where_there_is_no_input(packed16, tmp_path):
-    started = facegan("train", packed16, "--run", tmp_path / "r", *SMALL, "--images", "8", "--batch", "8")
-    assert started.returncode == 0, started.stderr
-    done = shell('"$@" <&-', "runs", "clean", tmp_path / "r")
+def test_nobody_answers_where_there_is_no_input(run):
+    done = shell('"$@" <&-', "runs", "clean", run)
     assert done.returncode == 1 and "nothing deleted" in done.stdout and "Traceback" not in done.stderr
 
 
@@ -79,11 +86,13 @@ def test_a_batch_that_does_not_fit_leaves_nothing_and_a_smaller_one_is_proposed(
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.parametrize(
-    ("command", "made"),
-    [(("sample", "--count", "1M", "--out", "faces.npy"), ".faces.npy.*"), (("synth-dataset", "made"), "made.partial")],
-)
+SAMPLE, SYNTHESIZE = ("sample", "--count", "1M", "--out", "faces.npy"), ("synth-dataset", "made")
+
+
+@pytest.mark.parametrize(("command", "made", "number", "code"), [
+    (SAMPLE, ".faces.npy.*", signal.SIGINT, 130), (SAMPLE, ".faces.npy.*", signal.SIGTERM, 143),
+    (SYNTHESIZE, "made.partial", signal.SIGINT, 130), (SYNTHESIZE, "made.partial", signal.SIGHUP, 129),
+])  # fmt: skip
 def test_a_command_that_is_stopped_says_so_and_leaves_nothing(tmp_path, command, made, number, code):
     process = subprocess.Popen(
         [sys.executable, "-m", "facegan", *command], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

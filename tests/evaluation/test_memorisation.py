@@ -93,16 +93,16 @@ def test_failed_faces_beside_one_odd_training_face_are_no_copies():
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """A packed dataset in which every tenth of 2,100 people is held out."""
+    """A packed dataset in which every tenth of 420 people is held out."""
     path = tmp_path_factory.mktemp("audit") / "people"
-    return write_packed(path, 2100, 16, identities=np.arange(1, 2101, dtype=np.int32))
+    return write_packed(path, 420, 16, identities=np.arange(1, 421, dtype=np.int32))
 
 
 def test_the_command_tells_a_replay_from_new_faces(people, tmp_path):
     data = PackedDataset.open(people)
     training = DataView([data])
-    np.save(tmp_path / "replay.npy", training.images(np.arange(300))[:, :, ::-1])
-    new = PackedDataset.open(write_packed(tmp_path / "new", 300, 16, seed=8))
+    np.save(tmp_path / "replay.npy", training.images(np.arange(200))[:, :, ::-1])
+    new = PackedDataset.open(write_packed(tmp_path / "new", 200, 16, seed=8))
     caught = facegan("audit", tmp_path / "replay.npy", people, "--gallery", tmp_path / "closest.png")
     assert caught.returncode == 1 and "COPIES: about" in caught.stdout
     with Image.open(tmp_path / "closest.png") as picture:

@@ -73,7 +73,7 @@ def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, tmp_pat
 def test_the_command_learns_what_can_be_seen(labelled, tmp_path):
     out = tmp_path / "attributes.safetensors"
     done = facegan(
-        "train-attributes", labelled, "--out", out, "--images", "1000", "--batch", "20", "--threads", "1", "--json"
+        "train-attributes", labelled, "--out", out, "--images", "600", "--batch", "20", "--threads", "1", "--json"
     )
     assert done.returncode == 0, done.stderr
     card = json.loads(done.stdout.splitlines()[-1])

@@ -48,12 +48,12 @@ def test_more_snapshots_come_nearer_to_the_wanted_profile():
 def test_what_a_run_did_not_keep_is_made_of_what_it_kept(tmp_path, packed16):
     recipe = small_recipe("style-s", ema_halflife=8, extra_ema_halflives=(40,))
     control = replace(recipe, extra_ema_halflives=(20, 40))
-    schedule = Schedule(images=1200, log_every=1200, sample_every=1200, snapshot_every=80, keep=99, score_count=0)
+    schedule = Schedule(images=480, log_every=480, sample_every=480, snapshot_every=80, keep=99, score_count=0)
     options = {"batch": 4, "precision": "float32", "threads": 1, "conv": "direct", "schedule": schedule}
     kept = train([packed16], tmp_path / "kept", control, **options)
     wanted = load_file(kept.snapshot / "ema-20.safetensors")
     stored = [item for item in stored_averages(RunFolder(tmp_path / "kept")) if item.halflife != 20]
-    made, error = averaged(stored, 1200, 20)
+    made, error = averaged(stored, 480, 20)
     assert error < 0.2
     name = "layers.0.convolution.weight"
     short = load_file(kept.snapshot / "ema.safetensors")
@@ -65,7 +65,7 @@ def test_what_a_run_did_not_keep_is_made_of_what_it_kept(tmp_path, packed16):
     with pytest.raises(UserError, match="exists"):
         write_average(tmp_path / "out", stored[-1].snapshot, made, 20)
     with pytest.raises(UserError, match="cannot be made"):
-        averaged(stored[-1:], 1200, 2)
+        averaged(stored[-1:], 480, 2)
 
 
 def test_a_run_without_averages_is_told_how_to_keep_them(tmp_path, packed16):

@@ -1,9 +1,9 @@
 """Two processes with the same global batch learn what one process learns: batch normalisation, masks and all."""
 
+import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,38 +19,48 @@ from pathlib import Path
 from facegan.config import OptimizerConfig
 from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train
-data, run, name, images = sys.argv[1:]
-images = int(images)
+data, folder, *runs = sys.argv[1:]
 sgd = OptimizerConfig(name="sgd", learning_rate=0.01)
-steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
-recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
-schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=4)
-train([Path(data)], Path(run), recipe, batch=8, schedule=schedule,
-      precision="float32", threads=1, conv="direct", accelerator="cpu", devices=2)
+for name, images in zip(runs[::2], map(int, runs[1::2]), strict=True):
+    steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
+    recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
+    schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=4)
+    train([Path(data)], Path(folder) / name, recipe, batch=8, schedule=schedule,
+          precision="float32", threads=1, conv="direct", accelerator="cpu", devices=2)
 """
+# ADA looks every four steps. What is apart grows with the steps, in classic-dcgan many times with each.
+IMAGES = {"classic-dcgan": 8, "dcgan": 24, "style-s": 48}
 
 
-@pytest.mark.parametrize("name", ["classic-dcgan", "dcgan", "style-s"])
-def test_two_processes_equal_one(tmp_path, packed16, name):
+@pytest.fixture(scope="module")
+def in_two(tmp_path_factory, packed16):
+    """The folder of the runs that two processes have trained, one after the other: they are launched once."""
+    folder = tmp_path_factory.mktemp("two")
+    script = folder / "train_in_two.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    runs = [str(part) for pair in IMAGES.items() for part in pair]
+    done = subprocess.run(
+        [sys.executable, str(script), str(packed16), str(folder), *runs],
+        env=environment, timeout=240, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_two_processes_equal_one(tmp_path, packed16, in_two, name):
     sgd = OptimizerConfig(name="sgd", learning_rate=0.01)  # Adam would make a whole step of a gradient near 0
     # A snapshot after every step: it must change nothing, not even sums that processes share.
     steered = {"ada_target": 0.0, "ada_images": 320} if name == "style-s" else {}
     recipe = small_recipe(name, flip=True, generator_optimizer=sgd, discriminator_optimizer=sgd, **steered)
-    # ADA looks every four steps. What is apart grows with the steps, in classic-dcgan many times with each.
-    images = {"style-s": 48, "classic-dcgan": 8}.get(name, 24)
-    schedule = Schedule(images=images, snapshot_every=8, keep=9, score_count=0)
+    schedule = Schedule(images=IMAGES[name], snapshot_every=8, keep=9, score_count=0)
     one = train(
         [packed16], tmp_path / "one", recipe, batch=8, schedule=schedule,
         precision="float32", threads=1, conv="direct",
     )  # fmt: skip
-    script = tmp_path / "train_in_two.py"
-    script.write_text(SCRIPT)
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, str(script), str(packed16), str(tmp_path / "two"), name, str(images)],
-        check=True, env=environment, timeout=120, capture_output=True,
-    )  # fmt: skip
-    two = read_info(tmp_path / "two" / "snapshots" / one.snapshot.name)
+    assert json.loads((in_two / name / "run.json").read_text())["processes"] == 2
+    two = read_info(in_two / name / "snapshots" / one.snapshot.name)
     assert two.state.get("ada") == read_info(one.snapshot).state.get("ada")
     start = read_info(tmp_path / "one" / "snapshots" / "nimg-000000000")
     for stem in ("generator", "discriminator"):
