@@ -16,7 +16,7 @@ ORDER = [
     {"training"},
     {"evaluation"},
     {"report", "api"},
-    {"synthetic_dataset", "editing"},
+    {"synthetic_dataset", "editing", "export"},
     {"cli"},
 ]
 ROOT = Path(facegan.__file__).parent

@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # evaluation is loaded when it is asked for: who only makes f
     from facegan.evaluation.faces import Faces, Progress
     from facegan.evaluation.receipt import Receipt
 
+HUB_PREFIX = "hf:"
+
 __all__ = ["LABELS", "Model", "build", "evaluate", "faces_of", "load"]
 
 
@@ -40,14 +42,14 @@ class Model(Sampler):
         """Real images that were shown to the discriminator when the snapshot was taken."""
         self.state = info.state
         """What else its snapshot records: its quick score, or measurements of a shipped model."""
-        self._info, self._device = info, torch.device(device)
+        self.info, self._device = info, torch.device(device)
         self._discriminator: nn.Module | None = None
         recipe = self.config.recipe
         self.name = next((name for name, path in SHIPPED.items() if path == info.path), recipe.name)
         """Of a model that comes with the package its own, of others their recipe's."""
-        stem = "ema" if recipe.ema_halflife else "generator"
-        self.folder = info.path
-        """Of the snapshot that it was read from."""
+        stem = info.generator_stem(recipe)
+        self.folder, self.stem = info.path, stem
+        """The snapshot that it was read from, and the stem of the file with its weights."""
         self.sha256 = info.sha256[f"{stem}.safetensors"]
         """Of the file with the generator's weights."""
         generator = load_generator(info, recipe, stem)
@@ -61,7 +63,7 @@ class Model(Sampler):
     def discriminator(self) -> nn.Module:
         """The discriminator of the same snapshot, read when first used."""
         if self._discriminator is None:
-            network = load_discriminator(self._info, self.recipe)
+            network = load_discriminator(self.info, self.recipe)
             self._discriminator = network.to(self._device).eval().requires_grad_(False)
         return self._discriminator
 
@@ -128,13 +130,20 @@ class Model(Sampler):
 
 
 def load(source: str | Path, *, device: str = "cpu") -> Model:
-    """Return the model of a run (its newest snapshot), of a snapshot folder, or the shipped one, "celeba64".
+    """Return the model of a run (its newest snapshot), a snapshot, an exported folder, or the shipped one, "celeba64".
+
+    "hf:USER/NAME" is a model of the Hugging Face hub, "hf:USER/NAME@REVISION" one version of it; it needs the extra
+    ``hub``. Only JSON and safetensors are downloaded, once.
 
     Raises:
         UserError: nothing is there, or it is neither.
     """
     if not isinstance(source, (str, Path)):
         raise UserError(f'load({source!r}): give the path of a run or a snapshot, or "celeba64"')
+    if str(source).startswith(HUB_PREFIX):
+        from facegan.runs.hub import download
+
+        source = download(str(source).removeprefix(HUB_PREFIX))
     return Model(find_snapshot(Path(source)), device=device)
 
 

@@ -79,6 +79,14 @@ def read_json(path: Path, limit: int = LARGEST_JSON) -> Any:
     return parse_json(read_bytes(path, limit))
 
 
+def cache_folder() -> Path:
+    """Return where things are kept that can be made or fetched again: ``FACEGAN_CACHE``, or facegan in the user's cache
+    folder."""
+    named = os.environ.get("FACEGAN_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(base) / "facegan"
+
+
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     if path.is_dir() and os.name != "posix":

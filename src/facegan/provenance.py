@@ -149,13 +149,13 @@ class Provenance:
         return "; ".join([*([SHEET.decode()] if self.sheet else []), self.source_type, self.sentence()]).encode()
 
     def save_options(self, kind: str) -> dict[str, Any]:
-        """Return what Pillow's ``save`` needs to write it into a file of format PNG, GIF, JPEG or WEBP."""
+        """Return what Pillow's ``save`` needs to write it into a file of format PNG, GIF, JPEG, WEBP or AVIF."""
         match kind:
             case "PNG":
                 return {"pnginfo": self.png_info()}
             case "GIF":
                 return {"comment": self.comment()}
-            case "JPEG" | "WEBP":
+            case "JPEG" | "WEBP" | "AVIF":
                 return {"xmp": self.xmp(), "exif": self.exif()}
         raise ValueError(f"{kind} has no place for it")
 

@@ -15,10 +15,14 @@ from facegan.cli import (
     average,
     blind,
     demo,
+    edit,
     evaluate,
+    export,
     failures,
     film,
     import_keras,
+    invert,
+    morph,
     prepare,
     report,
     runs,
@@ -33,7 +37,8 @@ from facegan.cli.console import lost_output, settle_streams
 from facegan.errors import UserError, system_failure
 
 COMMANDS = (
-    prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, evaluate.evaluate,
+    prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, edit.edit, morph.morph,
+    morph.mix, invert.invert, edit.directions, export.export, evaluate.evaluate,
     evaluate.compare, audit.audit, blind.blind, train_attributes.train_attributes, report.report, average.average,
     summary.summary, film.film, import_keras.import_keras, demo.demo, synth_dataset.synth_dataset,
 )  # fmt: skip

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
 from facegan.config_changes import parse_count
 from facegan.errors import UserError, reason
 from facegan.files import is_taken
+
+if TYPE_CHECKING:
+    from facegan.api import Model as LoadedModel
+    from facegan.editing.saved_face import SavedFace
 
 MOST = 10**15
 RECIPES = "style-s, style, style-m, dcgan, classic-dcgan or classic-tanh"
@@ -67,6 +71,20 @@ Threads = Annotated[
     int | None,
     Option(help="CPU threads of each process; default: all cores, or fewer where that is measured to be faster."),
 ]
+Model = Annotated[Path, Argument(help="A run, a snapshot, or the shipped model, celeba64.")]
+Faces = Annotated[
+    list[str],
+    Argument(help="Faces: numbers of the seed, such as 0 7; SEED:NUMBER; or saved faces (.safetensors)."),
+]
+Scale = Annotated[int, Option(help="Enlarge the faces so many times, 1 to 8.", min=1, max=8)]
+Attr = Annotated[
+    list[str] | None,
+    Option(
+        metavar="NAME=VALUE",
+        help="One of CelebA's 40 attributes, from -1 (absent) to 1 (present), such as Smiling=1; 0: unknown "
+        "(repeatable).",
+    ),
+]
 Force = Annotated[bool, Option("--force", help="Overwrite what is at --out.")]
 Json = Annotated[bool, Option("--json", help="Print JSON for programs: one line for each result or event.")]
 
@@ -117,3 +135,45 @@ def writing(flag: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{flag} {path} cannot be written: {reason(error)}") from None
+
+
+def amounts(texts: list[str]) -> dict[str, float]:
+    """Return {name: value} of what ``--attr`` says.
+
+    Raises:
+        UserError: one is not NAME=VALUE, or a name is given twice.
+    """
+    values: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name in values:
+            raise UserError(f"--attr {text}: {name} is given twice")
+        try:
+            values[name] = float(value if equals else "missing")
+        except ValueError:
+            raise UserError(f"--attr {text}: write it as NAME=VALUE, such as --attr Smiling=1") from None
+    return values
+
+
+def load_faces(
+    model: Path,
+    faces: list[str],
+    seed: int,
+    truncation: float,
+    labels: str,
+    device: str,
+    attributes: dict[str, float] | None = None,
+) -> tuple[LoadedModel, list[SavedFace]]:
+    """Return a model and the faces that ``FACES`` names.
+
+    Raises:
+        UserError: there is no such model, or no such face.
+    """
+    from facegan import api
+    from facegan.editing.saved_face import named_face
+    from facegan.machine import inference_device, keep_freed_memory
+
+    keep_freed_memory()
+    loaded = api.load(model, device=str(inference_device(device)))
+    asked = {"attributes": attributes, "truncation": truncation, "labels": labels}
+    return loaded, [named_face(loaded, text, seed, **asked) for text in faces]  # type: ignore[arg-type]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _OUT_HELP = (
     "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy, and beside it "
-    "faces.npy.json, which says what made them)."
+    "faces.npy.json, which says what made them). Of one face (--count 1): a small file that morph, mix and edit take "
+    "(face.safetensors)."
 )
 _GRID_LIMIT = 10_000
 
@@ -35,14 +36,7 @@ def sample(
     ] = 0,
     first: Annotated[int, Option(help="Number of the first face of the seed.")] = 0,
     out: Annotated[Path, Option(help=_OUT_HELP)] = Path("faces.png"),
-    attr: Annotated[
-        list[str] | None,
-        Option(
-            metavar="NAME=VALUE",
-            help="One of CelebA's 40 attributes, from -1 (absent) to 1 (present), such as Smiling=1; 0: unknown "
-            "(repeatable).",
-        ),
-    ] = None,
+    attr: options.Attr = None,
     labels: options.Labels = "prior",
     truncation: options.Truncation = 1.0,
     score: Annotated[
@@ -67,12 +61,16 @@ def sample(
     facegan sample runs/first --count 16 --seed 7 --score --out scored.png
     facegan sample runs/first --count 50k --out faces/
     facegan sample runs/first/snapshots/nimg-000020000 --count 10k --out faces.npy
+    facegan sample --first 7 --count 1 --out seven.safetensors
     """
     number = options.count(count, "--count")
-    attributes = _parse_attributes(attr or [])
+    attributes = options.amounts(attr or [])
     grid = out.suffix.lower() == ".png"
-    if out.suffix and not grid and out.suffix.lower() != ".npy" and not out.is_dir():
+    saved = out.suffix.lower() == ".safetensors"
+    if out.suffix and not grid and not saved and out.suffix.lower() != ".npy" and not out.is_dir():
         raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
+    if saved and number > 1:
+        raise UserError(f"--out {out} holds one face: add --count 1 (and --first, its number)")
     if grid and number > _GRID_LIMIT:
         raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
     array = out.suffix.lower() == ".npy" and not out.is_dir()
@@ -90,6 +88,14 @@ def sample(
     asked: dict[str, Any] = {
         "seed": seed, "first": first, "attributes": attributes, "truncation": truncation, "labels": labels
     }  # fmt: skip
+    if saved:
+        from facegan.editing.saved_face import numbered_face
+
+        face = numbered_face(loaded, seed, first, attributes=attributes, truncation=truncation, labels=labels)
+        with options.writing("--out", out):
+            face.save(out)
+        typer.echo(f"face {first} of seed {seed} in {out}", err=True)
+        return
     batches = loaded.batches(number, **asked, scores=score)
     provenance = loaded.provenance(number, **asked, sheet=grid and number > 1)
     with options.writing("--out", out):
@@ -100,19 +106,6 @@ def sample(
         else:
             _write_folder(batches, provenance, out)
     typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
-
-
-def _parse_attributes(texts: list[str]) -> dict[str, float]:
-    attributes: dict[str, float] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if name in attributes:
-            raise UserError(f"--attr {text}: {name} is given twice")
-        try:
-            attributes[name] = float(value if equals else "missing")
-        except ValueError:
-            raise UserError(f"--attr {text}: write it as NAME=VALUE, such as --attr Smiling=1") from None
-    return attributes
 
 
 def _write_grid(batches: Batches, provenance: Provenance, out: Path) -> None:

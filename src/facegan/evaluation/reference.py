@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ from torch import Tensor
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, Score, read_receipt
-from facegan.files import replaced
+from facegan.files import cache_folder, replaced
 from facegan.metrics import neighbours
 from facegan.metrics.frechet import Gaussian
 from facegan.metrics.kernel import mean_of_pairs
@@ -94,12 +93,8 @@ def view_batches(view: DataView) -> Iterator[np.ndarray]:
 
 
 def _cache_file(kind: str, space: Space, *whose: str) -> Path:
-    """Return where something is kept: below ``FACEGAN_CACHE``, or facegan in the user's cache folder."""
-    named = os.environ.get("FACEGAN_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(named) if named else Path(base) / "facegan"
     key = json.dumps([_CACHE_VERSION, *whose, space.describe()], sort_keys=True)
-    return folder / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
+    return cache_folder() / kind / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def view_features(

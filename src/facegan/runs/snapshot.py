@@ -28,6 +28,8 @@ from facegan.networks import build_discriminator, build_generator
 
 FORMAT_VERSION = 2
 INFO_FILE = "snapshot.json"
+EXPORTED_FILE, EXPORTED_STEM = "config.json", "model"
+"""Of an exported folder, as the Hugging Face hub has them: what ``snapshot.json`` says, and the generator."""
 LABEL_PRIOR = "label_prior"
 """Stem of the file that says how the attributes of the training's faces go together, where they have any."""
 _ADVICE = "get it again from where it came from, or use another snapshot"
@@ -57,6 +59,12 @@ class SnapshotInfo:
     """Digest of each file beside ``snapshot.json``."""
     version: int = FORMAT_VERSION
     """Format version in which the files were written."""
+
+    def generator_stem(self, recipe: RecipeConfig) -> str:
+        """Return the stem of the file with the generator that makes faces: the averaged one if there is one."""
+        if f"{EXPORTED_STEM}.safetensors" in self.sha256:
+            return EXPORTED_STEM
+        return "ema" if recipe.ema_halflife else "generator"
 
     def run_config(self) -> RunConfig:
         """Return ``config``, checked.
@@ -143,7 +151,7 @@ def read_info(path: Path) -> SnapshotInfo:
         SnapshotDamagedError: there is none, or it is damaged.
         UserError: it was written by a newer facegan.
     """
-    file = path / INFO_FILE
+    file = path / (EXPORTED_FILE if _is_exported(path) else INFO_FILE)
     try:
         info = read_json(file)
         version, found = info["format_version"], SnapshotInfo(
@@ -166,6 +174,10 @@ def read_info(path: Path) -> SnapshotInfo:
             f"{file} has format version {version!r:.40}, this facegan reads 1 to {FORMAT_VERSION}: use a newer facegan"
         )
     return found
+
+
+def _is_exported(path: Path) -> bool:
+    return not (path / INFO_FILE).exists() and (path / EXPORTED_FILE).is_file()
 
 
 def _whole(value: Any) -> int:

@@ -118,6 +118,15 @@ class Sampler:
             parts.append(self._styles(self.latents(seed, index_N[place]), labels_NA, conditioning, truncation))
         return torch.cat(parts).float().cpu().numpy()
 
+    def mean_style(self, attributes: Mapping[str, float] | None = None) -> np.ndarray:
+        """Return float32 [1, W], the style that truncation moves towards: of all faces, or of those with attributes.
+
+        Raises:
+            UserError: an unknown attribute, or a generator without styles.
+        """
+        self._check_styles()
+        return self._mean_style(self._conditioning(attributes, "prior")).float().cpu().numpy()
+
     def generate(
         self,
         latents: np.ndarray | None = None,

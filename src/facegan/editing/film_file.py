@@ -1,0 +1,96 @@
+"""Films as files: AVIF, WebP, GIF, MP4, or a folder of numbered PNGs. Each says what made it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, features
+
+from facegan import pixels
+from facegan.errors import UserError
+from facegan.files import replaced
+from facegan.provenance import Provenance
+
+SUFFIXES = (".avif", ".webp", ".gif", ".mp4")
+"""A name without a suffix is a folder of PNGs."""
+_OPTIONS: dict[str, dict[str, object]] = {
+    ".avif": {"quality": 75, "speed": 6},
+    ".webp": {"quality": 85, "method": 4},
+    ".gif": {"optimize": False},
+}
+
+
+def check_kind(path: Path) -> None:
+    """Refuse what ``save_film`` cannot write, before a face is made.
+
+    Raises:
+        UserError: another suffix, or a library that is missing.
+    """
+    suffix = path.suffix.lower()
+    if suffix and suffix not in SUFFIXES:
+        raise UserError(f"--out {path}: give a name that ends in {', '.join(SUFFIXES)}, or a folder, without a suffix")
+    if suffix == ".avif" and not features.check("avif"):
+        raise UserError(f"--out {path}: this Pillow was built without AVIF; choose .webp")
+    if suffix == ".mp4":
+        try:
+            import av  # noqa: F401
+        except ImportError:
+            raise UserError(f"--out {path}: MP4 needs PyAV: pip install 'facegan[mp4]', or choose .avif") from None
+
+
+def save_film(path: Path, pictures: Iterator[np.ndarray], provenance: Provenance, *, rate: float) -> int:
+    """Write uint8 [H, W, 3] pictures of one size as an endless film of ``rate`` pictures a second; return how many.
+
+    Raises:
+        OSError: it cannot be written.
+        UserError: as ``check_kind``.
+    """
+    check_kind(path)
+    suffix = path.suffix.lower()
+    if not suffix:
+        path.mkdir(parents=True, exist_ok=True)
+        number = -1
+        for number, picture in enumerate(pictures):
+            pixels.save_png(path / f"{number:06d}.png", picture, provenance)
+        return number + 1
+    with replaced(path, synced=False) as partial:
+        if suffix == ".mp4":
+            return _write_mp4(partial, pictures, provenance, rate)
+        # Pillow takes the later pictures from an iterator: a long film needs the memory of one of them (not GIF's).
+        frames = (Image.fromarray(picture) for picture in pictures)
+        first, counted = next(frames), itertools.count(1)
+        said = provenance.save_options(suffix[1:].upper())
+        first.save(
+            partial, suffix[1:].upper(), save_all=True, append_images=_counting(frames, counted),
+            duration=round(1000 / rate), loop=0, **said, **_OPTIONS[suffix],
+        )  # fmt: skip
+        return next(counted)
+
+
+def _counting(frames: Iterator[Image.Image], counted: Iterator[int]) -> Iterator[Image.Image]:
+    for frame in frames:
+        next(counted)
+        yield frame
+
+
+def _write_mp4(file: Path, pictures: Iterator[np.ndarray], provenance: Provenance, rate: float) -> int:
+    """H.264 in 4:2:0, which every player shows; it wants even sides, so an odd one loses its last row or column."""
+    import av
+
+    count = 0
+    with av.open(str(file), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        container.metadata["comment"] = provenance.sentence()
+        stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
+        stream.pix_fmt, stream.options = "yuv420p", {"crf": "18"}
+        for picture in pictures:
+            height, width = (side - side % 2 for side in picture.shape[:2])
+            stream.height, stream.width = height, width
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+            container.mux(stream.encode(frame))
+            count += 1
+        container.mux(stream.encode())
+    return count
