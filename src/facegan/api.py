@@ -63,6 +63,8 @@ class Model(Sampler):
     def discriminator(self) -> nn.Module:
         """The discriminator of the same snapshot, read when first used."""
         if self._discriminator is None:
+            if "discriminator.safetensors" not in self.info.sha256:
+                raise UserError(f"{self.folder} has no discriminator, which would have to give the scores")
             network = load_discriminator(self.info, self.recipe)
             self._discriminator = network.to(self._device).eval().requires_grad_(False)
         return self._discriminator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def download(name: str) -> Path:
     folder = cache_folder() / "hub" / repository / (revision or "main")
     try:
         # Files of our own, and not links into a cache: what is loaded is an ordinary file.
-        snapshot_download(repository, revision=revision or None, allow_patterns=list(_PATTERNS), local_dir=folder)
+        snapshot_download(
+            repository, revision=revision or None, allow_patterns=list(_PATTERNS), local_dir=folder,
+            endpoint=os.environ.get("HF_ENDPOINT"),
+        )  # fmt: skip
     except Exception as error:  # of the hub, of HTTP, of the file system
         if (folder / "config.json").is_file() and not _is_refusal(error):
             return folder
