@@ -36,7 +36,7 @@ def test_faces_are_named_by_number_seed_or_file(shipped, tmp_path):
     for text, (seed, number) in {"5": (0, 5), "9:12": (9, 12), str(tmp_path / "7"): (0, 5)}.items():
         origin = named_face(shipped, text).origin
         assert (origin.seed, origin.number) == (seed, number)
-    with pytest.raises(UserError, match="x.safetensors does not exist: give a saved face"):
+    with pytest.raises(UserError, match=r"x\.safetensors does not exist: give a saved face"):
         named_face(shipped, "x.safetensors")
     with pytest.raises(UserError, match="does not exist"):
         named_face(shipped, "-1")
@@ -46,7 +46,7 @@ def test_what_is_no_face_of_this_model_is_refused(shipped, style_model, tmp_path
     file = tmp_path / "a.safetensors"
     face = numbered_face(shipped, 0, 0)
     face.save(file)
-    with pytest.raises(UserError, match="another model .*celeba64"):
+    with pytest.raises(UserError, match=r"another model .*celeba64"):
         read_face(file, style_model)
     arrays, key = load(file.read_bytes()), "facegan-face"
     about = {"format_version": 1, "model": "celeba64", "sha256": shipped.sha256}

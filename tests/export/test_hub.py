@@ -1,4 +1,4 @@
-"""A folder for the hub is a model that loads, here and after a download, and nothing in it is code that runs at load."""
+"""A folder for the hub is a model that loads, here and after a download; no code in it runs at load."""
 
 import ast
 import json
