@@ -46,7 +46,8 @@ def main() -> None:
                 rise = statistics.median(effect.rise for effect in effects)
                 print(
                     f"others {weight:g}: median rise {rise:.2f}, spill per rise {statistics.median(spill):.3f}, "
-                    f"drift per rise {statistics.median(drift):.3f}", flush=True,
+                    f"drift per rise {statistics.median(drift):.3f}",
+                    flush=True,
                 )  # fmt: skip
             return
         directions = directions_of(model)
@@ -61,9 +62,8 @@ def main() -> None:
         print(f"| {one.name} | {' | '.join(cells)} |")
     for name, effects in (("directions", along), ("labels", asked)):
         spill, drift = zip(*map(per_rise, effects), strict=True)
-        print(
-            f"{name}: median spill per rise {statistics.median(spill):.3f}, drift per rise {statistics.median(drift):.3f}"
-        )
+        medians = statistics.median(spill), statistics.median(drift)
+        print(f"{name}: median spill per rise {medians[0]:.3f}, drift per rise {medians[1]:.3f}")
 
 
 if __name__ == "__main__":

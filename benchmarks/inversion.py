@@ -3,9 +3,9 @@
     python benchmarks/inversion.py celeba64 data/part-a --aligned 50 --moved 20 --picture local.png
 
 Aligned: held-out faces as they are packed, the whole picture being the face. Moved: held-out faces turned by up to 25
-degrees, at 1.2 to 3 times their size, anywhere on a background made of another held-out face, blurred beyond
-recognition; nothing says where the face is. Likeness in dB, attributes kept (of 40, as attributes-net sees them), seconds
-of one thread. The picture shows the best, the median and the worst of each, photo beside face: real faces, so keep it.
+degrees, at 1.2 to 3 times their size, anywhere on a background made of another held-out face, blurred out; nothing says
+where the face is. Likeness in dB, attributes kept (of 40, as attributes-net sees them), seconds of one thread. The
+picture shows the best, the median and the worst of each, photo beside face: real faces, so keep it.
 """
 
 from __future__ import annotations

@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import facegan
 from facegan import recipes
+from facegan.api import Model
 from facegan.config import RecipeConfig
 from facegan.data.writer import PackedWriter
 from facegan.randomness import Stream
 from facegan.training import train as training
 from facegan.training.execution_plan import Requested
+from facegan.training.schedule import Schedule
 
 
 def small_recipe(name: str, **changes: object) -> RecipeConfig:
@@ -66,3 +69,30 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def packed16(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed dataset of 50 images of 16 px."""
     return write_packed(tmp_path_factory.mktemp("data") / "packed16", 50, 16)
+
+
+def untrained(folder: Path, packed: Path, name: str, **changes: object) -> Path:
+    """Return a run that saw no image: its first snapshot has every file of a model."""
+    schedule = Schedule(images=0, score_count=0)
+    train([packed], folder, small_recipe(name, **changes), batch=8, schedule=schedule, precision="float32", threads=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def style_run(tmp_path_factory: pytest.TempPathFactory, packed16: Path) -> Path:
+    return untrained(tmp_path_factory.mktemp("style") / "run", packed16, "style-s", ema_halflife=0)
+
+
+@pytest.fixture(scope="session")
+def dcgan_run(tmp_path_factory: pytest.TempPathFactory, packed16: Path) -> Path:
+    return untrained(tmp_path_factory.mktemp("dcgan") / "run", packed16, "dcgan")
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Model:
+    return facegan.load("celeba64")
+
+
+@pytest.fixture(scope="session")
+def style_model(style_run: Path) -> Model:
+    return facegan.load(style_run)

@@ -20,7 +20,8 @@ class UserError(Exception):
 
 
 def brief(error: BaseException) -> str:
-    """Return what an error says, or its beginning: a hostile file can make a library's message as long as itself."""
+    """Return what an error says, or its beginning, in one line: a hostile file can make a library's message as long as
+    itself."""
     text = str(error) or type(error).__name__
     if isinstance(error, KeyError):
         text = f"{error.args[0]} is missing"
@@ -28,6 +29,7 @@ def brief(error: BaseException) -> str:
         text = "it holds something else than it should"
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
+    text = " ".join(text[:1000].split())
     return text if len(text) <= 200 else text[:200] + "..."
 
 

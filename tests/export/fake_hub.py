@@ -54,11 +54,18 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.server.log.append(path)
         about = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/.+)?", path)
+        tree = re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/.+", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
         if about and about[1] in self.server.repositories:
             files = self.server.repositories[about[1]]
             siblings = [{"rfilename": name} for name in files]
             self._answer(json.dumps({"id": about[1], "sha": _commit(files), "siblings": siblings}).encode())
+        elif tree and tree[1] in self.server.repositories:
+            entries = [
+                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                for name, content in self.server.repositories[tree[1]].items()
+            ]
+            self._answer(json.dumps(entries).encode())
         elif file and file[2] in self.server.repositories.get(file[1], {}):
             content = self.server.repositories[file[1]][file[2]]
             digest = hashlib.sha256(content).hexdigest()

@@ -46,7 +46,7 @@ def model(run):
 def old(tmp_path, run):
     """A snapshot as 0.1.0 wrote it."""
     path = tmp_path / "old"
-    shutil.copytree(facegan.load(run)._info.path, path)
+    shutil.copytree(facegan.load(run).info.path, path)
     (path / "label_prior.safetensors").unlink()
     description = json.loads((path / "snapshot.json").read_text())
     del description["sha256"]["label_prior.safetensors"]
@@ -237,7 +237,7 @@ def test_latents_styles_and_samples_make_the_same_faces(model):
 
 
 def test_the_mean_style_is_computed_once_and_only_where_it_is_needed(model, monkeypatch):
-    fresh, counts = facegan.load(model._info.path), []
+    fresh, counts = facegan.load(model.info.path), []
     mapping = fresh.network.mapping.forward
     monkeypatch.setattr(fresh.network.mapping, "forward", lambda z, a: counts.append(len(z)) or mapping(z, a))
     fresh.sample(2, attributes={"Smiling": 1})

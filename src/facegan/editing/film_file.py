@@ -88,7 +88,8 @@ def _write_mp4(file: Path, pictures: Iterator[np.ndarray], provenance: Provenanc
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "18"}
         for picture in pictures:
             height, width = (side - side % 2 for side in picture.shape[:2])
-            stream.height, stream.width = height, width
+            if not count:
+                stream.height, stream.width = height, width
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
             container.mux(stream.encode(frame))
             count += 1

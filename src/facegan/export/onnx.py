@@ -50,15 +50,19 @@ class OnnxFile:
 class _Faces(nn.Module):
     """Latents, labels and truncation to images, of a style generator; the mean style is a constant."""
 
-    def __init__(self, generator: nn.Module, mean_style_1W: Tensor, takes_labels: bool) -> None:
+    def __init__(self, generator: nn.Module, mean_style_1W: Tensor) -> None:
         super().__init__()
-        self.generator, self.takes_labels = generator, takes_labels
+        self.generator = generator
         self.mean_style = nn.Buffer(mean_style_1W)
 
-    def forward(self, latent: Tensor, *inputs: Tensor) -> Tensor:
-        labels, truncation = inputs if self.takes_labels else (None, inputs[0])
+    def forward(self, latent: Tensor, labels: Tensor | None, truncation: Tensor) -> Tensor:
         style = self.generator.mapping(latent, labels)  # type: ignore[operator]
         return self.generator.synthesize(self.mean_style + truncation * (style - self.mean_style))  # type: ignore[operator]
+
+
+class _FacesOfLatents(_Faces):
+    def forward(self, latent: Tensor, truncation: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(latent, None, truncation)
 
 
 class _Mapping(nn.Module):
@@ -66,8 +70,8 @@ class _Mapping(nn.Module):
         super().__init__()
         self.mapping = generator.mapping
 
-    def forward(self, latent: Tensor, *labels: Tensor) -> Tensor:
-        return self.mapping(latent, labels[0] if labels else None)  # type: ignore[operator]
+    def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.mapping(latent, labels)  # type: ignore[operator]
 
 
 class _Synthesis(nn.Module):
@@ -111,7 +115,7 @@ def export_onnx(model: Model, folder: Path, *, report: Report = lambda *_: None)
         difference = _difference(network, inputs, file)
         if not difference <= LARGEST_DIFFERENCE:
             file.unlink()
-            raise UserError(f"{file} differs from PyTorch by {difference:.2g}: it is not kept; please report this")
+            raise UserError(f"{file.name} differs from PyTorch by {difference:.2g}: it is not kept; please report this")
         written.append(OnnxFile(file, file.stat().st_size, difference))
     report("graphs", len(graphs), len(graphs))
     return written
@@ -128,7 +132,7 @@ def _graphs(model: Model) -> list[tuple[str, nn.Module, dict[str, Tensor], str]]
     given = {"labels": labels} if model.recipe.attributes else {}
     mean_style = torch.from_numpy(model.mean_style())
     style = torch.from_numpy(model.numbered_styles(1, range(_CHECKED)))
-    whole = _Faces(generator, mean_style, bool(given))
+    whole = (_Faces if given else _FacesOfLatents)(generator, mean_style)
     return [
         ("faces", whole, {"latent": latent, **given, "truncation": truncation}, "image"),
         ("mapping", _Mapping(generator), {"latent": latent, **given}, "style"),
@@ -162,8 +166,7 @@ def _write(network: nn.Module, inputs: dict[str, Tensor], output: str, file: Pat
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             network.eval(), tuple(inputs.values()), None, input_names=list(inputs), output_names=[output],
-            dynamo=True, external_data=False, verbose=False, opset_version=OPSET,
-            dynamic_shapes=(shapes[0], shapes[1:]) if _has_rest(network) else shapes,
+            dynamo=True, external_data=False, verbose=False, opset_version=OPSET, dynamic_shapes=shapes,
         )  # fmt: skip
     assert program is not None
     graph = program.model_proto
@@ -172,10 +175,6 @@ def _write(network: nn.Module, inputs: dict[str, Tensor], output: str, file: Pat
     onnx.helper.set_model_props(graph, {"facegan": json.dumps(about)})
     onnx.checker.check_model(graph)
     onnx.save(graph, str(file))
-
-
-def _has_rest(network: nn.Module) -> bool:
-    return isinstance(network, (_Faces, _Mapping))
 
 
 @contextmanager
@@ -228,5 +227,5 @@ def _difference(network: nn.Module, inputs: dict[str, Tensor], file: Path) -> fl
             found = session.run(None, {name: value.numpy() for name, value in given.items()})[0]
             largest = max(largest, float(np.abs(found - expected).max()))
     except Exception as error:  # of the runtime's own kinds
-        raise UserError(f"{file} does not run in onnxruntime ({brief(error)}); please report this") from error
+        raise UserError(f"{file.name} does not run in onnxruntime ({brief(error)}); please report this") from error
     return largest

@@ -83,7 +83,7 @@ class Mapping(nn.Module):
 
     def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None) -> Tensor:
         if attributes_NA is None:
-            attributes_NA = latent_NZ.new_zeros(len(latent_NZ), ATTRIBUTE_COUNT)
+            attributes_NA = latent_NZ.new_zeros(latent_NZ.shape[0], ATTRIBUTE_COUNT)
         x = torch.cat([normalised(latent_NZ), self.embedding(attributes_NA.to(latent_NZ.dtype))], 1)
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
