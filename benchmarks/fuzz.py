@@ -40,7 +40,7 @@ from facegan import recipes
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.config import RunConfig
 from facegan.config_changes import with_settings
-from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
+from facegan.data.celeba import ImagePaths, find_annotations, parse_attributes, parse_numbers
 from facegan.data.decode import decode_image, quiet_decoding
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.sources import Reader, UnreadableError, find_source
@@ -275,9 +275,9 @@ def annotations(folder: Path):
     def check(drawn) -> None:
         name, content = drawn
         if name == "numbers":
-            parse_numbers("identity_CelebA.txt", content, "identities").match(rows)
+            parse_numbers("identity_CelebA.txt", content, "identities").match(ImagePaths(rows))
         else:
-            parse_attributes("list_attr_celeba.txt", content).match(rows)
+            parse_attributes("list_attr_celeba.txt", content).match(ImagePaths(rows))
 
     inputs = st.sampled_from(sorted(originals)).flatmap(
         lambda name: st.tuples(st.just(name), changed_bytes(originals[name].encode()))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegan.attributes import ATTRIBUTE_NAMES
-from facegan.data.celeba import parse_attributes, parse_numbers
+from facegan.data.celeba import ImagePaths, parse_attributes, parse_numbers
 from facegan.data.crop import crop_box, frame_box, is_aligned
 from facegan.errors import UserError
 
@@ -132,22 +132,23 @@ def test_numbers(text):
 def test_rows_are_found_by_name_then_base_name_then_stem():
     parsed = parse_numbers("identity", b"sub/a.jpg 1\nb.jpg 2\nc.jpg 3\nd.jpg 4\n", "identities")
     names = ["sub/a.jpg", "deep/b.jpg", "deep/c.png", "one/d.jpg", "one/d.png", "e.jpg"]
-    assert parsed.match(names).row_N.tolist() == [0, 1, 2, 3, -1, -1]
-    assert parsed.match(["c.jpg", "c.png"]).row_N.tolist() == [2, -1], "in a folder a row belongs to one image only"
+    assert parsed.match(ImagePaths(names)).row_N.tolist() == [0, 1, 2, 3, -1, -1]
+    assert parsed.match(ImagePaths(["c.jpg", "c.png"])).row_N.tolist() == [2, -1], "in a folder a row is of one image"
 
 
 def test_names_match_whatever_their_case_slashes_and_unicode_form():
     parsed = parse_numbers("identity", "A.JPG 1\nsub\\b.jpg 2\nZoe\u0308.png 3\n".encode(), "identities")
-    assert parsed.match(["a.jpg", "sub/B.jpg", "Zo\u00eb.png"]).row_N.tolist() == [0, 1, 2]
+    assert parsed.match(ImagePaths(["a.jpg", "sub/B.jpg", "Zo\u00eb.png"])).row_N.tolist() == [0, 1, 2]
 
 
 def test_two_copies_both_have_the_labels_and_strangers_beside_them_have_none():
     parsed = parse_numbers("identity", b"1.jpg 1\n2.jpg 2\n", "identities")
-    match = parsed.match(["img_align_celeba/1.jpg", "img_align_celeba/2.jpg", "img_celeba/1.png", "mine/2.jpg"])
+    images = ["img_align_celeba/1.jpg", "img_align_celeba/2.jpg", "img_celeba/1.png", "mine/2.jpg"]
+    match = parsed.match(ImagePaths(images))
     assert match.row_N.tolist() == [0, 1, 0, -1] and match.strangers == [3] and match.copies == [0, 2]
-    match = parsed.match(["img_align_celeba/1.jpg", "mine/2.jpg"])
+    match = parsed.match(ImagePaths(["img_align_celeba/1.jpg", "mine/2.jpg"]))
     assert match.row_N.tolist() == [0, -1] and match.strangers == [1], "no name of theirs needs to stand twice"
-    match = parsed.match(["one/1.jpg", "two/1.jpg"])
+    match = parsed.match(ImagePaths(["one/1.jpg", "two/1.jpg"]))
     assert match.row_N.tolist() == [0, 0] and not match.strangers and match.copies == [0, 1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +62,7 @@ class LabelFile:
         self.note(file, "second row", f"another row in {self.name}: the first one counts")
         return None
 
-    def match(self, paths: Sequence[str]) -> Match:
+    def match(self, images: ImagePaths) -> Match:
         """Return which image has which row.
 
         A name is looked up whole, then without its folders, then without its suffix too (CelebA's PNG edition has
@@ -71,21 +70,40 @@ class LabelFile:
         row is never given to two images. Where a folder is called as CelebA's, only the images in such folders have
         rows; otherwise images of the same name in several folders all have its row.
         """
-        row_N = np.full(len(paths), -1, np.int64)
-        names = [_plain_path(path) for path in paths]
+        row_N = np.full(len(images), -1, np.int64)
+        rows = {_plain_path(name): row for name, row in self.row_of.items()}
         for simplify in (_whole, _base_name, _base_stem):
-            missing = np.flatnonzero(row_N < 0).tolist()
-            if not missing:
+            missing = np.flatnonzero(row_N < 0)
+            if not len(missing):
                 break
-            rows = {simplify(_plain_path(name)): row for name, row in self.row_of.items()}
-            found = {place: rows.get(simplify(names[place]), -1) for place in missing}
-            taken = {(_folder(paths[place]), row) for place, row in enumerate(row_N.tolist()) if row >= 0}
-            uses = Counter((_folder(paths[place]), row) for place, row in found.items())
-            for place, row in found.items():
-                key = (_folder(paths[place]), row)
-                if row >= 0 and uses[key] == 1 and key not in taken:
-                    row_N[place] = row
-        return _without_strangers(row_N, paths)
+            simpler = {simplify(name): row for name, row in rows.items()}
+            named = (simplify(images.plain[place]) for place in missing.tolist())
+            found_M = np.fromiter((simpler.get(name, -1) for name in named), np.int64, len(missing))
+            missing, found_M = missing[found_M >= 0], found_M[found_M >= 0]
+            taken = images.folder_N[row_N >= 0] * len(self.row_of) + row_N[row_N >= 0]
+            wanted_M = images.folder_N[missing] * len(self.row_of) + found_M
+            _, which_M, uses = np.unique(wanted_M, return_inverse=True, return_counts=True)
+            free_M = (uses[which_M] == 1) & ~np.isin(wanted_M, taken)
+            row_N[missing[free_M]] = found_M[free_M]
+        return _without_strangers(row_N, images)
+
+
+class ImagePaths:
+    """The paths of a source's images, made ready to be compared with the names in tables.
+
+    ``folder_N`` int64 [N]: a number for each image's folder; ``is_celeba_N`` bool [N]: it is called as CelebA's.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        folders = [path.rpartition("/")[0] for path in paths]
+        numbers = {folder: number for number, folder in enumerate(dict.fromkeys(folders))}
+        self.folder_N = np.fromiter((numbers[folder] for folder in folders), np.int64, len(paths))
+        known = np.array([KNOWN_FOLDER.search(folder) is not None for folder in numbers], bool)
+        self.is_celeba_N = known[self.folder_N]
+        self.plain = [_plain_path(path) for path in paths]
+
+    def __len__(self) -> int:
+        return len(self.plain)
 
 
 class Match(NamedTuple):
@@ -96,24 +114,20 @@ class Match(NamedTuple):
     copies: list[int]
 
 
-def _without_strangers(row_N: np.ndarray, paths: Sequence[str]) -> Match:
-    claims = defaultdict(list)
-    for place, row in enumerate(row_N.tolist()):
-        if row >= 0:
-            claims[row].append(place)
-    is_known = [KNOWN_FOLDER.search(_folder(path)) is not None for path in paths]
-    shared = [places for places in claims.values() if len(places) > 1]
-    with_row = np.flatnonzero(row_N >= 0).tolist()
-    strangers = []
-    if any(is_known[place] for place in with_row):
-        strangers = [place for place in with_row if not is_known[place]]
-        row_N[strangers] = -1
-    left = [[place for place in places if row_N[place] >= 0] for places in shared]
-    return Match(row_N, strangers, [place for places in left for place in places if len(places) > 1])
+def _without_strangers(row_N: np.ndarray, images: ImagePaths) -> Match:
+    has_row_N = row_N >= 0
+    strangers_N = has_row_N & ~images.is_celeba_N
+    if not (has_row_N & images.is_celeba_N).any():
+        strangers_N[:] = False
+    row_N[strangers_N] = -1
+    with_row = np.flatnonzero(row_N >= 0)
+    _, which, uses = np.unique(row_N[with_row], return_inverse=True, return_counts=True)
+    return Match(row_N, np.flatnonzero(strangers_N).tolist(), with_row[uses[which] > 1].tolist())
 
 
 def _plain_path(path: str) -> str:
-    return unicodedata.normalize("NFC", path.replace("\\", "/")).casefold()
+    path = path.replace("\\", "/")
+    return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
 
 
 def _whole(name: str) -> str:

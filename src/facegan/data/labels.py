@@ -14,6 +14,7 @@ from facegan.data.celeba import (
     COLUMNS,
     KNOWN_FOLDER,
     Annotation,
+    ImagePaths,
     LabelFile,
     Match,
     find_annotations,
@@ -80,9 +81,10 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
     labels = Labels(len(files))
     if listing.rows is not None:
         _labels_of_parquet(listing.rows, labels, preflight)
+    images = ImagePaths([file.path for file in files])
     for what, annotation in _annotations(listing, given, labels).items():
         label_file = _parse(what, annotation)
-        match = label_file.match([file.path for file in files])
+        match = label_file.match(images)
         _check_fit(label_file, match, files, what, annotation.place, listing.source)
         has_row = match.row_N >= 0
         labels.sources[what] = label_file.name
