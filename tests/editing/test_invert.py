@@ -42,7 +42,7 @@ def test_a_square_of_eyes_has_them_where_celeba_has_them():
 def test_sampled_squares_are_what_pillow_cuts_out():
     random = np.random.default_rng(0)
     photo = np.asarray(Image.fromarray(random.integers(0, 256, (9, 12, 3), np.uint8)).resize((120, 90), 3))
-    pixels = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
+    pixels = torch.tensor(photo).permute(2, 0, 1)[None].float()
     square = torch.tensor([[50.0, 40.0, 32.0, 0.0], [50.0, 40.0, 32.0, math.pi / 2]])
     upright, turned = sampled(pixels, square, 32).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(upright, photo[24:56, 34:66], atol=1e-2)
@@ -62,7 +62,7 @@ def test_a_face_is_looked_for_in_a_photo(shipped):
     search = FaceSearch(shipped)
     face = shipped.sample(1, seed=5, first=4)[0]
     photo = photo_of(face, side=110, x=190, y=130, angle=15)
-    pixels = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    pixels = torch.tensor(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
     near = [
         frame for frame in search.find(pixels, 6)
         if math.hypot(frame.x - 190, frame.y - 130) < 20 and 85 < frame.side < 140 and abs(frame.angle - 15) < 16

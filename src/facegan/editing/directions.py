@@ -44,7 +44,7 @@ _OTHERS_WEIGHT = 3.0
 _RIDGE = 1e-3
 _BATCH = 256
 _FEWEST = 1000
-_SCALE_COUNT = 256
+_SCALE_COUNT = 128
 """Faces on which a direction's length is measured."""
 
 

@@ -118,7 +118,7 @@ class Inverter:
         """
         photo, scale = _bounded(photo)
         height, width = photo.shape[:2]
-        pixels_1CHW = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
+        pixels_1CHW = _as_tensor(photo)
         if frame is not None:
             frame = Frame(frame.x * scale, frame.y * scale, frame.side * scale, frame.angle)
         elif is_aligned(width, height):
@@ -241,10 +241,15 @@ def _bounded(photo: np.ndarray) -> tuple[np.ndarray, float]:
     return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)), size[0] / photo.shape[1]
 
 
+def _as_tensor(photo: np.ndarray) -> Tensor:
+    """Return float [1, 3, H, W] in [-1, 1] of uint8 [H, W, 3]."""
+    return torch.tensor(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
 def _cut(photo: np.ndarray, frame: Frame, resolution: int) -> Tensor:
     """Return float [1, 3, R, R] in [-1, 1]: the photo in its square, each pixel a mean of what it covers."""
     finer = max(1, math.ceil(frame.side / resolution))
-    pixels_1CHW = torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
+    pixels_1CHW = _as_tensor(photo)
     square = torch.tensor([[frame.x, frame.y, frame.side, math.radians(frame.angle)]])
     fine_1CHW = sampled(pixels_1CHW, square, finer * resolution)
     if finer == 1:
