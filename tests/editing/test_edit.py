@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.editing import directions as finding
 from facegan.editing.directions import Directions, directions_of, read_directions, regressed, save_directions
 from facegan.editing.edit import edit_face
 from facegan.editing.effects import Meter
@@ -96,7 +97,8 @@ def test_directions_are_kept_in_a_small_file(shipped, style_model, tmp_path):
     assert directions_of(style_model) is None
 
 
-def test_the_commands(style_run, tmp_path):
+def test_the_commands(style_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(finding, "_SCALE_COUNT", 4)
     found = tmp_path / "d.safetensors"
     done = facegan("directions", style_run, "--count", 1000, "--measure", 8, "--out", found)
     assert done.returncode == 0, done.stderr

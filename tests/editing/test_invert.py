@@ -64,7 +64,7 @@ def test_a_face_is_looked_for_in_a_photo(shipped):
     photo = photo_of(face, side=110, x=190, y=130, angle=15)
     pixels = torch.tensor(photo).permute(2, 0, 1)[None].float() / 127.5 - 1
     near = [
-        frame for frame in search.find(pixels, 6)
+        frame for frame in search.find(pixels)
         if math.hypot(frame.x - 190, frame.y - 130) < 20 and 85 < frame.side < 140 and abs(frame.angle - 15) < 16
     ]  # fmt: skip
     assert near

@@ -1,10 +1,11 @@
 """Where a face lies in a photo: place, size and angle of the square that the model would show.
 
-Squares of the photo, at many places, sizes and angles, are compared with the model's own faces: with the Gaussian of
-their small grey pictures, in its first principal components and off them (Turk and Pentland 1991; Moghaddam and
-Pentland 1997). No landmarks and no other network are needed; the best few squares are where an inversion begins.
+Squares of the photo, at many places, sizes and angles, are compared with two Gaussians: of small pictures of the
+model's own faces, and of what is no face, or none in its place: parts of these faces, moved, turned and zoomed, sharp
+and blurred (as Moghaddam and Pentland 1997 do in a subspace, and with a second Gaussian). No landmarks and no other
+network are needed; the best square of each size is where an inversion begins.
 
-Legend: K candidates, P pixels of a small picture, C components.
+Legend: N squares, P numbers of a small picture, K candidates.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from torch import Tensor
 from facegan.api import Model
 
 SIDE = 16
-_COMPONENTS = 40
-_FACES = 1536
+_FACES = 2048
+_WORLD, _OTHERS = 400, 2000
+"""Faces in the table that has what is no face; squares of it, for each blur."""
+_BLURS = (1, 6, 24)
+_RIDGE = 0.02
 _ANGLES = (-30, -20, -10, 0, 10, 20, 30)
 _SHARES = (1.0, 0.84, 0.7, 0.59, 0.5, 0.42, 0.35, 0.3, 0.25)
 """Sides of squares, as shares of the photo's shorter side."""
@@ -77,57 +81,92 @@ def shrunk(photo_1CHW: Tensor, factor: float) -> Tensor:
     return F.interpolate(photo_1CHW, (height, width), mode="bilinear", antialias=True, align_corners=False)
 
 
-class FaceSearch:
-    """The Gaussian of a model's small grey faces, each brought to mean 0 and length 1."""
+class _Gaussian:
+    """A normal distribution of small pictures."""
 
-    def __init__(self, model: Model) -> None:
-        faces = torch.from_numpy(model.sample(_FACES, seed=0)).permute(0, 3, 1, 2).float()
-        small_NP = _normalised(F.interpolate(faces.mean(1, keepdim=True), (SIDE, SIDE), mode="area"))
+    def __init__(self, small_NP: Tensor) -> None:
         self.mean_P = small_NP.mean(0)
-        _, spread_C, axes_CP = torch.linalg.svd(small_NP - self.mean_P, full_matrices=False)
-        variance_C = spread_C.square() / len(small_NP)
-        self.axes_CP, self.variance_C = axes_CP[:_COMPONENTS], variance_C[:_COMPONENTS]
-        self.rest = float(variance_C[_COMPONENTS:].sum() / (small_NP.shape[1] - _COMPONENTS))
+        covariance_PP = torch.cov(small_NP.T)
+        covariance_PP += _RIDGE * covariance_PP.diagonal().mean() * torch.eye(len(covariance_PP))
+        self.factor_PP = torch.linalg.cholesky(covariance_PP)
+        self.constant = 2 * float(self.factor_PP.diagonal().log().sum())
 
     def energy(self, small_NP: Tensor) -> Tensor:
-        """Return float [N], lower for more likely faces: minus twice the Gaussian's log density, but for a constant."""
-        off_NP = small_NP - self.mean_P
-        along_NC = off_NP @ self.axes_CP.T
-        beside_N = off_NP.square().sum(1) - along_NC.square().sum(1)
-        return (along_NC.square() / self.variance_C).sum(1) + beside_N.clamp(min=0) / self.rest
+        """Return float [N]: minus twice the log density, but for what all Gaussians share."""
+        off_PN = torch.linalg.solve_triangular(self.factor_PP, (small_NP - self.mean_P).T, upper=False)
+        return off_PN.square().sum(0) + self.constant
 
-    def find(self, photo_1CHW: Tensor, count: int) -> list[Frame]:
-        """Return the ``count`` likeliest squares of a photo, float [1, 3, H, W], the best first, unlike each other."""
+
+class FaceSearch:
+    """Knows small pictures of a model's faces from those of anything else."""
+
+    def __init__(self, model: Model) -> None:
+        faces_NCHW = torch.from_numpy(model.sample(_FACES, seed=0)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        side = faces_NCHW.shape[-1]
+        self.face = _Gaussian(_small(F.interpolate(faces_NCHW, (SIDE, SIDE), mode="area")))
+        columns = math.isqrt(_WORLD)
+        rows = faces_NCHW[: columns * columns].unflatten(0, (columns, columns))
+        world_1CHW = rows.permute(2, 0, 3, 1, 4).reshape(1, 3, columns * side, columns * side)
+        random = np.random.default_rng(0)
+        others = []
+        for blur in _BLURS:
+            ground = (
+                F.interpolate(shrunk(world_1CHW, 1 / blur), world_1CHW.shape[2:], mode="bilinear")
+                if blur > 1
+                else world_1CHW
+            )
+            frames = _elsewhere(random, columns, side)
+            others += [_small(_patches(ground, part)) for part in frames.split(256)]
+        self.other = _Gaussian(torch.cat(others))
+
+    def energy(self, small_NP: Tensor) -> Tensor:
+        """Return float [N], lower for pictures that are rather faces than anything else."""
+        return self.face.energy(small_NP) - self.other.energy(small_NP)
+
+    def find(self, photo_1CHW: Tensor) -> list[Frame]:
+        """Return the likeliest square of each size, at most nine, of a photo, float [1, 3, H, W]."""
         height, width = photo_1CHW.shape[2:]
-        grey = photo_1CHW.mean(1, keepdim=True)
-        found: list[tuple[float, Frame]] = []
+        found = []
         for share in _SHARES:
             side = share * min(height, width)
             if side < SIDE:
                 break
-            small = shrunk(grey, 1.5 * SIDE / side)
+            small = shrunk(photo_1CHW, 1.5 * SIDE / side)
             scale = small.shape[3] / width
             frames = _squares(width, height, side)
             scaled = frames * torch.tensor([scale, scale, scale, 1.0])
-            energy_K = torch.cat([
-                self.energy(_normalised(sampled(small, part, SIDE))) for part in scaled.split(512)
-            ])  # fmt: skip
-            for place in energy_K.argsort()[: 4 * count].tolist():
-                x, y, length, angle = frames[place].tolist()
-                found.append((float(energy_K[place]), Frame(x, y, length, math.degrees(angle))))
-        chosen: list[Frame] = []
-        for _, frame in sorted(found, key=lambda pair: pair[0]):
-            if all(_unlike(frame, other) for other in chosen):
-                chosen.append(frame)
-            if len(chosen) == count:
-                break
-        return chosen
+            energy_K = torch.cat([self.energy(_small(sampled(small, part, SIDE))) for part in scaled.split(512)])
+            x, y, length, angle = frames[int(energy_K.argmin())].tolist()
+            found.append(Frame(x, y, length, math.degrees(angle)))
+        return found
 
 
-def _normalised(picture_N1HW: Tensor) -> Tensor:
-    flat_NP = picture_N1HW.flatten(1)
-    flat_NP = flat_NP - flat_NP.mean(1, keepdim=True)
-    return flat_NP / flat_NP.norm(dim=1, keepdim=True).clamp(min=1e-3)
+def _small(picture_NCHW: Tensor) -> Tensor:
+    """Return float [N, P] of pictures [N, 3, 16, 16]: grey of mean 0 and length 1, and two colours at half the size."""
+    red, green, blue = picture_NCHW.unbind(1)
+    grey_NHW = 0.3 * red + 0.6 * green + 0.1 * blue
+    colours_NCHW = F.avg_pool2d(torch.stack([red - grey_NHW, blue - grey_NHW], 1), 2)
+    grey_NP = grey_NHW.flatten(1)
+    grey_NP = grey_NP - grey_NP.mean(1, keepdim=True)
+    length_N1 = grey_NP.norm(dim=1, keepdim=True).clamp(min=0.5)
+    return torch.cat([grey_NP, colours_NCHW.flatten(1)], 1) / length_N1
+
+
+def _patches(ground_1CHW: Tensor, frames: Tensor) -> Tensor:
+    """Return float [N, 3, 16, 16]: squares of all sizes, each pixel about a mean of what it covers."""
+    fine_NCHW = sampled(ground_1CHW, frames, 4 * SIDE)
+    return F.avg_pool2d(fine_NCHW, 4)
+
+
+def _elsewhere(random: np.random.Generator, columns: int, side: int) -> Tensor:
+    """Return float [N, 4]: squares of a table of faces that show none of them as it should be."""
+    whole = columns * side
+    x, y = random.uniform(0, whole, (2, _OTHERS))
+    length = side * np.exp(random.uniform(np.log(0.3), np.log(2.5), _OTHERS))
+    angle = np.radians(random.uniform(-45, 45, _OTHERS))
+    apart = np.hypot(x % side - side / 2, y % side - side / 2) / side
+    is_face = (apart < 0.12) & (np.abs(np.log(length / side)) < 0.15) & (np.abs(angle) < math.radians(8))
+    return torch.tensor(np.stack([x, y, length, angle], 1)[~is_face], dtype=torch.float32)
 
 
 def _squares(width: int, height: int, side: float) -> Tensor:
@@ -136,8 +175,3 @@ def _squares(width: int, height: int, side: float) -> Tensor:
     xs, ys = (np.arange(margin, length - margin + 1e-6, _STEP * side) for length in (width, height))
     rows = [(x, y, side, math.radians(angle)) for y in ys for x in xs for angle in _ANGLES]
     return torch.tensor(rows or [(width / 2, height / 2, side, 0.0)], dtype=torch.float32)
-
-
-def _unlike(a: Frame, b: Frame) -> bool:
-    apart = math.hypot(a.x - b.x, a.y - b.y) / min(a.side, b.side)
-    return apart > 0.15 or abs(math.log(a.side / b.side)) > 0.2 or abs(a.angle - b.angle) > 15

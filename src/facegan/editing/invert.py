@@ -32,11 +32,12 @@ from facegan.sampling.inference import for_inference
 
 FAILED_BELOW = 18.0
 """dB: a face that is less like its photo is called failed."""
-_STARTS = 6
 _STYLES_SEEN = 4096
 _POOLS = (1, 2, 4, 8)
 _FEATURES_WEIGHT = 0.02
 _PRIOR_WEIGHT = 2e-3
+_PLACING_PRIOR_WEIGHT = 0.15
+"""Of likely styles, where the face is still looked for: they make nothing but faces, so that only a face fits."""
 _LARGEST_SIDE = 1024
 """Pixels: larger photos are shrunk first; faces of this model need far fewer."""
 
@@ -126,7 +127,7 @@ class Inverter:
             frame = Frame((left + right) / 2, (top + bottom) / 2, right - left)
         else:
             report("looking for the face", 0, 1)
-            starts = self.search.find(pixels_1CHW, _STARTS)
+            starts = self.search.find(pixels_1CHW)
             frame = self._placed(pixels_1CHW, starts, steps // 2, report)
         target_1CHW = _cut(photo, frame, self.model.resolution)
         white_SLK = self._fitted(target_1CHW, steps, report)
@@ -166,12 +167,12 @@ class Inverter:
             # Relative to what varies in the square: a flat background is no face that is easy to make.
             spread_S = seen.detach().var((1, 2, 3)).clamp(min=0.01)
             apart_S = _pyramid(made, seen) / spread_S
-            loss = (apart_S + _PRIOR_WEIGHT * 4 * white_SK.square().mean(1) + 0.05 * move_S4.square().sum(1)).sum()
+            loss = (apart_S + _PLACING_PRIOR_WEIGHT * white_SK.square().mean(1) + 0.05 * move_S4.square().sum(1)).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            best = int((apart_S + _PRIOR_WEIGHT * 4 * white_SK.square().mean(1)).argmin())
+            best = int((apart_S + _PLACING_PRIOR_WEIGHT * white_SK.square().mean(1)).argmin())
             x, y, length, angle = moved()[best].tolist()
         report("looking for the face", steps, steps)
         return Frame(x / factor, y / factor, length / factor, math.degrees(angle))
