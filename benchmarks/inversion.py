@@ -28,8 +28,9 @@ from facegan.machine import describe_machine
 
 
 def moved(face: np.ndarray, behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return uint8 [260, 320, 3]: a face, faded out at its edge, somewhere on a background."""
-    ground = Image.fromarray(behind).resize((320, 260)).filter(ImageFilter.GaussianBlur(30))
+    """Return uint8 [260, 320, 3]: a face, turned and scaled, somewhere on a background: another picture, upside down
+    and blurred, so that the only face in the photo is this one."""
+    ground = Image.fromarray(behind[::-1]).resize((320, 260)).filter(ImageFilter.GaussianBlur(30))
     side, angle = round(64 * random.uniform(1.2, 3)), random.uniform(-25, 25)
     big = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
     turned = big.rotate(angle, Image.Resampling.BICUBIC, expand=True)

@@ -3,7 +3,7 @@
 Squares of the photo, at many places, sizes and angles, are compared with two Gaussians: of small pictures of the
 model's own faces, and of what is no face, or none in its place: parts of these faces, moved, turned and zoomed, sharp
 and blurred (as Moghaddam and Pentland 1997 do in a subspace, and with a second Gaussian). No landmarks and no other
-network are needed; the best square of each size is where an inversion begins.
+network are needed; the best squares of each size are where an inversion begins.
 
 Legend: N squares, P numbers of a small picture, K candidates.
 """
@@ -31,6 +31,12 @@ _SHARES = (1.0, 0.84, 0.7, 0.59, 0.5, 0.42, 0.35, 0.3, 0.25)
 """Sides of squares, as shares of the photo's shorter side."""
 _STEP = 0.1
 """Between neighbouring squares, as a share of their side."""
+_EACH, _APART = 3, 0.25
+"""Squares of each size that go on, and how far apart their centres are, as a share of their side."""
+_STEPS, _MOVE_WEIGHT = 40, 200.0
+"""Of improving them; what keeps them near where they began."""
+_KEPT = 6
+"""Squares that are handed on."""
 EYE_LINE, EYE_DISTANCE = 0.513, 0.266
 """Where CelebA's usual crop has the eyes: how far down, and how far apart, as shares of its side."""
 
@@ -71,6 +77,21 @@ def sampled(photo_1CHW: Tensor, frames: Tensor, side: int) -> Tensor:
     places = torch.stack([px / width * 2 - 1, py / height * 2 - 1], dim=-1)
     photos = photo_1CHW.expand(len(frames), -1, -1, -1)
     return F.grid_sample(photos, places, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def moved(square_K4: Tensor, move_K4: Tensor) -> Tensor:
+    """Return squares, float [K, 4], moved by shares of their sides in x and y, by log sides and by radians."""
+    x_K, y_K, side_K, angle_K = square_K4.unbind(1)
+    right_K, down_K, larger_K, turn_K = move_K4.unbind(1)
+    return torch.stack(
+        [x_K + right_K * side_K, y_K + down_K * side_K, side_K * larger_K.exp(), angle_K + turn_K], dim=1
+    )
+
+
+def _is_same(one_4: Tensor, other_4: Tensor) -> bool:
+    """Return whether two squares show about the same: one of them would become the other."""
+    apart = float((one_4[:2] - other_4[:2]).norm() / other_4[2])
+    return apart < 0.1 and abs(math.log(float(one_4[2] / other_4[2]))) < 0.1 and abs(float(one_4[3] - other_4[3])) < 0.15
 
 
 def shrunk(photo_1CHW: Tensor, factor: float) -> Tensor:
@@ -116,7 +137,7 @@ class FaceSearch:
                 else world_1CHW
             )
             frames = _elsewhere(random, columns, side)
-            others += [_small(_patches(ground, part)) for part in frames.split(256)]
+            others += [_patches(ground, part) for part in frames.split(256)]
         self.other = _Gaussian(torch.cat(others))
 
     def energy(self, small_NP: Tensor) -> Tensor:
@@ -124,7 +145,17 @@ class FaceSearch:
         return self.face.energy(small_NP) - self.other.energy(small_NP)
 
     def find(self, photo_1CHW: Tensor) -> list[Frame]:
-        """Return the likeliest square of each size, at most nine, of a photo, float [1, 3, H, W]."""
+        """Return the likeliest squares of a photo, float [1, 3, H, W], the best first; at most six."""
+        square_K4 = self._improved(photo_1CHW, torch.cat(self._candidates(photo_1CHW)))
+        energy_K = self.energy_of_squares(photo_1CHW, square_K4)
+        found: list[Tensor] = []
+        for place in energy_K.argsort().tolist():
+            if len(found) < _KEPT and not any(_is_same(square_K4[place], other) for other in found):
+                found.append(square_K4[place])
+        return [Frame(x, y, side, math.degrees(angle)) for x, y, side, angle in torch.stack(found).tolist()]
+
+    def _candidates(self, photo_1CHW: Tensor) -> list[Tensor]:
+        """Return the likeliest squares of each size, float [4] in rows, of all places and angles that are tried."""
         height, width = photo_1CHW.shape[2:]
         found = []
         for share in _SHARES:
@@ -136,9 +167,28 @@ class FaceSearch:
             frames = _squares(width, height, side)
             scaled = frames * torch.tensor([scale, scale, scale, 1.0])
             energy_K = torch.cat([self.energy(_small(sampled(small, part, SIDE))) for part in scaled.split(512)])
-            x, y, length, angle = frames[int(energy_K.argmin())].tolist()
-            found.append(Frame(x, y, length, math.degrees(angle)))
+            for _ in range(_EACH):
+                best = int(energy_K.argmin())
+                if math.isfinite(energy_K[best]):
+                    found.append(frames[best : best + 1])
+                    energy_K[(frames[:, :2] - frames[best, :2]).norm(dim=1) < _APART * side] = math.inf
         return found
+
+    def _improved(self, photo_1CHW: Tensor, begin_K4: Tensor) -> Tensor:
+        """Return the squares moved, turned and scaled a little, to where they are likelier, by gradient descent."""
+        move_K4 = torch.zeros(len(begin_K4), 4, requires_grad=True)
+        optimizer = torch.optim.Adam([move_K4], lr=0.02)
+        with torch.enable_grad():
+            for _ in range(_STEPS):
+                energy_K = self.energy_of_squares(photo_1CHW, moved(begin_K4, move_K4))
+                optimizer.zero_grad()
+                (energy_K + _MOVE_WEIGHT * move_K4.square().sum(1)).sum().backward()
+                optimizer.step()
+        return moved(begin_K4, move_K4.detach())
+
+    def energy_of_squares(self, photo_1CHW: Tensor, frames: Tensor) -> Tensor:
+        """Return float [K]: ``energy`` of squares of a photo, float [K, 4] as ``sampled`` takes them."""
+        return self.energy(_patches(photo_1CHW, frames))
 
 
 def _small(picture_NCHW: Tensor) -> Tensor:
@@ -153,9 +203,9 @@ def _small(picture_NCHW: Tensor) -> Tensor:
 
 
 def _patches(ground_1CHW: Tensor, frames: Tensor) -> Tensor:
-    """Return float [N, 3, 16, 16]: squares of all sizes, each pixel about a mean of what it covers."""
+    """Return float [N, P]: squares of all sizes made small, each pixel about a mean of what it covers."""
     fine_NCHW = sampled(ground_1CHW, frames, 4 * SIDE)
-    return F.avg_pool2d(fine_NCHW, 4)
+    return _small(F.avg_pool2d(fine_NCHW, 4))
 
 
 def _elsewhere(random: np.random.Generator, columns: int, side: int) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from facegan.api import Model
 from facegan.data.crop import crop_box, is_aligned
 from facegan.data.decode import MAX_PIXELS, quiet_decoding
-from facegan.editing.face_search import FaceSearch, Frame, sampled, shrunk
+from facegan.editing.face_search import FaceSearch, Frame, moved, sampled, shrunk
 from facegan.editing.saved_face import FaceOrigin, SavedFace
 from facegan.errors import UserError, brief, is_out_of_memory
 from facegan.perception.labeller import shipped
@@ -38,6 +38,8 @@ _FEATURES_WEIGHT = 0.02
 _PRIOR_WEIGHT = 2e-3
 _PLACING_PRIOR_WEIGHT = 0.15
 """Of likely styles, where the face is still looked for: they make nothing but faces, so that only a face fits."""
+_ENERGY_SCALE = 500.0
+"""Of ``FaceSearch.energy``, beside how unlike face and photo are: faces have some -200 to -400 of it, others 0."""
 _LARGEST_SIDE = 1024
 """Pixels: larger photos are shrunk first; faces of this model need far fewer."""
 
@@ -145,36 +147,28 @@ class Inverter:
     def _placed(self, photo_1CHW: Tensor, starts: list[Frame], steps: int, report: Report) -> Frame:
         """Return the square whose face fits best: squares and one style each are improved together, from all starts."""
         side = self.model.resolution // 2
-        smallest = min(start.side for start in starts)
-        factor = min(1.0, 1.4 * side / smallest)
+        factor = min(1.0, 1.4 * side / min(start.side for start in starts))
         photo = shrunk(photo_1CHW, factor)
         begin_S4 = torch.tensor([[f.x * factor, f.y * factor, f.side * factor, math.radians(f.angle)] for f in starts])
-        move_S4 = torch.zeros(len(starts), 4, requires_grad=True)  # in sides, sides, log side, radians
+        move_S4 = torch.zeros(len(starts), 4, requires_grad=True)
         white_SK = torch.zeros(len(starts), len(self.root_KW), requires_grad=True)
-        optimizer = torch.optim.Adam(
-            [{"params": [white_SK], "lr": 0.08}, {"params": [move_S4], "lr": 0.01}], betas=(0.9, 0.99)
-        )
-
-        def moved() -> Tensor:
-            place = begin_S4[:, :2] + move_S4[:, :2] * begin_S4[:, 2:3]
-            return torch.cat([place, begin_S4[:, 2:3] * move_S4[:, 2:3].exp(), begin_S4[:, 3:] + move_S4[:, 3:]], dim=1)
-
+        groups = [{"params": [white_SK], "lr": 0.08}, {"params": [move_S4], "lr": 0.01}]
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
         for step in range(steps):
             report("looking for the face", step, steps)
             _anneal(optimizer, step, steps)
             made = F.avg_pool2d(self.network.synthesize(self._styles(white_SK)), self.model.resolution // side)  # type: ignore[operator]
-            seen = sampled(photo, moved(), side)
+            square_S4 = moved(begin_S4, move_S4)
+            seen = sampled(photo, square_S4, side)
             # Relative to what varies in the square: a flat background is no face that is easy to make.
             spread_S = seen.detach().var((1, 2, 3)).clamp(min=0.01)
-            apart_S = _pyramid(made, seen) / spread_S
-            loss = (apart_S + _PLACING_PRIOR_WEIGHT * white_SK.square().mean(1) + 0.05 * move_S4.square().sum(1)).sum()
+            unlike_S = _pyramid(made, seen) / spread_S + _PLACING_PRIOR_WEIGHT * white_SK.square().mean(1)
+            unlike_S = unlike_S + self.search.energy_of_squares(photo, square_S4) / _ENERGY_SCALE
             optimizer.zero_grad()
-            loss.backward()
+            (unlike_S + 0.05 * move_S4.square().sum(1)).sum().backward()
             optimizer.step()
-        with torch.no_grad():
-            best = int((apart_S + _PLACING_PRIOR_WEIGHT * white_SK.square().mean(1)).argmin())
-            x, y, length, angle = moved()[best].tolist()
         report("looking for the face", steps, steps)
+        x, y, length, angle = moved(begin_S4, move_S4)[int(unlike_S.argmin())].tolist()
         return Frame(x / factor, y / factor, length / factor, math.degrees(angle))
 
     def _fitted(self, target_1CHW: Tensor, steps: int, report: Report) -> Tensor:
