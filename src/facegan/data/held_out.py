@@ -20,7 +20,7 @@ _FEWEST_PICTURES = 100
 """Of fewer pictures, a tenth is too little to compare anything with."""
 DESCRIPTIONS: dict[Rule, str] = {
     "identities": f"people whose identity is divisible by {ONE_IN}",
-    "partition": "CelebA's valid and test partitions, whose people are not in train",
+    "partition": "the valid and test partitions; of CelebA, no person in them is in train",
     "pictures": "chosen by file name; other pictures of the same people may be trained on",
     "none": "no image",
 }
