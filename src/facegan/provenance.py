@@ -67,6 +67,9 @@ class Provenance:
     in_part: bool = False
     """Whether other pictures are among them, such as photographs."""
 
+    photographs: bool = False
+    """Whether it shows nothing else: then no network made it, and a PNG tells only whether it is a sheet."""
+
     def of_face(self, place: int) -> Provenance:
         """Return that of a single face, the one at ``place`` from 0."""
         return replace(self, first=None if self.first is None else self.first + place, count=1, sheet=False)
@@ -132,9 +135,11 @@ class Provenance:
         """Return the text chunks of a PNG: they come before the pixels."""
         info = PngInfo()
         info.add_text("Software", SOFTWARE)
-        info.add_text("Description", self.sentence())
         if self.sheet:
             info.add_text("Title", SHEET.decode())
+        if self.photographs:
+            return info
+        info.add_text("Description", self.sentence())
         info.add_itxt(XMP_KEY, self.xmp().decode())
         return info
 
@@ -158,6 +163,9 @@ class Provenance:
             case "JPEG" | "WEBP" | "AVIF":
                 return {"xmp": self.xmp(), "exif": self.exif()}
         raise ValueError(f"{kind} has no place for it")
+
+
+SHEET_OF_PHOTOGRAPHS = Provenance(sheet=True, photographs=True)
 
 
 def _text(text: str) -> str:

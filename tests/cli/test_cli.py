@@ -49,6 +49,10 @@ def test_an_empty_folder(tmp_path):
     assert "empty" in mistake("prepare", tmp_path / "empty", tmp_path / "out")
 
 
+def test_an_empty_argument_is_not_the_current_folder(tmp_path):
+    assert "one of the arguments is empty" in mistake("prepare", "", tmp_path / "out")
+
+
 def test_a_missing_path(tmp_path):
     assert "missing" in mistake("prepare", tmp_path / "missing", tmp_path / "out")
     assert "missing" in mistake("train", tmp_path / "missing", "--recipe", "dcgan", "--run", tmp_path / "run")

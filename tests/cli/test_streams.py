@@ -73,7 +73,7 @@ def test_scores_whose_reader_leaves_do_not_end_the_faces(run, tmp_path, buffered
     assert len(list((tmp_path / "faces").iterdir())) == 70 and "Broken pipe" not in done.stderr
 
 
-def test_nobody_answers_where_there_is_no_input(run):
+def test_a_question_without_input_counts_as_no(run):
     done = shell('"$@" <&-', "runs", "clean", run)
     assert done.returncode == 1 and "nothing deleted" in done.stdout and "Traceback" not in done.stderr
 

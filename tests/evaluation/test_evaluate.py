@@ -190,6 +190,49 @@ def test_arrays_that_hold_no_faces(data):
             facegan_module.evaluate(wrong, data)
     with pytest.raises(UserError, match="ended before"):
         facegan_module.evaluate(iter(()), data)
+    with pytest.raises(UserError, match="faces are a NoneType"):
+        facegan_module.evaluate(None, data)
+    with pytest.raises(UserError, match="only values of 0 and 1"):
+        facegan_module.evaluate(np.ones((COUNT, 16, 16, 3), np.uint8), data)
+
+
+def test_of_several_arrays_the_faces_are_taken_and_two_are_not_guessed(pictures, data, tmp_path):
+    _, faces = pictures
+    np.savez(tmp_path / "one.npz", labels=np.arange(COUNT), faces=faces)
+    whole = facegan_module.evaluate(faces, data, spaces=["random-net"]).made["faces_sha256"]
+    found = facegan_module.evaluate(tmp_path / "one.npz", data, spaces=["random-net"])
+    assert found.made["faces_sha256"] == whole
+    np.savez(tmp_path / "two.npz", real=faces, fake=faces[::-1])
+    with pytest.raises(UserError, match=r"several arrays of images \(real, fake\)"):
+        facegan_module.evaluate(tmp_path / "two.npz", data)
+
+
+def test_what_cannot_be_read_does_not_count(pictures, data, tmp_path):
+    folder, _ = pictures
+    shutil.copytree(folder, tmp_path / "made")
+    (tmp_path / "made" / "00003.png").write_bytes(b"no picture")
+    (tmp_path / "made" / "00005.png").write_bytes(b"nor this")
+    receipt = facegan_module.evaluate(tmp_path / "made", data, spaces=["random-net"], count=1030)
+    assert receipt.protocol["count"] == 1030 and receipt.model["unreadable"]["count"] == 2
+
+
+def test_a_crop_of_what_is_scored_is_told(data, tmp_path):
+    random = np.random.default_rng(7)
+    for number in range(COUNT):
+        size = (218, 178, 3) if number else (30, 20, 3)
+        Image.fromarray(random.integers(0, 256, size, np.uint8)).save(tmp_path / f"{number:05d}.jpg", quality=10)
+    receipt = facegan_module.evaluate(tmp_path, data, spaces=["random-net"])
+    assert receipt.model["cropped"] == {"178x218": "15,35,163,183", "20x30": "0,5,20,25"}
+    assert "of 178x218 only 15,35,163,183" in remarks(receipt)[0]
+
+
+def test_how_protocols_differ_is_told_in_words(data, space, tmp_path):
+    one = receipt_of(data, space)
+    other = replace(one, protocol=one.protocol | {"spaces": {"nose-net": {"weights": "a"}}, "count": 5})
+    with pytest.raises(UserError) as told:
+        compare(one, other)
+    assert "count: 1040 and 5" in str(told.value) and "spaces.nose-net: only in the second" in str(told.value)
+    assert "{" not in str(told.value)
 
 
 def test_few_pictures_may_be_meant_for_training(data, tmp_path):

@@ -50,6 +50,11 @@ _UsageError: Any = typer.BadParameter.__base__
 class _Command(typer.core.TyperCommand):
     """A command; what the system denies it is told as a mistake, with its own flags."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        if "" in args:  # as a path it would be the current folder
+            raise UserError(f"{ctx.command_path}: one of the arguments is empty; is a variable of a script not set?")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)

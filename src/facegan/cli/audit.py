@@ -35,6 +35,7 @@ def audit(
         Path | None, Option(metavar="FILE", help="A network from facegan train-attributes; default: the shipped one.")
     ] = None,
     device: options.Device = "auto",
+    force: Annotated[bool, Option("--force", help="Overwrite what is at --gallery.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Check whether faces are copies of the training set, and whom the generator leaves out.
@@ -54,6 +55,7 @@ def audit(
     number = options.count(count, "--count")
     if gallery is not None:
         options.check_suffix("--gallery", gallery, ".png")
+        options.check_free(gallery, force, "--gallery")
     from facegan import pixels
     from facegan.api import faces_of, pairs_provenance
     from facegan.cli.progress import stages

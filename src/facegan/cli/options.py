@@ -118,14 +118,14 @@ def check_suffix(flag: str, path: Path, *suffixes: str) -> None:
         raise UserError(f"{flag} {path}: give a name that ends in {' or '.join(suffixes)}")
 
 
-def check_free(out: Path, force: bool | None = None) -> None:
-    """Refuse to overwrite what is at ``--out``. ``force``: the value of ``--force``; None where there is no such flag.
+def check_free(out: Path, force: bool | None = None, flag: str = "--out") -> None:
+    """Refuse to overwrite what is at ``flag``. ``force``: the value of ``--force``; None where there is no such flag.
 
     A folder is never overwritten.
     """
     if is_taken(out) and (out.is_dir() or not force):
         hint = "" if out.is_dir() or force is None else ", or add --force to overwrite it"
-        raise UserError(f"--out {out} exists already: choose another name{hint}")
+        raise UserError(f"{flag} {out} exists already: choose another name{hint}")
 
 
 @contextmanager

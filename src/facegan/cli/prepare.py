@@ -124,12 +124,13 @@ def _show(result: PrepareResult, seconds: float) -> None:
 
 def describe_held_out(dataset: PackedDataset) -> str:
     """Return one sentence on who is held out of a dataset."""
-    from facegan.data.held_out import DESCRIPTIONS
+    from facegan.data.held_out import describe
 
-    count, rule = int(dataset.held_out().sum()), dataset.hold_out
+    held_out_N, rule = dataset.held_out(), dataset.hold_out
     if rule == "none":
         return "held out of training: nothing; scores compare with the images that were trained on"
-    return f"held out of training, for scores: {count:,} of {len(dataset):,} images ({DESCRIPTIONS[rule]})"
+    who = describe(rule, dataset.identities, held_out_N)
+    return f"held out of training, for scores: {held_out_N.sum():,} of {len(dataset):,} images ({who})"
 
 
 def _parse_crop(text: str) -> int | tuple[int, int, int, int]:

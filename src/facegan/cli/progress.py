@@ -74,6 +74,8 @@ def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
     """Return what people see of an event."""
     at = f"{fields.get('nimg', 0):>10,} images  "
     match kind:
+        case "measuring":
+            return ["measuring what is fastest on this machine: precision, threads, layers (once per run) ..."]
         case "start":
             return _start_lines(fields)
         case "labels":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
-from facegan.data.label_values import EMPTY, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
+from facegan.data.label_values import EMPTY, MOST_STRANGE, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
 from facegan.data.layout import ABOUT_FILE, MADE_BY
 from facegan.data.preflight import Problem
 from facegan.data.sources import LARGEST_TEXT, Listing, read_text_file
-from facegan.data.table import Table, plain
+from facegan.data.table import INDEX_COLUMNS, Table, plain
 from facegan.errors import UserError, brief
 from facegan.files import LARGEST_JSON, parse_json, read_bytes
 
@@ -28,10 +28,25 @@ ANNOTATIONS = {
 """{what it gives: the names of its file, before .txt or .csv}"""
 COLUMNS = {
     "partition": frozenset(("partition", "split", "subset")),
-    "identities": frozenset(("identity", "identities", "identityid", "celebid", "celebrityid", "personid")),
+    "identities": frozenset(
+        (
+            "identity",
+            "identities",
+            "identityid",
+            "celebid",
+            "celebrityid",
+            "personid",
+            "person",
+            "subjectid",
+            "subject",
+        )
+    ),
 }
 """{what it gives: headings of its column where a table has several}"""
+HEADINGS = {"partition": ("partition", "split"), "identities": ("identity", "person_id", "celeb_id")}
+"""The headings of ``COLUMNS`` that messages name."""
 ALLOWED = {"partition": range(3), "identities": range(1, 2**31)}
+EXPECTED = {"partition": "0 train, 1 valid, 2 test", "identities": "a whole number from 1"}
 KNOWN_FOLDER = re.compile(r"celeba", re.IGNORECASE)
 """In the name of a folder or zip that holds CelebA's pictures, as img_align_celeba and CelebA-HQ-img do."""
 _FOLDERS_BESIDE = (".", "Anno", "Eval", "..", "../Anno", "../Eval", "../..", "../../Anno", "../../Eval")
@@ -71,6 +86,7 @@ class LabelFile:
         rows; otherwise images of the same name in several folders all have its row.
         """
         row_N = np.full(len(images), -1, np.int64)
+        clashes = set[int]()
         rows = {_plain_path(name): row for name, row in self.row_of.items()}
         for simplify in (_whole, _base_name, _base_stem):
             missing = np.flatnonzero(row_N < 0)
@@ -85,7 +101,8 @@ class LabelFile:
             _, which_M, uses = np.unique(wanted_M, return_inverse=True, return_counts=True)
             free_M = (uses[which_M] == 1) & ~np.isin(wanted_M, taken)
             row_N[missing[free_M]] = found_M[free_M]
-        return _without_strangers(row_N, images)
+            clashes.update(missing[~free_M].tolist())
+        return _without_strangers(row_N, images)._replace(clashes=clashes)
 
 
 class ImagePaths:
@@ -107,11 +124,13 @@ class ImagePaths:
 
 
 class Match(NamedTuple):
-    """``row_N`` int64 [N]: the row of each image, -1 for none; who lost it to CelebA's folder; names given twice."""
+    """``row_N`` int64 [N]: the row of each image, -1 for none; who lost it to CelebA's folder; names given twice; who
+    might have a row that another image of the folder has, or might have too."""
 
     row_N: np.ndarray
     strangers: list[int]
     copies: list[int]
+    clashes: Collection[int] = ()
 
 
 def _without_strangers(row_N: np.ndarray, images: ImagePaths) -> Match:
@@ -280,20 +299,43 @@ def parse_numbers(name: str, data: bytes, what: str) -> LabelFile:
     Numbers that are not allowed are noted and become -1; train, valid and test are 0, 1 and 2.
 
     Raises:
-        UserError: there is no row.
+        UserError: there is no row, several columns of which none is called so, or too many numbers are not allowed.
     """
     table = Table(name, data)
     place = next((place for place, column in enumerate(table.columns) if plain(column) in COLUMNS[what]), None)
-    numbers: list[int] = []
+    possible = [place for place, column in enumerate(table.columns) if plain(column) not in INDEX_COLUMNS]
+    if place is None and len(possible) == 1:
+        place = possible[0]
+    if place is None and possible:
+        there, wanted = listed([table.columns[place] for place in possible], 5), " or ".join(HEADINGS[what])
+        raise UserError(
+            f"{name} has the columns {there}, and none is called {wanted}: give the one with the {what} such a heading"
+        )
+    cells_of = {}
     label_file = LabelFile(name, np.zeros((0, 1), np.int32))
-    allowed, words = ALLOWED[what], PARTITIONS if what == "partition" else None
     for file, cells in table:
-        if label_file.enter(file) is None:
-            continue
-        cell = " ".join(cells) if place is None else "".join(cells[place : place + 1])
-        numbers.append(number_of(cell, allowed, words))
-        if numbers[-1] < 0:
-            expected = f"expected a number from {allowed.start} to {allowed.stop - 1}"
-            label_file.note(file, f"{what} value", f"{cell!r:.60} in {name}, {expected}: unknown")
-    label_file.values = np.array(numbers, np.int32)[:, None]
+        if label_file.enter(file) is not None:
+            cells_of[file] = " ".join(cells) if place is None else "".join(cells[place : place + 1])
+    numbers = numbers_of(name, what, list(cells_of.values()))
+    for (file, cell), number in zip(cells_of.items(), numbers.tolist(), strict=True):
+        if number < 0:
+            label_file.note(file, f"{what} value", f"{cell!r:.60} in {name}, expected {EXPECTED[what]}: unknown")
+    label_file.values = numbers[:, None]
     return label_file
+
+
+def numbers_of(name: str, what: str, cells: Sequence[str]) -> np.ndarray:
+    """Return int32 [N]: the partitions or identities that cells of table or file ``name`` tell, -1 unknown.
+
+    Raises:
+        UserError: more than a tenth of the cells, and more than two, are neither empty nor what is expected.
+    """
+    allowed, words, code_of = ALLOWED[what], PARTITIONS if what == "partition" else None, CellCodes()
+    numbers = np.array([number_of(cell, allowed, words) for cell in cells], np.int32)
+    strange = [cells[place] for place in np.flatnonzero(numbers < 0).tolist() if code_of[cells[place]] != EMPTY]
+    if len(strange) > max(2, MOST_STRANGE * len(cells)):
+        raise UserError(
+            f"{name}: {len(strange):,} of {len(cells):,} values are no {what}, such as {strange[0]!r:.40}; expected "
+            f"{EXPECTED[what]}. Is it another table, or are they counted in another way?"
+        )
+    return numbers

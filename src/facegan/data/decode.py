@@ -81,6 +81,17 @@ def decode_image(
         return None, [Finding(kind, reason, "set aside")]
 
 
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """Return an image file's width and height in pixels, without decoding it; None if it tells none."""
+    try:
+        with quiet_decoding(), _open_image(data) as image:
+            return image.size
+    except Exception as error:  # a decoder meets a damaged file with any exception there is
+        if is_out_of_memory(error):
+            raise
+        return None
+
+
 def _is_one_colour(image_HWC: np.ndarray) -> bool:
     first = image_HWC[0, 0]
     return bool((image_HWC[::16, ::16] == first).all() and (image_HWC == first).all())  # few pixels tell nearly always

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from facegan.errors import UserError
+
+if TYPE_CHECKING:
+    from facegan.data.packed import PackedDataset
 
 Rule = Literal["identities", "partition", "pictures", "none"]
 """People whose identity is divisible by 10; CelebA's valid and test partitions; every tenth picture or so, by its
@@ -20,10 +23,46 @@ _FEWEST_PICTURES = 100
 """Of fewer pictures, a tenth is too little to compare anything with."""
 DESCRIPTIONS: dict[Rule, str] = {
     "identities": f"people whose identity is divisible by {ONE_IN}",
-    "partition": "CelebA's valid and test partitions, whose people are not in train",
-    "pictures": "chosen by file name; other pictures of the same people may be trained on",
+    "partition": "the valid and test partitions",
+    "pictures": "chosen by file name",
     "none": "no image",
 }
+
+
+def describe(rule: Rule, identities_N: np.ndarray, held_out_N: np.ndarray) -> str:
+    """Return who is held out, and what is known of whether the same people are trained on, in a phrase."""
+    if rule in ("identities", "none"):
+        return DESCRIPTIONS[rule]
+    people, trained_on = (
+        set(identities_N[mask_N & (identities_N > 0)].tolist()) for mask_N in (held_out_N, ~held_out_N)
+    )
+    if (identities_N[held_out_N] > 0).all():
+        shared = len(people & trained_on)
+        said = (
+            f"{shared:,} of {len(people):,} people in them are trained on too"
+            if shared
+            else "nobody in them is trained on"
+        )
+        return f"{DESCRIPTIONS[rule]}; {said}"
+    if rule == "partition":
+        return f"{DESCRIPTIONS[rule]}; who is in them is not known, and CelebA's own share nobody with train"
+    return f"{DESCRIPTIONS[rule]}; other pictures of the same people may be trained on"
+
+
+def held_out_warnings(dataset: PackedDataset, wanted: str, has_partitions: bool) -> Iterator[str]:
+    """Yield what deserves a warning of who is held out. ``wanted``: the rule that was asked for."""
+    held_out_N, rule = dataset.held_out(), dataset.hold_out
+    if held_out_N.all():
+        yield "every image is held out, and none is left to train on: is 0 train, 1 valid and 2 test in the partitions?"
+    elif held_out_N.mean() > 0.5:
+        yield f"more than half of the images are held out; {np.count_nonzero(~held_out_N):,} are left to train on"
+    elif rule != "none" and not held_out_N.any():
+        yield f"no image is held out ({DESCRIPTIONS[rule]}): nothing is left to score with"
+    unknown = int(np.count_nonzero(np.asarray(dataset.identities) == 0))
+    if rule == "identities" and unknown:
+        yield f"of {unknown:,} of {len(dataset):,} images the person is not known: they are trained on, whoever it is"
+    if has_partitions and wanted == "auto" and rule in ("pictures", "none"):
+        yield f"the partitions put every image into train; held out instead: {DESCRIPTIONS[rule]}"
 
 
 def choose_rule(wanted: str, identities_N: np.ndarray, partitions_N: np.ndarray) -> Rule:

@@ -14,6 +14,8 @@ _WORDS = {
     "": EMPTY, "nan": EMPTY, "na": EMPTY, "n/a": EMPTY, "null": EMPTY, "none": EMPTY, "?": EMPTY,
 }  # fmt: skip
 _MOST_CELLS_KEPT = 10_000
+MOST_STRANGE = 0.1
+"""Share of a column's cells that may mean nothing here; with more of them, the column is in another code."""
 PARTITIONS = {
     "0": 0, "train": 0, "training": 0, "1": 1, "valid": 1, "val": 1, "validation": 1, "dev": 1, "2": 2, "test": 2,
     "testing": 2,
@@ -54,7 +56,9 @@ def judge(codes: np.ndarray) -> Judged:
     """Return what a table's codes (int8 [N, C]) mean.
 
     0 is absent in a column of 0 and 1, and unknown in a table where a column has both -1 and 0. In a column of
-    nothing but 0 it is absent unless -1 stands in another. A column in which most cells mean nothing holds no labels.
+    nothing but 0 it is absent unless -1 stands in another. A column holds no labels where more than a tenth of its
+    cells (and more than two) mean nothing, or where those do and none means absent: of 1 and 2, nobody knows which is
+    which.
     """
     has_minus, has_zero = (codes == -1).any(axis=0), (codes == 0).any(axis=0)
     nothing_else = ~np.isin(codes, (1, -1, TRUE, FALSE)).any(axis=0)
@@ -64,7 +68,9 @@ def judge(codes: np.ndarray) -> Judged:
     values[(codes == 1) | (codes == TRUE)] = 1
     values[(codes == -1) | (codes == FALSE) | ((codes == 0) & absent)] = -1
     said = np.count_nonzero(codes != EMPTY, axis=0)
-    unusable = np.count_nonzero(codes == OTHER, axis=0) > said / 2
+    strange = np.count_nonzero(codes == OTHER, axis=0)
+    one_sided = ~np.isin(codes, (-1, 0, FALSE)).any(axis=0)
+    unusable = (strange > 2) & ((strange > MOST_STRANGE * said) | one_sided)
     values[:, unusable] = 0
     return Judged(values, _places(absent & ~unusable), _places(unusable))
 

@@ -17,6 +17,7 @@ from facegan.data.celeba import (
     ImagePaths,
     LabelFile,
     Match,
+    attribute_positions,
     find_annotations,
     has_column,
     is_of_made_faces,
@@ -24,10 +25,13 @@ from facegan.data.celeba import (
     parse_numbers,
     read_annotation,
 )
+from facegan.data.crop import is_aligned
+from facegan.data.decode import image_size
 from facegan.data.label_values import listed
 from facegan.data.parquet import ParquetRows
 from facegan.data.preflight import Preflight, Problem
-from facegan.data.sources import ImageFile, Listing
+from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, read_text_file
+from facegan.data.table import Table
 from facegan.errors import UserError
 
 
@@ -67,8 +71,10 @@ class Labels:
             self.identities[places] = values[:, 0].clip(0)
 
 
-def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Preflight) -> Labels:
-    """Return the labels of the listing's images; what does not fit goes to ``preflight``.
+def read_labels(
+    listing: Listing, given: dict[str, Path | None], preflight: Preflight, taken: int | None = None
+) -> Labels:
+    """Return the labels of the listing's images; what does not fit goes to ``preflight``, of the first ``taken``.
 
     ``given`` names annotation files ("attributes", "partition", "identities"). Others are looked for in the source,
     and beside it where the source is called as CelebA's folders are.
@@ -91,7 +97,7 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
         if annotation.place == "given" or is_of_made_faces(annotation, listing):
             labels.for_made.add(what)
         preflight.add(label_file.problems)
-        preflight.add(_unmatched(label_file, files, match.row_N, what))
+        preflight.add(_unmatched(label_file, files, match, what, taken))
         values = label_file.values[match.row_N[has_row]]
         if not _any_known(what, values):
             raise UserError(
@@ -100,6 +106,11 @@ def read_labels(listing: Listing, given: dict[str, Path | None], preflight: Pref
             )
         labels.set(what, has_row, values)
         labels.warnings += _copies(match, files, label_file.name)
+        if np.count_nonzero(has_row) < len(files) / 2:
+            labels.warnings.append(
+                f"{label_file.name} has a row for {np.count_nonzero(has_row):,} of {len(files):,} images only, such as "
+                f"{files[has_row.argmax()].path}: is it the table of these?"
+            )
     preflight.add(_people_in_two_partitions(labels))
     return labels
 
@@ -164,12 +175,59 @@ def _check_fit(
     if not len(without) or fitting >= (1 if place == "given" else len(without)):
         return
     row = next(iter(label_file.row_of), "nothing")
+    numbers = {_number(name) for name in label_file.row_of}
+    zeros = not fitting and (_number(files[without[0]].path) or None) in numbers
+    hint = "Its numbers lack leading zeros, which a spreadsheet drops: put them back. " if zeros else ""
     said = f"--{what} {label_file.name}" if place == "given" else label_file.name
     raise UserError(
         f"{said} has a row for {fitting:,} of the {len(files):,} images of {source}: there is an image "
-        f"{files[without[0]].path}, and a row for {row}. Give the table of these images with --{what}, prepare "
+        f"{files[without[0]].path}, and a row for {row}. {hint}Give the table of these images with --{what}, prepare "
         f"CelebA's own folder, or leave all labels out with --no-attributes"
     )
+
+
+def _number(path: str) -> str:
+    """Return the number that a file is called, without leading zeros; empty if it has another name."""
+    stem = path.rpartition("/")[2].partition(".")[0]
+    return stem.lstrip("0") if stem.isdecimal() else ""
+
+
+def by_name_alone(listing: Listing, labels: Labels, reader: Reader) -> Iterator[str]:
+    """Yield a warning where images have labels of CelebA's own tables for their names, and look like others.
+
+    Their folder is not called as CelebA's, and the first of them has not the shape of its aligned images.
+    """
+    tables = {what: name for what, name in labels.sources.items() if _is_celebas(name) and what not in labels.for_made}
+    has_labels_N = labels.attributes.any(1) | (labels.identities > 0) | (labels.partitions >= 0)
+    if not tables or not has_labels_N.any() or listing.rows is not None:
+        return
+    first = listing.images[has_labels_N.argmax()]
+    if KNOWN_FOLDER.search(f"{listing.source.resolve().name}/{first.path.rpartition('/')[0]}"):
+        return
+    try:
+        size = image_size(reader.read(first))
+    except UnreadableError:
+        return
+    if size is not None and not is_aligned(*size):
+        count, names = np.count_nonzero(has_labels_N), listed(sorted(set(tables.values())))
+        yield (
+            f"{count:,} images have labels of {names} for their names alone, and {first.path} is {size[0]}x{size[1]}, "
+            f"which is not the shape of CelebA's 178x218: if they are other photos, prepare them with --no-attributes"
+        )
+
+
+def _is_celebas(table: str) -> bool:
+    return any(Path(table).stem in stems for stems in ANNOTATIONS.values())
+
+
+def looks_like_attributes(source: Path, path: str) -> bool:
+    """Return whether a file of a source is a table with several of CelebA's attributes."""
+    if not path.lower().endswith((".csv", ".txt", ".tsv")):
+        return False
+    try:
+        return len(attribute_positions(Table(path, read_text_file(source, path)).columns)) > 2
+    except UserError:
+        return False
 
 
 def _copies(match: Match, files: Sequence[ImageFile], table: str) -> Iterator[str]:
@@ -187,11 +245,16 @@ def _copies(match: Match, files: Sequence[ImageFile], table: str) -> Iterator[st
         )
 
 
-def _unmatched(label_file: LabelFile, files: Sequence[ImageFile], row_N: np.ndarray, what: str) -> Iterator[Problem]:
+def _unmatched(
+    label_file: LabelFile, files: Sequence[ImageFile], match: Match, what: str, taken: int | None
+) -> Iterator[Problem]:
     table = Path(label_file.name).name
-    for place in np.flatnonzero(row_N < 0).tolist():
-        yield Problem(files[place].name, f"image without {what} row", f"no row in {table}: unknown", "noted")
-    used = set(row_N.tolist())
+    for place in np.flatnonzero(match.row_N[:taken] < 0).tolist():
+        reason = f"no row in {table}: unknown"
+        if place in match.clashes:
+            reason = f"a row in {table} could be its own and another's: unknown"
+        yield Problem(files[place].name, f"image without {what} row", reason, "noted")
+    used = set(match.row_N.tolist())
     for name, row in label_file.row_of.items():
         if row not in used:
             yield Problem(name, f"{what} row without image", f"a row in {table}, and no such image", "noted")

@@ -20,6 +20,7 @@ import numpy as np
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.data.folder import start_of_file
 from facegan.data.held_out import RULES, Rule, held_out_mask
+from facegan.data.overlap import refuse_shared_pictures
 from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, read_json
 
@@ -242,7 +243,7 @@ class DataView:
     ``held_out``: False for all but held-out images (training), True for held-out ones only, None for all.
 
     Raises:
-        UserError: no dataset, unlike resolutions, or no face left.
+        UserError: no dataset, unlike resolutions, the same pictures in two of them, or no face left.
     """
 
     def __init__(self, datasets: Sequence[PackedDataset], *, held_out: bool | None = False) -> None:
@@ -257,6 +258,8 @@ class DataView:
         paths = [dataset.path.resolve() for dataset in datasets]
         if twice := next((path for path in paths if paths.count(path) > 1), None):
             raise UserError(f"{twice} is given twice: its faces would count double")
+        if len(datasets) > 1:
+            refuse_shared_pictures(datasets)
         self.datasets = list(datasets)
         self.resolution = datasets[0].resolution
         rows = [

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
-from facegan.data.celeba import COLUMNS, LabelFile, attribute_positions, judge_attributes
+from facegan.data.celeba import COLUMNS, LabelFile, attribute_positions, judge_attributes, numbers_of
 from facegan.data.folder import check_size
 from facegan.data.label_values import EMPTY, FALSE, OTHER, PARTITIONS, TRUE, CellCodes
 from facegan.data.table import plain
@@ -115,7 +115,7 @@ def _read_file(source: Path, file: Path) -> _Part:
     found = {name: table.column(name) for name in labels} if table is not None else {}
     names = _names(found, table.column(column) if table is not None and column in table.column_names else None, count)
     codes, columns = _codes(found, count)
-    return _Part(names, places, codes, columns, _partitions(found, path, count), _identities(found, count))
+    return _Part(names, places, codes, columns, _partitions(found, path, count), _identities(found, path, count))
 
 
 def _open(file: str) -> pyarrow.parquet.ParquetFile:
@@ -231,19 +231,20 @@ def _value_codes(values: list[Any]) -> np.ndarray:
 def _partitions(columns: dict[str, Any], path: str, count: int) -> np.ndarray:
     found = [name for name in columns if plain(name) in COLUMNS["partition"]]
     if found:
-        values = columns[found[0]].to_pylist()
-        return np.array([PARTITIONS.get(str(value).casefold(), -1) for value in values], np.int8)
+        return numbers_of(f"column {found[0]} of {path}", "partition", _texts(columns[found[0]])).astype(np.int8)
     split = _SPLIT.search(path)
     return np.full(count, PARTITIONS[split[1].lower()] if split else -1, np.int8)
 
 
-def _identities(columns: dict[str, Any], count: int) -> np.ndarray:
+def _identities(columns: dict[str, Any], path: str, count: int) -> np.ndarray:
     found = [name for name in columns if plain(name) in COLUMNS["identities"]]
     if not found:
         return np.zeros(count, np.int32)
-    values = columns[found[0]].to_pylist()
-    known = [isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 for value in values]
-    return np.array([value if good else 0 for value, good in zip(values, known, strict=True)], np.int32)
+    return numbers_of(f"column {found[0]} of {path}", "identities", _texts(columns[found[0]])).clip(0)
+
+
+def _texts(column: Any) -> list[str]:
+    return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
 def _attributes(name: str, parts: list[_Part]) -> LabelFile | None:

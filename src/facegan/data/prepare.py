@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,16 +15,16 @@ from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.cores import usable_cores
 from facegan.data.crop import Crop, frame_box
 from facegan.data.decode_files import Decoder, Outcome, decode_all
-from facegan.data.held_out import choose_rule
+from facegan.data.held_out import choose_rule, held_out_warnings
 from facegan.data.label_values import listed
-from facegan.data.labels import Labels, read_labels
+from facegan.data.labels import Labels, by_name_alone, looks_like_attributes, read_labels
 from facegan.data.packed import PackedDataset
 from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 from facegan.pixels import grid, save_png
-from facegan.provenance import Provenance
+from facegan.provenance import SHEET_OF_PHOTOGRAPHS, Provenance
 
 _PREVIEW_FACES = 64
 
@@ -73,10 +74,11 @@ def prepare(
     writer = PackedWriter(out, resolution=resolution, capacity=len(files))
     _check_space(out, len(files), resolution)
     given = {"attributes": attributes, "partition": partition, "identities": identities}
-    labels = read_labels(listing, given, preflight) if use_attributes else Labels(len(listing.images))
+    labels = read_labels(listing, given, preflight, len(files)) if use_attributes else Labels(len(listing.images))
     choose_rule(hold_out, labels.identities, labels.partitions)  # refused now, and not after all images are decoded
     preflight.add(_left_out(listing, labels))
     with writer, Reader(listing.source.resolve()) as reader:
+        labels.warnings += by_name_alone(listing, labels, reader)
         decoder = Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
         outcomes = decode_all(decoder, files, workers or usable_cores(), progress)
         rows = _kept_rows(outcomes, files, preflight)
@@ -97,13 +99,15 @@ def prepare(
         )
     preview_file = _write_preview(dataset, preview, made_kept) if preview else None
     warnings = _warnings(listing, labels, preflight, made_kept)
+    warnings += held_out_warnings(dataset, hold_out, "partition" in labels.sources)
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
 
 
 def _write_preview(dataset: PackedDataset, file: bool | Path, made: int) -> Path:
     """Write the contact sheet, which says how it was made if ``made`` images are from a neural network."""
     path = file if isinstance(file, Path) else dataset.path / "preview.png"
-    save_png(path, contact_sheet(dataset.images), Provenance(sheet=True, in_part=made < len(dataset)) if made else None)
+    provenance = Provenance(sheet=True, in_part=made < len(dataset)) if made else SHEET_OF_PHOTOGRAPHS
+    save_png(path, contact_sheet(dataset.images), provenance)
     return path
 
 
@@ -125,9 +129,16 @@ def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:
         yield Problem(folder, "cannot be listed", f"{reason}: what is in there is missing", "set aside")
     for folder, reason in listing.skipped:
         yield Problem(folder, "folder skipped", f"it is {reason}", "noted")
+    for path in listing.hidden:
+        yield Problem(path, "hidden", "its name begins with a dot, or its folder's: not looked at", "noted")
     used = set(labels.sources.values())
     for path in sorted(listing.others):
-        if path not in used:
+        if path.lower().endswith(".zip"):
+            yield Problem(path, "zip in the source", "not looked into: unpack it, or prepare it by itself", "noted")
+        elif path not in used and looks_like_attributes(listing.source, path):
+            reason = "a table with CelebA's attributes, not used: is it to be given with --attributes?"
+            yield Problem(path, "unused table", reason, "noted")
+        elif path not in used:
             yield Problem(path, "no image", "neither its suffix nor its content is that of an image", "noted")
 
 
@@ -204,6 +215,8 @@ def _check_values(resolution: int, crop: Crop, workers: int | None, limit: int |
 def _check_space(out: Path, count: int, resolution: int) -> None:
     needed = count * (resolution * resolution * 3 + ATTRIBUTE_COUNT + 64) + (1 << 20)
     place = next(folder for folder in out.resolve().parents if folder.exists())
+    if not os.access(place, os.W_OK) or not shutil.disk_usage(place).total:
+        raise UserError(f"{out} cannot be written: {place} takes no files; give another place")
     free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(

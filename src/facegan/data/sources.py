@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LARGEST_TEXT = 64 << 20
 """Bytes of an annotation file; CelebA's largest has 26 million."""
+_HIDDEN_IMAGE = re.compile(r"^(?!(.*/)?(__MACOSX/|\._)).*(^|/)\.(?!\.?/)")
 _HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
 
 
@@ -51,6 +52,8 @@ class Listing:
     others: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     unlisted: list[tuple[str, str]] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    """Images by their suffix, whose name or folder begins with a dot."""
     rows: ParquetRows | None = None
 
 
@@ -108,8 +111,12 @@ def _refuse_empty(listing: Listing) -> None:
     others = listing.unsupported + listing.others
     suffixes = sorted({suffix_of(other) for other in others})
     found = f"{len(others)} other files ({' '.join(suffixes[:8])})" if others else "nothing"
+    if listing.hidden:
+        found += f"; {len(listing.hidden)} hidden images, such as {listing.hidden[0]}"
     found += "".join(f"; {folder} is {reason}" for folder, reason in listing.skipped[:3])
-    raise UserError(f"{listing.source} holds no images: found {found}, expected files such as .jpg or .png")
+    if any(other.lower().endswith(".zip") for other in others):
+        found += "; zips in it are not looked into: unpack it, and give the zip that is meant"
+    raise UserError(f"{listing.source} holds no images such as .jpg or .png: found {found}")
 
 
 def _matching(path: Path) -> list[Path]:
@@ -147,6 +154,7 @@ def list_images(source: Path) -> Listing:
     else:
         what = "is neither a file nor a folder" if source.exists() else "does not exist"
         raise UserError(f"{source} {what}: give CelebA's zip or folder, or any folder or zip of images")
+    listing.hidden = [path for path, _ in found if _HIDDEN_IMAGE.search(path) and kind_of_suffix(path) == "image"]
     found = [(path, place) for path, place in found if not _HIDDEN.search(path)]
     kinds = {path: kind_of_suffix(path) for path, _ in found}
     kinds |= _kinds_by_content(source, [path for path, kind in kinds.items() if kind is None])

@@ -21,7 +21,7 @@ _DELIMITERS = "\t;,|"
 _NAME_COLUMNS = ("imageid", "filename", "imagename", "imagefile", "imagepath", "imgname", "image", "img", "file",
                  "path", "picture", "photo", "name", "id")  # fmt: skip
 """Headings of the column that holds the file's name, the surest first."""
-_INDEX_COLUMNS = frozenset(("", "unnamed0", "index", "level0"))
+INDEX_COLUMNS = frozenset(("", "unnamed0", "index", "level0"))
 """Headings that pandas gives to a column of row numbers."""
 _WORDS = frozenset(("true", "false", "yes", "no"))
 _IMAGE_NAME = re.compile(r"[^.]\.[a-z][a-z0-9]{2,3}$", re.IGNORECASE)
@@ -65,7 +65,7 @@ class Table:
         header = sample[0] if self._has_header else []
         if header and len(header) == self.width - 1:  # CelebA's own files name only the values
             header = ["image_id", *header]
-        self._name_place = _name_place(header)
+        self._name_place = _name_place(header, rows)
         self.columns = [cell for place, cell in enumerate(header) if place != self._name_place]
 
     def __iter__(self) -> Iterator[tuple[str, list[str]]]:
@@ -131,9 +131,15 @@ def _is_value(cell: str) -> bool:
     return not cell or cell.casefold() in _WORDS or cell.lstrip("+-").replace(".", "", 1).isdecimal()
 
 
-def _name_place(header: list[str]) -> int:
+def _name_place(header: list[str], rows: list[list[str]]) -> int:
+    """Return the place of the column with the files' names: by its heading, or else by what is in it."""
     headings = [plain(cell) for cell in header]
     for name in _NAME_COLUMNS:
         if name in headings:
             return headings.index(name)
-    return 1 if headings and headings[0] in _INDEX_COLUMNS and len(headings) > 2 else 0
+    for place in range(max(map(len, rows), default=0)):
+        cells = [row[place] for row in rows if len(row) > place]
+        if sum(_IMAGE_NAME.search(cell) is not None for cell in cells) > len(cells) / 2:
+            return place
+    is_index = len(headings) > 2 and headings[0] in INDEX_COLUMNS
+    return 1 if is_index and not all(_is_value(row[1]) for row in rows if len(row) > 1) else 0

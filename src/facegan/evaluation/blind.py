@@ -96,8 +96,8 @@ class Key:
 
 
 def first_sample(seed: int, of: str) -> int:
-    """Return the sample number of a test's first made face: anywhere in the seed, so that these faces are new
-    before, in another test neither. ``of``: as for ``draw_up``."""
+    """Return the sample number of a test's first made face: anywhere in the seed, so that viewers have not seen
+    these faces before, in another test either. ``of``: as for ``draw_up``."""
     return int(Stream(seed, f"blind-first/{of}").below(np.zeros(1, np.int64), _FIRST_BELOW)[0])
 
 

@@ -122,7 +122,9 @@ def remarks(receipt: Receipt) -> list[str]:
         sentences.append(f"{copies:,} of the {count:,} faces are exact copies of others")
     if resized := model.get("resized"):
         sizes = ", ".join(f"{number:,} of {size}" for size, number in list(resized.items())[:3])
-        sentences.append(f"resized to {model['resolution']} px by {model['resize']}: {sizes}")
+        cropped = "; ".join(f"of {size} only {box}" for size, box in list(model.get("cropped", {}).items())[:3])
+        kept = f" ({cropped}: left, top, right, bottom)" if cropped else ""
+        sentences.append(f"resized to {model['resolution']} px by {model['resize']}: {sizes}{kept}")
     if unreadable := model.get("unreadable"):
         sentences.append(f"{unreadable['count']:,} could not be read and do not count, such as {unreadable['first']}")
     return sentences

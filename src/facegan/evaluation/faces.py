@@ -62,12 +62,22 @@ def _array_at(path: Path, count: int, resolution: int) -> Faces:
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                image_NHWC = arrays[arrays.files[0]]
+                image_NHWC = _only_faces(path, arrays)
         else:
             image_NHWC = map_array(path)
     except (OSError, ValueError, IndexError, EOFError) as error:
         raise UserError(f"{path} is no array of faces ({brief(error)}): {_EXPECTED}") from None
     return faces_of_array(image_NHWC, count, resolution, str(path))
+
+
+def _only_faces(path: Path, arrays: np.lib.npyio.NpzFile) -> np.ndarray:
+    """Return the one array of the file that may be faces; the first one if none may be."""
+    possible = [name for name in arrays.files if (array := arrays[name]).ndim == 4 and array.dtype == np.uint8]
+    if len(possible) > 1:
+        raise UserError(
+            f"{path} holds several arrays of images ({', '.join(possible[:5])}): save the one that is meant"
+        )
+    return arrays[(possible or arrays.files)[0]]
 
 
 def faces_of_array(image_NHWC: np.ndarray, count: int, resolution: int, name: str) -> Faces:
@@ -82,6 +92,8 @@ def faces_of_array(image_NHWC: np.ndarray, count: int, resolution: int, name: st
     if not isinstance(faces, np.ndarray) or faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
         shape = f"{faces.dtype} {list(faces.shape)}" if isinstance(faces, np.ndarray) else f"a {type(faces).__name__}"
         raise UserError(f"{name} holds {shape}: {_EXPECTED}")
+    if len(faces) and faces[:_BATCH].max() == 1:
+        raise UserError(f"{name} holds only values of 0 and 1 in its first faces: {_EXPECTED}")
     found, (height, width) = min(count, len(faces)), faces.shape[1:3]
     described = {"kind": "array", "attributes": False, "path": name, "resolution": resolution}
     if (height, width) != (resolution, resolution):
@@ -96,6 +108,8 @@ def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, resolutio
     Raises:
         UserError: a batch is no array of faces.
     """
+    if not isinstance(batches, Iterable):
+        raise UserError(f"faces are a {type(batches).__name__}: give a path, an array or an iterator of arrays")
     file, found = folder / "faces.raw", 0
     with file.open("wb") as out:
         for batch in batches:
@@ -162,6 +176,7 @@ def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: P
         "path": str(path),
         "resolution": resolution,
         **_resized(found.resized),
+        **({"cropped": found.cropped} if found.cropped else {}),
     }
     if found.unreadable:
         described["unreadable"] = {"count": len(found.unreadable), "first": ": ".join(found.unreadable[0])}

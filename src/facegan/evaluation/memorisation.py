@@ -164,8 +164,7 @@ def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) ->
     for space, nearest in generated.items():
         place_N, place_K = places(nearest, held_out[space])
         known_K = np.sort(place_K)
-        for share in TAILS:
-            smallest = max(1, round(share * len(known_K)))
+        for smallest in dict.fromkeys(max(1, round(share * len(known_K))) for share in TAILS):
             below = int((place_N < known_K[smallest - 1]).sum())
             p_value = tail_p_value(below, len(place_N), len(known_K), smallest)
             tails.append(Tail(space, smallest / len(known_K), below, p_value))

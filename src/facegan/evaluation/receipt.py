@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from facegan.config_changes import differences
+from facegan.config_changes import differences, setting_text
 from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import read_json, write_text
 from facegan.metrics.intervals import Estimate
@@ -101,6 +101,13 @@ def _estimate(values: Mapping[str, Any]) -> Estimate:
     return found
 
 
+def _unlike(name: str, before: Any, after: Any) -> str:
+    """Return in words how one field of two protocols differs: a space's whole description is too long to be read."""
+    if isinstance(before, Mapping) or isinstance(after, Mapping):
+        return f"{name}: only in the {'first' if after is None else 'second'}"
+    return f"{name}: {setting_text(before)} and {setting_text(after)}"
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How one score of A stands to B's."""
@@ -122,7 +129,7 @@ def compare(one: Receipt, other: Receipt) -> list[Comparison]:
         UserError: the protocols differ; every field that does is named.
     """
     differing = [
-        f"{name}: {before} and {after}"
+        _unlike(name, before, after)
         for name, before, after in differences(one.protocol, other.protocol)
         if name != "labels" or all(receipt.model.get("attributes", True) for receipt in (one, other))
     ]  # fmt: skip

@@ -22,7 +22,7 @@ from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.snapshot import SnapshotDamagedError, free_bytes
 from facegan.training.autotune import autotune
 from facegan.training.checkpointing import full_snapshot_bytes, load_state, restore
-from facegan.training.context import Context
+from facegan.training.context import Context, Listener
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan, Requested
 from facegan.training.labels import Labeller, run_labels, settle_labels
@@ -141,6 +141,7 @@ def settle_plan(
     view: DataView,
     initial: InitialWeights,
     engine: Engine,
+    listener: Listener,
 ) -> tuple[ExecutionPlan, str]:
     """Return the run's execution plan, the same in every process, and what the user is to be told of it.
 
@@ -150,8 +151,9 @@ def settle_plan(
     plan, told = None, ""
     keeps = engine.device.type == "cpu" and keep_freed_memory()
     if engine.is_main and folder.list_snapshots():
-        plan, told = _settle_again(folder, config, requested, engine)
+        plan, told = _settle_again(folder, config, requested, engine, listener)
     elif engine.is_main:  # a new run, or an earlier start failed before there was anything to keep
+        listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
         plan, seconds = autotune(config, requested, engine)
         folder.create(
             {
@@ -174,7 +176,7 @@ def settle_plan(
 
 
 def _settle_again(
-    folder: RunFolder, config: RunConfig, requested: Requested, engine: Engine
+    folder: RunFolder, config: RunConfig, requested: Requested, engine: Engine, listener: Listener
 ) -> tuple[ExecutionPlan, str]:
     contents, where = folder.read(), str(folder.path / "run.json")
     plan = ExecutionPlan.from_dict(contents.get("choices"), where)
@@ -185,6 +187,7 @@ def _settle_again(
     if other is None:
         return plan, ""
     wanted = requested.with_stored(contents.get("asked")).limited_to(now["cores"])
+    listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
     again, seconds = autotune(config, wanted, engine)
     newest = nimg_of(folder.list_snapshots()[-1])
     move = {"nimg": newest, "machine": before, "choices": plan.to_dict()}

@@ -116,7 +116,7 @@ def train(
     missing = not folder.path.exists()
     with enough_memory(folder, config), folder.locked() if engine.is_main else nullcontext(True) as held:
         with removed_unless_begun(folder, new=missing and engine.is_main):
-            plan, told = settle_plan(folder, config, requested, view, initial, engine)
+            plan, told = settle_plan(folder, config, requested, view, initial, engine, listener)
             context = Context(
                 config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
             )

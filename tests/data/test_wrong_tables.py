@@ -1,0 +1,193 @@
+"""Tables that are not what they are taken for are refused or told: wrong labels are worse than none."""
+
+import csv
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.cli.prepare import describe_held_out
+from facegan.data.celeba import parse_attributes, parse_numbers
+from facegan.data.prepare import prepare
+from facegan.data.sources import find_source
+from facegan.data.table import Table
+from facegan.errors import UserError
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+
+def table(*rows):
+    return "".join(",".join(map(str, row)) + "\n" for row in rows).encode()
+
+
+def photos(celeba, folder, count=48, size=None, name="{:06d}.jpg"):
+    folder.mkdir(parents=True)
+    for number in range(1, count + 1):
+        with Image.open(celeba / "img_align_celeba" / f"{number:06d}.jpg") as image:
+            (image.resize(size) if size else image).save(folder / name.format(number), quality=95)
+    return folder
+
+
+def pack(source, tmp_path, **options):
+    return prepare(source, tmp_path / "out", resolution=16, workers=1, **options)
+
+
+def test_ones_and_twos_say_nothing():
+    rows = [(f"{number}.jpg", 1 + number % 2, (-1) ** number) for number in range(20)]
+    parsed = parse_attributes("t.csv", table(("image_id", "Male", "Smiling"), *rows))
+    assert not parsed.values[:, ATTRIBUTE_NAMES.index("Male")].any()
+    assert parsed.values[:, ATTRIBUTE_NAMES.index("Smiling")].all()
+    assert [problem.kind for problem in parsed.problems if problem.file == "t.csv"] == ["attribute column"]
+
+
+@pytest.mark.parametrize(
+    ("what", "values", "said"),
+    [
+        ("partition", (1, 2, 3), r"13 of 40 values are no partition, such as '3'; expected 0 train, 1 valid, 2 test"),
+        ("partition", (2880, 2937, 17), "40 of 40 values are no partition, such as '2880'"),
+        ("partition", ("train", "train", "holdout"), "13 of 40 values are no partition, such as 'holdout'"),
+        ("identities", ("Ann", "Bo", "Cy"), "40 of 40 values are no identities, such as 'Ann'"),
+        ("identities", (0, 1, 2), "14 of 40 values are no identities, such as '0'"),
+    ],
+)
+def test_numbers_that_count_in_another_way(tmp_path, what, values, said):
+    rows = [(f"{number}.jpg", values[number % 3]) for number in range(40)]
+    with pytest.raises(UserError, match=said):
+        parse_numbers("t.csv", table(*rows), what)
+    columns = {
+        "image": [b"x"] * 40,
+        {"partition": "split", "identities": "celeb_id"}[what]: [str(row[1]) for row in rows],
+    }
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=f"column .* of t.parquet: {said}"):
+        find_source(tmp_path / "t.parquet")
+
+
+def test_empty_cells_are_unknown_and_identities_as_text_are_numbers(tmp_path):
+    rows = [(f"{number}.jpg", "" if number % 2 else number + 1) for number in range(40)]
+    assert parse_numbers("t.csv", table(("file", "identity"), *rows), "identities").values[:4, 0].tolist() == [
+        1,
+        -1,
+        3,
+        -1,
+    ]
+    columns = {"image": [b"x"] * 4, "celeb_id": ["7", None, "12", "3.0"]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    assert find_source(tmp_path / "t.parquet").rows.identities.tolist() == [7, 0, 12, 3]
+
+
+def test_of_several_columns_one_has_to_be_called_so():
+    data = table(("file", "age", "number"), *((f"{number}.jpg", 20, number + 1) for number in range(9)))
+    with pytest.raises(UserError, match="has the columns age, number, and none is called identity or person_id"):
+        parse_numbers("people.csv", data, "identities")
+    for alone in (("", "file", "number"), ("file", "index", "number")):
+        rows = ((n, f"{n}.jpg", n) if alone[1] == "file" else (f"{n}.jpg", n, n) for n in range(1, 9))
+        assert parse_numbers("people.csv", table(alone, *rows), "identities").values[:3, 0].tolist() == [1, 2, 3]
+    data = data.replace(b"number", b"Person")
+    assert parse_numbers("people.csv", data, "identities").values[:3, 0].tolist() == [1, 2, 3]
+
+
+def test_names_are_found_by_what_they_look_like():
+    unnamed = table(("", "Male", "Young"), ("1.jpg", 1, -1), ("2.jpg", -1, 1), ("3.jpg", -1, 1))
+    assert [name for name, _ in Table("t", unnamed)] == ["1.jpg", "2.jpg", "3.jpg"]
+    second = table(("", "picture of", "Male"), (0, "1.jpg", 1), (1, "2.jpg", -1), (2, "3.jpg", -1))
+    assert [name for name, _ in Table("t", second)] == ["1.jpg", "2.jpg", "3.jpg"]
+    last = table(("Male", "Young", "of"), (1, 1, "1.jpg"), (-1, 1, "2.jpg"), (1, 1, "3.jpg"))
+    assert [name for name, _ in Table("t", last)] == ["1.jpg", "2.jpg", "3.jpg"]
+
+
+def test_a_table_that_fits_a_few_images_is_doubted(celeba, tmp_path):
+    (tmp_path / "one.csv").write_bytes(table(("image_id", "Male"), ("000007.jpg", 1), ("x.jpg", -1)))
+    result = pack(celeba, tmp_path, attributes=tmp_path / "one.csv")
+    assert any("has a row for 1 of 48 images only, such as 000007.jpg" in said.replace("img_align_celeba/", "")
+               for said in result.warnings)  # fmt: skip
+
+
+def test_leading_zeros_are_named(celeba, tmp_path):
+    photos(celeba, tmp_path / "photos", 30)
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "Male"), *((number, 1 - 2 * (number % 2)) for number in range(1, 31))])
+    with pytest.raises(UserError, match="Its numbers lack leading zeros"):
+        pack(tmp_path / "photos", tmp_path, attributes=tmp_path / "t.csv")
+
+
+def test_others_photos_beside_celebas_tables_are_warned_of(celeba, tmp_path):
+    photos(celeba, tmp_path / "mine" / "photos", size=(120, 120))
+    shutil.copy(celeba / "list_attr_celeba.txt", tmp_path / "mine")
+    (said,) = [said for said in pack(tmp_path / "mine", tmp_path).warnings if "names alone" in said]
+    assert "48 images have labels of list_attr_celeba.txt" in said and "120x120" in said
+    photos(celeba, tmp_path / "frame" / "photos")
+    shutil.copy(celeba / "list_attr_celeba.txt", tmp_path / "frame")
+    result = prepare(tmp_path / "frame", tmp_path / "out2", resolution=16, workers=1)
+    assert result.dataset.labelled and not any("names alone" in said for said in result.warnings)
+
+
+def test_who_is_held_out_is_told_as_far_as_it_is_known(celeba, tmp_path):
+    lines = [f"{number:06d}.jpg {number % 3}" for number in range(1, 49)]
+    (tmp_path / "thirds.txt").write_text("\n".join(lines) + "\n")
+    mixed = pack(celeba, tmp_path, partition=tmp_path / "thirds.txt", hold_out="partition").dataset
+    assert "12 of 12 people in them are trained on too" in describe_held_out(mixed)
+    own = photos(celeba, tmp_path / "own")
+    unknown = prepare(own, tmp_path / "b", resolution=16, workers=1, partition=tmp_path / "thirds.txt").dataset
+    assert "who is in them is not known" in describe_held_out(unknown)
+    clean = prepare(celeba, tmp_path / "c", resolution=16, workers=1, hold_out="partition").dataset
+    assert "nobody in them is trained on" in describe_held_out(clean)
+
+
+def test_what_nobody_expects_of_who_is_held_out_is_warned_of(celeba, tmp_path):
+    (tmp_path / "half.csv").write_bytes(
+        table(
+            ("file", "identity"), *((f"{number:06d}.jpg", number if number % 2 == 0 else "") for number in range(1, 49))
+        )
+    )
+    said = pack(celeba, tmp_path, identities=tmp_path / "half.csv").warnings
+    assert any("of 24 of 48 images the person is not known: they are trained on" in line for line in said)
+    own = photos(celeba, tmp_path / "own")
+    for name, number, expected in (("all", 1, "every image is held out"), ("none", 0, "put every image into train")):
+        (tmp_path / f"{name}.csv").write_bytes(table(*((f"{row:06d}.jpg", number) for row in range(1, 49))))
+        said = prepare(own, tmp_path / name, resolution=16, workers=1, partition=tmp_path / f"{name}.csv").warnings
+        assert any(expected in line for line in said)
+
+
+def test_only_rows_of_images_that_are_taken_are_missed(celeba, tmp_path):
+    own = photos(celeba, tmp_path / "own", 20)
+    (tmp_path / "t.csv").write_bytes(table(("file", "Male"), *((f"{row:06d}.jpg", 1) for row in range(1, 15))))
+    found = pack(own, tmp_path, attributes=tmp_path / "t.csv", limit=10).preflight
+    assert not any("image without" in kind for kind, _ in found.counts)
+
+
+def test_what_the_preflight_says_of_files_that_are_no_images(celeba, tmp_path):
+    own = photos(celeba, tmp_path / "own", 10)
+    shutil.copy(own / "000001.jpg", own / ".hidden.jpg")
+    (own / "labels.csv").write_bytes(table(("file", "Male", "Young", "Smiling"), ("000001.jpg", 1, 1, 1)))
+    (own / "old.zip").write_bytes(b"PK\3\4")
+    for name in ("stem.jpg", "stem.png"):
+        shutil.copy(own / "000002.jpg", own / name)
+    (tmp_path / "t.csv").write_bytes(
+        table(("file", "Male"), *((f"{row:06d}.jpg", 1) for row in range(1, 11)), ("stem", 1))
+    )
+    pack(own, tmp_path, attributes=tmp_path / "t.csv")
+    document = (tmp_path / "out" / "preflight.json").read_text()
+    assert "could be its own and another's" in document
+    for expected in ('"hidden"', '"zip in the source"', '"unused table"', "--attributes"):
+        assert expected in document
+
+
+def test_a_source_of_zips(tmp_path):
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.writestr("inner.zip", b"PK\3\4")
+    with pytest.raises(UserError, match=r"zips in it are not looked into: unpack it"):
+        pack(tmp_path / "outer.zip", tmp_path)
+
+
+def test_a_preview_of_photographs_is_no_face(celeba, tmp_path):
+    prepare(celeba, tmp_path / "set", resolution=16, workers=1, preview=tmp_path / "preview.png")
+    own = photos(celeba, tmp_path / "own", 5)
+    shutil.copy(tmp_path / "preview.png", own)
+    result = pack(own, tmp_path)
+    assert len(result.dataset) == 5 and result.preflight.counts["sheet of faces", "set aside"] == 1
+    assert np.asarray(result.dataset.images).shape == (5, 16, 16, 3)
