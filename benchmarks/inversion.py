@@ -11,6 +11,7 @@ picture shows the best, the median and the worst of each, photo beside face: rea
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from pathlib import Path
@@ -23,13 +24,13 @@ import facegan
 from facegan import pixels
 from facegan.data.packed import DataView, PackedDataset
 from facegan.editing.face_search import Frame
-from facegan.editing.invert import FAILED_BELOW, Inversion, Inverter
+from facegan.editing.invert import Inversion, Inverter
 from facegan.machine import describe_machine
 
 
-def moved(face: np.ndarray, behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def moved(face: np.ndarray, behind: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, Frame]:
     """Return uint8 [260, 320, 3]: a face, turned and scaled, somewhere on a background: another picture, upside down
-    and blurred, so that the only face in the photo is this one."""
+    and blurred, so that the only face in the photo is this one; and where it is."""
     ground = Image.fromarray(behind[::-1]).resize((320, 260)).filter(ImageFilter.GaussianBlur(30))
     side, angle = round(64 * random.uniform(1.2, 3)), random.uniform(-25, 25)
     big = Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC)
@@ -37,22 +38,37 @@ def moved(face: np.ndarray, behind: np.ndarray, random: np.random.Generator) -> 
     mask = Image.new("L", (side, side), 255).rotate(angle, Image.Resampling.BICUBIC, expand=True)
     left, top = (random.uniform(0, whole - part) for whole, part in zip(ground.size, turned.size, strict=True))
     ground.paste(turned, (round(left), round(top)), mask)
-    return np.asarray(ground)
+    return np.asarray(ground), Frame(left + turned.width / 2, top + turned.height / 2, side, -angle)
 
 
-def measure(inverter: Inverter, photos: list[np.ndarray], frames: list[Frame | None], steps: int) -> list[Inversion]:
+def _astray(frame: Frame, true: Frame) -> str:
+    """Return how far a square lies from where the face is, and whether they show about the same."""
+    apart = math.hypot(frame.x - true.x, frame.y - true.y) / true.side
+    larger, turned = frame.side / true.side, frame.angle - true.angle
+    found = apart < 0.15 and abs(math.log(larger)) < 0.25 and abs(turned) < 12
+    return f"{'in place' if found else 'ASTRAY'} ({apart:.2f} sides, {larger:.2f} times, {turned:+.0f} degrees)"
+
+
+def measure(
+    inverter: Inverter, photos: list[np.ndarray], places: list[Frame], steps: int, *, told: bool
+) -> list[Inversion]:
+    """Invert photos whose faces are at ``places``; ``told``: the inversion knows where."""
     found, seconds = [], []
-    for number, (photo, frame) in enumerate(zip(photos, frames, strict=True)):
+    for number, (photo, place) in enumerate(zip(photos, places, strict=True)):
         start = time.process_time()
-        found.append(inverter.invert(photo, frame=frame, steps=steps))
+        found.append(inverter.invert(photo, frame=place if told else None, steps=steps))
         seconds.append(time.process_time() - start)
         result = found[-1]
-        print(f"{number}: {result.psnr:.1f} dB, {result.attributes_kept} kept, {seconds[-1]:.1f} s", flush=True)
+        said = "failed, it says; " if result.failed else ""
+        print(
+            f"{number}: {result.psnr:.1f} dB, {result.attributes_kept} kept, {seconds[-1]:.1f} s; {said}"
+            f"{_astray(result.frame, places[number])}", flush=True,
+        )  # fmt: skip
     likeness = sorted(result.psnr for result in found)
     kept = statistics.mean(result.attributes_kept for result in found)
     print(
         f"median {statistics.median(likeness):.1f} dB (from {likeness[0]:.1f} to {likeness[-1]:.1f}), "
-        f"{sum(value < FAILED_BELOW for value in likeness)} of {len(likeness)} said to have failed; "
+        f"{sum(result.failed for result in found)} of {len(likeness)} said to have failed; "
         f"{kept:.1f} of 40 attributes kept; median {statistics.median(seconds):.1f} s of processor time", flush=True,
     )  # fmt: skip
     return found
@@ -75,11 +91,12 @@ def main() -> None:
     groups = []
     if options.aligned:
         whole = Frame(view.resolution / 2, view.resolution / 2, view.resolution)
-        groups.append(measure(inverter, list(faces[: options.aligned]), [whole] * options.aligned, options.steps))
+        places = [whole] * options.aligned
+        groups.append(measure(inverter, list(faces[: options.aligned]), places, options.steps, told=True))
     if options.moved:
         pairs = zip(faces[options.aligned :][::2], faces[options.aligned :][1::2], strict=True)
-        photos = [moved(face, behind, random) for face, behind in pairs]
-        groups.append(measure(inverter, photos, [None] * options.moved, options.steps))
+        photos, places = map(list, zip(*(moved(face, behind, random) for face, behind in pairs), strict=True))
+        groups.append(measure(inverter, photos, places, options.steps, told=False))
     if options.picture:
         shown = []
         for found in groups:

@@ -97,9 +97,8 @@ def invert(
         f"{place.side:.0f} px around {place.x:.0f},{place.y:.0f}, turned by {place.angle:.0f} degrees: {out}", err=True,
     )  # fmt: skip
     if found.failed:
-        typer.echo(
-            "failed: the face is not like the photo. Name the eyes (--eyes), or take a photo from the front", err=True
-        )
+        why = "the face is not like the photo" if found.placed else "it is not certain that a face is in this square"
+        typer.echo(f"failed: {why}. Name the eyes (--eyes), or take a photo from the front", err=True)
         raise typer.Exit(1)
 
 

@@ -91,7 +91,9 @@ def moved(square_K4: Tensor, move_K4: Tensor) -> Tensor:
 def _is_same(one_4: Tensor, other_4: Tensor) -> bool:
     """Return whether two squares show about the same: one of them would become the other."""
     apart = float((one_4[:2] - other_4[:2]).norm() / other_4[2])
-    return apart < 0.1 and abs(math.log(float(one_4[2] / other_4[2]))) < 0.1 and abs(float(one_4[3] - other_4[3])) < 0.15
+    return (
+        apart < 0.1 and abs(math.log(float(one_4[2] / other_4[2]))) < 0.1 and abs(float(one_4[3] - other_4[3])) < 0.15
+    )
 
 
 def shrunk(photo_1CHW: Tensor, factor: float) -> Tensor:

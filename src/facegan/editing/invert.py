@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,8 @@ _PLACING_PRIOR_WEIGHT = 0.15
 """Of likely styles, where the face is still looked for: they make nothing but faces, so that only a face fits."""
 _ENERGY_SCALE = 500.0
 """Of ``FaceSearch.energy``, beside how unlike face and photo are: faces have some -200 to -400 of it, others 0."""
+_MOST_ENERGY = -100.0
+"""Of a square that shows a face for certain."""
 _LARGEST_SIDE = 1024
 """Pixels: larger photos are shrunk first; faces of this model need far fewer."""
 
@@ -57,10 +59,12 @@ class Inversion:
     psnr: float
     attributes_kept: int
     """Of 40: those that attributes-net sees, or does not see, in both."""
+    placed: bool = True
+    """Whether the square holds a face for certain: it was given, or what is in it looks like one."""
 
     @property
     def failed(self) -> bool:
-        return self.psnr < FAILED_BELOW
+        return self.psnr < FAILED_BELOW or not self.placed
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -120,6 +124,7 @@ class Inverter:
         in any other one it is looked for. ``steps`` of the last stage; the ones before have half as many together.
         """
         photo, scale = _bounded(photo)
+        placed = True
         height, width = photo.shape[:2]
         pixels_1CHW = _as_tensor(photo)
         if frame is not None:
@@ -130,22 +135,25 @@ class Inverter:
         else:
             report("looking for the face", 0, 1)
             starts = self.search.find(pixels_1CHW)
-            frame = self._placed(pixels_1CHW, starts, steps // 2, report)
+            frame, placed = self._placed(pixels_1CHW, starts, steps // 2, report)
         target_1CHW = _cut(photo, frame, self.model.resolution)
         white_SLK = self._fitted(target_1CHW, steps, report)
         face = SavedFace(
             FaceOrigin(self.model.name, self.model.sha256, edited="of a photo"), self._styles(white_SLK)[0].numpy()
         )
-        return self._measured(
-            face, target_1CHW, Frame(frame.x / scale, frame.y / scale, frame.side / scale, frame.angle)
-        )
+        frame = Frame(frame.x / scale, frame.y / scale, frame.side / scale, frame.angle)
+        return replace(self._measured(face, target_1CHW, frame), placed=placed)
 
     def _styles(self, white: Tensor) -> Tensor:
         """Return styles [..., W] of whitened ones [..., K]."""
         return white @ self.root_KW + self.mean_W
 
-    def _placed(self, photo_1CHW: Tensor, starts: list[Frame], steps: int, report: Report) -> Frame:
-        """Return the square whose face fits best: squares and one style each are improved together, from all starts."""
+    def _placed(self, photo_1CHW: Tensor, starts: list[Frame], steps: int, report: Report) -> tuple[Frame, bool]:
+        """Return the square whose face fits best, and whether a face is there for certain.
+
+        Squares and one style each are improved together, from all starts. If none of them then looks like a face, it
+        is the start that looked most like one, and not certain.
+        """
         side = self.model.resolution // 2
         factor = min(1.0, 1.4 * side / min(start.side for start in starts))
         photo = shrunk(photo_1CHW, factor)
@@ -168,8 +176,12 @@ class Inverter:
             (unlike_S + 0.05 * move_S4.square().sum(1)).sum().backward()
             optimizer.step()
         report("looking for the face", steps, steps)
-        x, y, length, angle = moved(begin_S4, move_S4)[int(unlike_S.argmin())].tolist()
-        return Frame(x / factor, y / factor, length / factor, math.degrees(angle))
+        with torch.no_grad():
+            best_4 = moved(begin_S4, move_S4)[int(unlike_S.argmin())]
+            if self.search.energy_of_squares(photo, best_4[None]) > _MOST_ENERGY:
+                return starts[0], False
+        x, y, length, angle = best_4.tolist()
+        return Frame(x / factor, y / factor, length / factor, math.degrees(angle)), True
 
     def _fitted(self, target_1CHW: Tensor, steps: int, report: Report) -> Tensor:
         """Return whitened styles [1, L, K] whose face is most like the target."""
