@@ -232,11 +232,15 @@ def evaluate(
     """
     from facegan.evaluation.evaluate import evaluate as measure
     from facegan.evaluation.evaluate import open_view
-    from facegan.evaluation.faces import faces_of_array, faces_of_batches, is_model
+    from facegan.evaluation.faces import faces_of_array, faces_of_batches, is_model, real_faces
     from facegan.perception.spaces import DEFAULT, open_space
 
     paths = [data] if isinstance(data, (str, Path)) else list(data)
-    view = open_view([PackedDataset.open(path) for path in paths], people)
+    if isinstance(faces, (str, Path)):
+        opened_data = real_faces(Path(faces), [Path(path) for path in paths], held_out=people == "held-out")
+    else:
+        opened_data = [PackedDataset.open(path) for path in paths]
+    view = open_view(opened_data, people)
     opened = [open_space(name, device=torch.device(device)) for name in spaces or DEFAULT]
     with tempfile.TemporaryDirectory(prefix="facegan-faces-", ignore_cleanup_errors=True) as folder:
         most = sys.maxsize if count is None else count

@@ -25,6 +25,17 @@ LARGEST_JSON = 1 << 20
 """Bytes of a description (``run.json``, ``snapshot.json``, ``dataset.json``); ours have some thousand."""
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a new file or folder where none can be made, before what is to be in it is computed.
+
+    Raises:
+        UserError: the nearest folder that is there takes no files.
+    """
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK) or not shutil.disk_usage(place).total:
+        raise UserError(f"{path} cannot be written: {place} takes no files; give another place")
+
+
 def check_regular(path: Path) -> os.stat_result:
     """Return the status of an ordinary file.
 

@@ -1,13 +1,17 @@
 """The same pictures in two datasets: held out in one and trained on in the other, or counted double."""
 
+import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from facegan.data.overlap import shared_rows
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
+from facegan.evaluation.faces import real_faces
 
 
 def packed(celeba, out, **options):
@@ -38,10 +42,49 @@ def test_unlike_datasets_that_share_a_line_of_pixels_or_a_few_pictures_are_one_v
         shutil.copy(celeba / "img_align_celeba" / f"{number:06d}.jpg", few)
     other = packed(few, tmp_path / "other", hold_out="none")
     shared = [number for number in range(25, 31) if one.held_out()[number - 1]]
+    for number, name in enumerate(other.files):  # the same pictures in part, and names that differ
+        other.files[number] = f"other-{name}"
     assert not shared and len(DataView([one, other])) == 30 - one.held_out().sum() + 23
     line = PackedDataset.open(tmp_path / "other")
     line.images = np.array(line.images)
     line.images[:, : line.resolution // 2] ^= 255
     copy = PackedDataset.open(tmp_path / "other")
-    copy.path = tmp_path / "third"
+    copy.path, line.__dict__["files"] = tmp_path / "third", [f"line-{name}" for name in copy.files]
     assert len(DataView([line, copy])) == 46
+
+
+def saved_again(celeba, folder, name="{}"):
+    folder.mkdir()
+    for file in sorted((celeba / "img_align_celeba").iterdir()):
+        with Image.open(file) as image:
+            image.save(folder / name.format(file.name), quality=60)
+    return folder
+
+
+def test_pictures_saved_again_are_known_by_their_names(celeba, tmp_path):
+    one = packed(celeba, tmp_path / "one")
+    again = packed(saved_again(celeba, tmp_path / "again"), tmp_path / "other", hold_out="none")
+    assert not any(np.array_equal(*pair) for pair in zip(one.images, again.images, strict=True))
+    with pytest.raises(UserError, match="share 48 pictures, and 4 of them are held out"):
+        DataView([one, again])
+    flipped = tmp_path / "flipped"
+    flipped.mkdir()
+    for file in sorted((tmp_path / "again").iterdir()):  # other pictures with the same names
+        shutil.copy(file, flipped / f"{49 - int(file.stem):06d}.jpg")
+    other = packed(flipped, tmp_path / "set", hold_out="none")
+    assert len(shared_rows(one, other)) < 5
+
+
+def test_a_run_is_not_measured_by_what_it_was_trained_on(celeba, tmp_path):
+    trained = packed(celeba, tmp_path / "trained", hold_out="none")
+    packed(celeba, tmp_path / "measured")
+    run = tmp_path / "run"
+    (run / "snapshots" / "nimg-1").mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"format_version": 1, "config": {}, "data": [str(trained.path)]}))
+    for model in (run, run / "snapshots" / "nimg-1"):
+        with pytest.raises(UserError, match=r"4 of the pictures that .*measured holds out, such as .* was trained"):
+            real_faces(model, [tmp_path / "measured"])
+    assert len(real_faces(run, [tmp_path / "measured"], held_out=False)) == 1
+    assert len(real_faces(run, [tmp_path / "trained"])) == 1
+    shutil.rmtree(tmp_path / "trained")
+    assert len(real_faces(run, [tmp_path / "measured"])) == 1, "what is not there any more cannot be compared"

@@ -11,9 +11,11 @@ from PIL import Image
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.cli.prepare import describe_held_out
 from facegan.data.celeba import parse_attributes, parse_numbers
+from facegan.data.held_out import held_out_warnings
 from facegan.data.prepare import prepare
 from facegan.data.sources import find_source
 from facegan.data.table import Table
+from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -91,6 +93,26 @@ def test_of_several_columns_one_has_to_be_called_so():
     assert parse_numbers("people.csv", data, "identities").values[:3, 0].tolist() == [1, 2, 3]
 
 
+def test_a_column_with_another_name_is_no_partition_and_no_identity():
+    rows = [(f"{number}.jpg", number % 2) for number in range(30)]
+    with pytest.raises(UserError, match="its column is called Male, and that is no partition"):
+        parse_numbers("t.csv", table(("image_id", "Male"), *rows), "partition")
+    with pytest.raises(UserError, match="its column is called Split, and that is no identities"):
+        parse_numbers("t.csv", table(("image_id", "Split"), *rows), "identities")
+
+
+def test_what_is_wrong_with_a_table_of_attributes_is_told(celeba, tmp_path):
+    rows = [(f"{number}.jpg", 1, -1) for number in range(1, 9)]
+    parsed = parse_attributes("t.csv", table(("file", "Male", "male"), *rows))
+    assert parsed.values[:, ATTRIBUTE_NAMES.index("Male")].tolist() == [1] * 8
+    assert [problem.kind for problem in parsed.problems] == ["second column"]
+    with pytest.raises(UserError, match="found rows of values only"):
+        parse_attributes("t.csv", table(*rows))
+    (tmp_path / "t.csv").write_bytes(table(("file", "Male"), *((f"{n:06d}.jpg", 1 + n % 2) for n in range(1, 49))))
+    with pytest.raises(UserError, match=r"no attributes value that fits \(Male is '2' .* in another code"):
+        pack(celeba, tmp_path, attributes=tmp_path / "t.csv")
+
+
 def test_names_are_found_by_what_they_look_like():
     unnamed = table(("", "Male", "Young"), ("1.jpg", 1, -1), ("2.jpg", -1, 1), ("3.jpg", -1, 1))
     assert [name for name, _ in Table("t", unnamed)] == ["1.jpg", "2.jpg", "3.jpg"]
@@ -113,6 +135,11 @@ def test_leading_zeros_are_named(celeba, tmp_path):
         csv.writer(file).writerows([("file", "Male"), *((number, 1 - 2 * (number % 2)) for number in range(1, 31))])
     with pytest.raises(UserError, match="Its numbers lack leading zeros"):
         pack(tmp_path / "photos", tmp_path, attributes=tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open("a", newline="") as file:
+        file.write("0,1\r\n")  # numbers of rows: with zeros before them they would be names of other pictures
+    with pytest.raises(UserError, match="has a row for 0 of the 30") as told:
+        pack(tmp_path / "photos", tmp_path, attributes=tmp_path / "t.csv")
+    assert "leading zeros" not in str(told.value)
 
 
 def test_others_photos_beside_celebas_tables_are_warned_of(celeba, tmp_path):
@@ -133,7 +160,7 @@ def test_who_is_held_out_is_told_as_far_as_it_is_known(celeba, tmp_path):
     assert "12 of 12 people in them are trained on too" in describe_held_out(mixed)
     own = photos(celeba, tmp_path / "own")
     unknown = prepare(own, tmp_path / "b", resolution=16, workers=1, partition=tmp_path / "thirds.txt").dataset
-    assert "who is in them is not known" in describe_held_out(unknown)
+    assert "whether the same people are in train is not known" in describe_held_out(unknown)
     clean = prepare(celeba, tmp_path / "c", resolution=16, workers=1, hold_out="partition").dataset
     assert "nobody in them is trained on" in describe_held_out(clean)
 
@@ -146,6 +173,11 @@ def test_what_nobody_expects_of_who_is_held_out_is_warned_of(celeba, tmp_path):
     )
     said = pack(celeba, tmp_path, identities=tmp_path / "half.csv").warnings
     assert any("of 24 of 48 images the person is not known: they are trained on" in line for line in said)
+    packed = PackedWriter(tmp_path / "rows", resolution=4, capacity=120)
+    with packed:
+        packed.write(0, np.arange(120 * 48, dtype=np.uint8).reshape(120, 4, 4, 3))
+        rows = packed.finish(identities=np.arange(1, 121, dtype=np.int32))
+    assert any("an identity of its own" in line for line in held_out_warnings(rows, "auto", False))
     own = photos(celeba, tmp_path / "own")
     for name, number, expected in (("all", 1, "every image is held out"), ("none", 0, "put every image into train")):
         (tmp_path / f"{name}.csv").write_bytes(table(*((f"{row:06d}.jpg", number) for row in range(1, 49))))

@@ -94,7 +94,7 @@ def test_the_same_again_for_a_seed_and_another_for_another_model_or_seed(three, 
 def test_too_few_of_anything_is_refused(made, view, data):
     with pytest.raises(UserError, match="26 made faces are too few"):
         drawn(made[:26], view)
-    with pytest.raises(UserError, match="20 held-out people, and 27 are needed"):
+    with pytest.raises(UserError, match="20 held-out faces of different people, and 27 are needed"):
         drawn(made, DataView([PackedDataset.open(data)], held_out=True))
     with pytest.raises(UserError, match="8 px and the data 16 px"):
         drawn(made[:, ::2, ::2], view)

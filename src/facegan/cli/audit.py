@@ -95,7 +95,7 @@ def _show_coverage(found: Audit) -> None:
     differing = sorted((row for row in found.coverage if row.verdict), key=lambda row: -abs(row.generated - row.real))
     typer.echo(
         f"coverage: {len(differing)} of {len(found.coverage)} attributes and pairs appear too seldom or too often"
-        + ("" if differing else "; none differs measurably from held-out people")
+        + ("" if differing else "; none differs measurably from held-out faces")
         + (f"; the {_SHOWN} largest differences (--json lists all):" if len(differing) > _SHOWN else "")
     )
     if differing:
@@ -109,11 +109,11 @@ def _show_coverage(found: Audit) -> None:
 def _show_copies(found: Audit) -> None:
     typer.echo(
         f"\n{found.generated:,} generated faces, {found.training:,} training faces and their mirror images, "
-        f"{found.held_out:,} faces of held-out people"
+        f"{found.held_out:,} held-out faces"
     )
     for tail in found.copy_test.tails:
         typer.echo(
-            f"{tail.space:<10} the nearest {tail.held_out_share:6.2%} of held-out people set the limit; "
+            f"{tail.space:<10} the nearest {tail.held_out_share:6.2%} of held-out faces set the limit; "
             f"{tail.below / found.generated:6.2%} of generated faces are nearer to a training face  "
             f"(p = {tail.p_value:.2g})"
         )

@@ -77,7 +77,7 @@ def evaluate(
     from facegan.perception.spaces import DEFAULT, open_space
 
     keep_freed_memory()
-    view = open_view(real_faces(model, data), people)
+    view = open_view(real_faces(model, data, held_out=people == "held-out"), people)
     place = inference_device(device)
     spaces = [open_space(name, inception_file=inception, device=place) for name in dict.fromkeys(space or DEFAULT)]
 

@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from facegan.config_changes import parse_count
 from facegan.errors import UserError, reason
-from facegan.files import is_taken
+from facegan.files import is_taken, refuse_unwritable
 
 if TYPE_CHECKING:
     from facegan.api import Model as LoadedModel
@@ -126,6 +126,7 @@ def check_free(out: Path, force: bool | None = None, flag: str = "--out") -> Non
     if is_taken(out) and (out.is_dir() or not force):
         hint = "" if out.is_dir() or force is None else ", or add --force to overwrite it"
         raise UserError(f"{flag} {out} exists already: choose another name{hint}")
+    refuse_unwritable(out)
 
 
 @contextmanager

@@ -230,8 +230,9 @@ def parse_attributes(name: str, data: bytes) -> LabelFile:
     table = Table(name, data)
     positions = attribute_positions(table.columns)
     if not positions:
+        found = repr(" ".join(table.columns)[:60]) if table.columns else "rows of values only"
         raise UserError(
-            f"{name}: expected a header with CelebA's attribute names, found {' '.join(table.columns)[:60]!r}; give "
+            f"{name}: expected a header with CelebA's attribute names, found {found}; give "
             f"the file list_attr_celeba.txt or .csv"
         )
     label_file = LabelFile(name, np.zeros((0, ATTRIBUTE_COUNT), np.int8))
@@ -256,7 +257,9 @@ def parse_attributes(name: str, data: bytes) -> LabelFile:
     label_file.values[:, list(positions.values())] = judged
     known = frozenset[str]().union(*COLUMNS.values())
     for place, column in enumerate(table.columns):
-        if place not in positions and plain(column) not in known:
+        if place not in positions and plain(column) in _POSITIONS:
+            label_file.note(name, "second column", f"column {column!r}: another is called so too, and the first counts")
+        elif place not in positions and plain(column) not in known:
             label_file.note(name, "unknown attribute", f"column {column!r} is none of the 40: left out")
     if table.encoding == "cp1252":
         label_file.note(name, "encoding", "not UTF-8: read as Windows-1252")
@@ -306,6 +309,11 @@ def parse_numbers(name: str, data: bytes, what: str) -> LabelFile:
     possible = [place for place, column in enumerate(table.columns) if plain(column) not in INDEX_COLUMNS]
     if place is None and len(possible) == 1:
         place = possible[0]
+        heading = plain(table.columns[place])
+        if heading in _POSITIONS or any(heading in names for other, names in COLUMNS.items() if other != what):
+            raise UserError(
+                f"{name}: its column is called {table.columns[place]}, and that is no {what}: is it another?"
+            )
     if place is None and possible:
         there, wanted = listed([table.columns[place] for place in possible], 5), " or ".join(HEADINGS[what])
         raise UserError(

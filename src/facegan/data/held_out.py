@@ -45,15 +45,23 @@ def describe(rule: Rule, identities_N: np.ndarray, held_out_N: np.ndarray) -> st
         )
         return f"{DESCRIPTIONS[rule]}; {said}"
     if rule == "partition":
-        return f"{DESCRIPTIONS[rule]}; who is in them is not known, and CelebA's own share nobody with train"
+        return f"{DESCRIPTIONS[rule]}; whether the same people are in train is not known here; in CelebA nobody is"
     return f"{DESCRIPTIONS[rule]}; other pictures of the same people may be trained on"
 
 
 def held_out_warnings(dataset: PackedDataset, wanted: str, has_partitions: bool) -> Iterator[str]:
     """Yield what deserves a warning of who is held out. ``wanted``: the rule that was asked for."""
     held_out_N, rule = dataset.held_out(), dataset.hold_out
+    known_N = np.asarray(dataset.identities)[np.asarray(dataset.identities) > 0]
     if held_out_N.all():
-        yield "every image is held out, and none is left to train on: is 0 train, 1 valid and 2 test in the partitions?"
+        why = (
+            "is 0 train, 1 valid and 2 test in the partitions?"
+            if rule == "partition"
+            else "are these identities right?"
+        )
+        yield f"every image is held out, and none is left to train on: {why}"
+    elif rule == "identities" and len(known_N) >= _FEWEST_PICTURES and len(np.unique(known_N)) == len(known_N):
+        yield "each picture has an identity of its own: are these numbers of rows, and of no people?"
     elif held_out_N.mean() > 0.5:
         yield f"more than half of the images are held out; {np.count_nonzero(~held_out_N):,} are left to train on"
     elif rule != "none" and not held_out_N.any():

@@ -100,15 +100,24 @@ def read_labels(
         preflight.add(_unmatched(label_file, files, match, what, taken))
         values = label_file.values[match.row_N[has_row]]
         if not _any_known(what, values):
+            why = next(
+                (
+                    f" ({problem.reason})"
+                    for problem in label_file.problems
+                    if problem.kind.endswith(("value", "column"))
+                ),
+                "",
+            )
             raise UserError(
-                f"{label_file.name} holds no {what} value that fits; is it another of CelebA's files? "
-                f"Name the right one with --{what}"
+                f"{label_file.name} holds no {what} value that fits{why}; is it another of CelebA's files, or in "
+                f"another code? Name the right one with --{what}"
             )
         labels.set(what, has_row, values)
         labels.warnings += _copies(match, files, label_file.name)
-        if np.count_nonzero(has_row) < len(files) / 2:
+        count, looked_at = np.count_nonzero(has_row[:taken]), len(has_row[:taken])
+        if count < looked_at / 2:
             labels.warnings.append(
-                f"{label_file.name} has a row for {np.count_nonzero(has_row):,} of {len(files):,} images only, such as "
+                f"{label_file.name} has a row for {count:,} of {looked_at:,} images only, such as "
                 f"{files[has_row.argmax()].path}: is it the table of these?"
             )
     preflight.add(_people_in_two_partitions(labels))
@@ -176,7 +185,7 @@ def _check_fit(
         return
     row = next(iter(label_file.row_of), "nothing")
     numbers = {_number(name) for name in label_file.row_of}
-    zeros = not fitting and (_number(files[without[0]].path) or None) in numbers
+    zeros = not fitting and (_number(files[without[0]].path) or None) in numbers and "0" not in numbers
     hint = "Its numbers lack leading zeros, which a spreadsheet drops: put them back. " if zeros else ""
     said = f"--{what} {label_file.name}" if place == "given" else label_file.name
     raise UserError(
@@ -189,7 +198,7 @@ def _check_fit(
 def _number(path: str) -> str:
     """Return the number that a file is called, without leading zeros; empty if it has another name."""
     stem = path.rpartition("/")[2].partition(".")[0]
-    return stem.lstrip("0") if stem.isdecimal() else ""
+    return (stem.lstrip("0") or "0") if stem.isdecimal() else ""
 
 
 def by_name_alone(listing: Listing, labels: Labels, reader: Reader) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
+from facegan.files import refuse_unwritable
 from facegan.pixels import grid, save_png
 from facegan.provenance import SHEET_OF_PHOTOGRAPHS, Provenance
 
@@ -215,8 +215,7 @@ def _check_values(resolution: int, crop: Crop, workers: int | None, limit: int |
 def _check_space(out: Path, count: int, resolution: int) -> None:
     needed = count * (resolution * resolution * 3 + ATTRIBUTE_COUNT + 64) + (1 << 20)
     place = next(folder for folder in out.resolve().parents if folder.exists())
-    if not os.access(place, os.W_OK) or not shutil.disk_usage(place).total:
-        raise UserError(f"{out} cannot be written: {place} takes no files; give another place")
+    refuse_unwritable(out)
     free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(

@@ -93,7 +93,7 @@ def audit(
         nearest = {space: Nearest.joined(parts) for space, parts in found.items()}
         return _Seen(nearest, np.concatenate(faces), np.concatenate(logits) > 0)
 
-    unseen = look_at("held-out people", view_batches(held_out), len(held_out))
+    unseen = look_at("held-out faces", view_batches(held_out), len(held_out))
     made = look_at("generated faces", batches, count)
     return Audit(
         copy_test=judge_copies(made.nearest, unseen.nearest),

@@ -171,8 +171,8 @@ def _people(photographs: DataView, count: int, seed: int, stream: str) -> np.nda
     _, earliest = np.unique(np.where(person > 0, person, -1 - order), return_index=True)  # unknown: each its own
     if len(earliest) < count:
         raise UserError(
-            f"the data has {len(earliest)} held-out people, and {count} are needed, one for each photograph: choose "
-            "fewer --sheets or --faces, or give more data, prepared with --identities"
+            f"the data has {len(earliest)} held-out faces of different people, and {count} are needed, one for each "
+            "photograph: choose fewer --sheets or --faces, or give more data, prepared with --identities"
         )
     return order[np.sort(earliest)[:count]]
 

@@ -126,7 +126,7 @@ def remarks(receipt: Receipt) -> list[str]:
         kept = f" ({cropped}: left, top, right, bottom)" if cropped else ""
         sentences.append(f"resized to {model['resolution']} px by {model['resize']}: {sizes}{kept}")
     if unreadable := model.get("unreadable"):
-        sentences.append(f"{unreadable['count']:,} could not be read and do not count, such as {unreadable['first']}")
+        sentences.append(f"{unreadable['count']:,} files do not count, such as {unreadable['first']}")
     return sentences
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from PIL import Image
 
 from facegan.data.face_files import read_face_files
 from facegan.data.folder import is_packed
+from facegan.data.overlap import refuse_trained_on
 from facegan.data.packed import DataView, PackedDataset, map_array
 from facegan.errors import UserError, brief
 from facegan.runs.folder import RUN_FILE, SHIPPED, RunFolder
@@ -184,17 +186,34 @@ def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: P
     return Faces((image_NHWC[start : start + _BATCH] for start in starts), described, len(image_NHWC))
 
 
-def real_faces(model: Path, data: Sequence[Path] | None) -> list[PackedDataset]:
+def real_faces(model: Path, data: Sequence[Path] | None, *, held_out: bool = True) -> list[PackedDataset]:
     """Open the folders of real faces: those given, or else those that the run was trained on.
 
+    ``held_out``: whether those that they hold out are to be faces that the model never saw.
+
     Raises:
-        UserError: none are given, and the model is not a run that names them; or one is not a packed dataset.
+        UserError: none are given, and the model is not a run that names them; one is not a packed dataset; or the run
+            was trained on what they hold out.
     """
     if data:
-        return [PackedDataset.open(path) for path in data]
+        datasets = [PackedDataset.open(path) for path in data]
+        if held_out:
+            refuse_trained_on(datasets, _trained_on(model))
+        return datasets
     if is_model(model) and not model.exists() and str(model) not in SHIPPED:
         raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
     recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
     if not isinstance(recorded, list) or not recorded:
         raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces as well")
     return [PackedDataset.open(Path(str(path))) for path in recorded]
+
+
+def _trained_on(model: Path) -> list[PackedDataset]:
+    """Return the datasets that the run of a model was trained on, of those that are still where they were."""
+    folder = next((place for place in (model, *model.parents[:2]) if (place / RUN_FILE).is_file()), None)
+    recorded = RunFolder(folder).read().get("data") if folder is not None else None
+    datasets = []
+    for path in recorded if isinstance(recorded, list) else []:
+        with contextlib.suppress(UserError):
+            datasets.append(PackedDataset.open(str(path)))
+    return datasets

@@ -153,7 +153,7 @@ class CopyTest:
             share = f"about {self.suspicious:.1%} of the faces are"
             return f"COPIES: {share} nearer to a training face than chance allows ({chance})"
         return (
-            f"no copies seen: the faces are no nearer to training faces than unseen people are ({chance}; with "
+            f"no copies seen: the faces are no nearer to training faces than unseen ones are ({chance}; with "
             f"{self.held_out:,} held-out faces, copies are found where they are {self.detectable:.1%} of all or more)"
         )
 
