@@ -40,8 +40,10 @@ _PLACING_PRIOR_WEIGHT = 0.15
 """Of likely styles, where the face is still looked for: they make nothing but faces, so that only a face fits."""
 _ENERGY_SCALE = 500.0
 """Of ``FaceSearch.energy``, beside how unlike face and photo are: faces have some -200 to -400 of it, others 0."""
-_MOST_ENERGY = -100.0
-"""Of a square that shows a face for certain."""
+_CHOICE_PRIOR_WEIGHT = 0.6
+"""Of likely styles, beside the rest, in the choice of a square."""
+_MOST_ENERGY, _MOST_UNLIKELY = -100.0, 0.4
+"""Of a square with a face for certain, and of its style: the mean square of its whitened numbers, 1 for random ones."""
 _LARGEST_SIDE = 1024
 """Pixels: larger photos are shrunk first; faces of this model need far fewer."""
 
@@ -151,8 +153,8 @@ class Inverter:
     def _placed(self, photo_1CHW: Tensor, starts: list[Frame], steps: int, report: Report) -> tuple[Frame, bool]:
         """Return the square whose face fits best, and whether a face is there for certain.
 
-        Squares and one style each are improved together, from all starts. If none of them then looks like a face, it
-        is the start that looked most like one, and not certain.
+        Squares and one style each are improved together, from all starts. A face is there for certain where what is in
+        the square looks like one, and a likely style makes it: to make anything else takes an unlikely one.
         """
         side = self.model.resolution // 2
         factor = min(1.0, 1.4 * side / min(start.side for start in starts))
@@ -177,11 +179,12 @@ class Inverter:
             optimizer.step()
         report("looking for the face", steps, steps)
         with torch.no_grad():
-            best_4 = moved(begin_S4, move_S4)[int(unlike_S.argmin())]
-            if self.search.energy_of_squares(photo, best_4[None]) > _MOST_ENERGY:
-                return starts[0], False
-        x, y, length, angle = best_4.tolist()
-        return Frame(x / factor, y / factor, length / factor, math.degrees(angle)), True
+            square_S4, unlikely_S = moved(begin_S4, move_S4), white_SK.square().mean(1)
+            best = int((unlike_S + _CHOICE_PRIOR_WEIGHT * unlikely_S).argmin())
+            energy = float(self.search.energy_of_squares(photo, square_S4[best : best + 1]))
+        x, y, length, angle = square_S4[best].tolist()
+        certain = energy < _MOST_ENERGY and float(unlikely_S[best]) < _MOST_UNLIKELY
+        return Frame(x / factor, y / factor, length / factor, math.degrees(angle)), certain
 
     def _fitted(self, target_1CHW: Tensor, steps: int, report: Report) -> Tensor:
         """Return whitened styles [1, L, K] whose face is most like the target."""
