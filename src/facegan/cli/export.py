@@ -58,7 +58,7 @@ def export(
     with NewFolder(out) as partial, stages() as stage:
         written = export_onnx(loaded, partial.folder, report=stage)
         partial.put_in_place()
-    for file in written:
+    for graph in written:
         typer.echo(
-            f"{out / file.path.name}: {file.size / 1e6:.1f} MB, within {file.difference:.1g} of PyTorch", err=True
+            f"{out / graph.path.name}: {graph.size / 1e6:.1f} MB, within {graph.difference:.1g} of PyTorch", err=True
         )
