@@ -109,4 +109,17 @@ def test_the_command(shipped, tmp_path):
         "--out",
         tmp_path / "n.png",
     )
-    assert done.returncode == 1 and "failed" in done.stderr
+    assert done.returncode == 1 and done.stderr.splitlines()[-2].startswith("failed: ")
+
+
+def test_a_flat_square_holds_no_face(inverter):
+    grey = np.full((90, 90, 3), 128, np.uint8)
+    grey[::2] += 6
+    assert inverter.invert(grey, frame=Frame(45, 45, 64), steps=10).failed
+
+
+def test_a_misspelt_attribute_is_told_before_the_search(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / "noise.png")
+    told = mistake("invert", "celeba64", tmp_path / "noise.png", "--attr", "Smile=2", "--out", tmp_path / "o.png")
+    assert "did you mean Smiling" in told
+    assert not (tmp_path / "o.png").exists()

@@ -75,6 +75,15 @@ def test_films_are_files_that_say_what_made_them(style_run, tmp_path, suffix):
         assert getattr(picture, "n_frames", 1) == (1 if out.is_dir() else 8)
 
 
+def test_a_gif_is_as_long_as_it_should_be(style_run, tmp_path):
+    out = tmp_path / "film.gif"
+    done = command("morph", style_run, 0, 1, "--seconds", 2, "--rate", 60, "--out", out)
+    assert done.returncode == 0 and "50 pictures a second" in done.stderr
+    with Image.open(out) as film:
+        durations = [film.seek(number) or film.info["duration"] for number in range(film.n_frames)]
+    assert set(durations) == {20} and sum(durations) == 2000
+
+
 def test_a_mixture_has_the_coarse_layers_of_one_and_the_fine_of_the_other(style_model, faces):
     layers = style_model.style_layers
     rows = layered_styles(style_model, faces)
@@ -108,4 +117,8 @@ def test_wrong_words(style_run, dcgan_run, tmp_path):
     assert "ends in .avif, .webp, .gif, .mp4" in mistake("morph", style_run, 0, 1, "--out", tmp_path / "a.mov")
     assert "--seconds 0.0" in mistake("morph", style_run, 0, 1, "--seconds", 0)
     assert "does not exist" in mistake("morph", style_run, 0, "nobody.safetensors", "--out", tmp_path / "a.webp")
+    for word in ("-3", "1:2:3", "x"):
+        assert "give its number, SEED:NUMBER" in mistake("morph", style_run, 0, "--", word)
+    assert "numbered from 0 to 2^62" in mistake("morph", style_run, 0, 10**22)
+    assert "are 0 for 2 faces" in mistake("morph", style_run, 0, 1, "--seconds", 0.1, "--rate", 0.5)
     assert "has no styles" in mistake("mix", dcgan_run, "--coarse", 0, "--fine", 1, "--out", tmp_path / "a.png")

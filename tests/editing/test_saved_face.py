@@ -38,7 +38,7 @@ def test_faces_are_named_by_number_seed_or_file(shipped, tmp_path):
         assert (origin.seed, origin.number) == (seed, number)
     with pytest.raises(UserError, match=r"x\.safetensors does not exist: give a saved face"):
         named_face(shipped, "x.safetensors")
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="names no face"):
         named_face(shipped, "-1")
 
 
@@ -74,3 +74,5 @@ def test_what_is_no_face_of_this_model_is_refused(shipped, style_model, tmp_path
 
 def test_the_command_line_refuses_many_faces_in_one_file(tmp_path):
     assert "holds one face: add --count 1" in mistake("sample", "celeba64", "--out", tmp_path / "a.safetensors")
+    scored = ("--count", 1, "--score", "--out", tmp_path / "a.safetensors")
+    assert "--score does not go into" in mistake("sample", "celeba64", *scored)

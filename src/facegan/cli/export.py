@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -33,16 +34,19 @@ def export(
     """
     if format not in ("onnx", "hub"):
         raise UserError(f"--format {format}: choose onnx or hub")
-    if format == "hub" and (name is None or name.count("/") != 1):
+    if format == "hub" and name is None:
         raise UserError("--format hub: add --name USER/NAME, as the model will be called there")
+    if name is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+        raise UserError(f"--name {name}: give USER/NAME, of letters, digits, dots, dashes and _")
     if format == "onnx" and name is not None:
         raise UserError(f"--name {name} is for --format hub: leave it out")
 
     from facegan import api
     from facegan.cli.progress import stages
-    from facegan.files import NewFolder
+    from facegan.files import NewFolder, refuse_unwritable
     from facegan.machine import keep_freed_memory
 
+    refuse_unwritable(out)
     keep_freed_memory()
     loaded = api.load(model)
     if format == "hub":

@@ -42,8 +42,9 @@ def invert(
 ) -> None:
     """Find the model's face that is most like a photo.
 
-    It says how near it came: in dB (20 is alike, 25 very alike; below 18 it calls itself failed, with exit code 1), and
-    how many of 40 attributes are the same.
+    It says how near it came: in dB (20 is alike, 25 very alike), and how many of 40 attributes are the same. Below 18,
+    and where it is not certain that a face is in the square that it found, it says that it failed, with exit code 1;
+    the files are written all the same.
 
     \b
     facegan invert celeba64 anna.jpg --out anna.png --face anna.safetensors
@@ -54,15 +55,16 @@ def invert(
     options.check_free(out, force)
     if face is not None:
         options.check_suffix("--face", face, ".safetensors")
-        options.check_free(face, force)
+        options.check_free(face, force, "--face")
     frame = _frame(eyes)
+    edits = [options.amounts([text]) for text in attr or []]
 
     import numpy as np
 
     from facegan import api, pixels
     from facegan.cli.progress import stages
     from facegan.editing.directions import directions_of
-    from facegan.editing.edit import edit_face
+    from facegan.editing.edit import check_amounts, edit_face
     from facegan.editing.invert import Inverter, read_photo
     from facegan.editing.saved_face import pictures
     from facegan.machine import keep_freed_memory
@@ -75,7 +77,8 @@ def invert(
             f"--eyes {eyes}: {photo} has {image.shape[1]} x {image.shape[0]} pixels, and the face is outside"
         )
     loaded = api.load(model)
-    edits = [options.amounts([text]) for text in attr or []]
+    for amounts in edits:
+        check_amounts(amounts)
     directions = directions_of(loaded) if edits else None
     if edits and directions is None:
         raise UserError(f"no directions come with {loaded.name}: facegan directions finds them; leave --attr out")
@@ -92,13 +95,14 @@ def invert(
         with options.writing("--face", face):
             found.face.save(face)
     place = found.frame
+    said = "failed: " if found.failed else ""
     typer.echo(
-        f"{found.psnr:.1f} dB, {found.attributes_kept} of 40 attributes kept; the face is in the square of "
+        f"{said}{found.psnr:.1f} dB, {found.attributes_kept} of 40 attributes kept; the face is in the square of "
         f"{place.side:.0f} px around {place.x:.0f},{place.y:.0f}, turned by {place.angle:.0f} degrees: {out}", err=True,
     )  # fmt: skip
     if found.failed:
         why = "the face is not like the photo" if found.placed else "it is not certain that a face is in this square"
-        typer.echo(f"failed: {why}. Name the eyes (--eyes), or take a photo from the front", err=True)
+        typer.echo(f"{why}. Name the eyes (--eyes), or take a photo from the front", err=True)
         raise typer.Exit(1)
 
 

@@ -45,8 +45,8 @@ def morph(
 
     \b
     facegan morph celeba64 0 1 2 --truncation 0.7 --scale 4 --out morph.avif
-    facegan morph celeba64 3:10 anna.safetensors --once --seconds 3 --out to-anna.webp
-    facegan morph celeba64 5 smiling.safetensors --out smile.gif
+    facegan sample --first 7 --count 1 --out seven.safetensors
+    facegan morph celeba64 3:10 seven.safetensors --once --seconds 3 --out to-seven.webp
     facegan morph runs/tanh 0 1 2 --through latents --rate 12 --out frames
     """
     if through not in ("styles", "latents"):
@@ -55,7 +55,7 @@ def morph(
         raise UserError(f"--seconds {seconds}: choose from 0.1 to 3600")
     options.check_between("--rate", rate, 0.5, 120)
 
-    from facegan.editing.film_file import check_kind, save_film
+    from facegan.editing.film_file import check_kind, kept_rate, save_film
 
     check_kind(out)
     options.check_free(out, force)
@@ -68,7 +68,14 @@ def morph(
     from facegan.editing.morph import morph as pictures_between
     from facegan.provenance import Provenance
 
-    frames = max(len(saved), round(seconds * rate))
+    kept = kept_rate(out, rate)
+    frames = round(seconds * kept)
+    if frames < len(saved):
+        raise UserError(
+            f"--seconds {seconds:g} at {kept:g} pictures a second are {frames} for {len(saved)} faces: give more"
+        )
+    if kept != rate:
+        typer.echo(f"a GIF can have {kept:.3g} pictures a second, and has so many, not {rate:g}", err=True)
     pictures = pictures_between(loaded, saved, frames=frames, loop=not once, in_latents=through == "latents")
     provenance = Provenance(model=loaded.name, nimg=loaded.nimg, sha256=loaded.sha256, truncation=truncation)
     with stages() as stage, options.writing("--out", out):
@@ -78,7 +85,7 @@ def morph(
                 yield pixels.enlarge(picture[None], scale)[0]
                 stage("pictures", number, frames)
 
-        count = save_film(out, shown(), provenance, rate=rate)
+        count = save_film(out, shown(), provenance, rate=kept)
     typer.echo(f"{count:,} pictures through {len(saved)} faces: {out}", err=True)
 
 
@@ -91,7 +98,7 @@ def mix(
     layer: Annotated[
         int | None,
         Option(
-            help="The first layer of the fine face; default: the first at four times the smallest size (16 px of 4)."
+            help="Layers of the coarse face; the others are the fine one's. Default: those below 16 px, of 4 px and up."
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -108,7 +115,7 @@ def mix(
 
     \b
     facegan mix celeba64 --coarse 0 --coarse 1 --coarse 2 --fine 3 --fine 4 --fine 5 --scale 2 --out mixed.png
-    facegan mix celeba64 --coarse 0 --fine anna.safetensors --layer 4 --out child.safetensors
+    facegan mix celeba64 --coarse 0 --fine 5:3 --layer 4 --out child.safetensors
     """
     options.check_suffix("--out", out, ".png", ".safetensors")
     options.check_free(out, force)
@@ -136,4 +143,4 @@ def mix(
             shown = pixels.enlarge(np.concatenate([corner, made]), scale)
             provenance = Provenance(model=loaded.name, nimg=loaded.nimg, sha256=loaded.sha256, sheet=True)
             pixels.save_png(out, pixels.grid(shown, columns=len(columns) + 1), provenance)
-    typer.echo(f"layers 1 to {first} of the rows, the others of the columns: {out}", err=True)
+    typer.echo(f"the first {first} layers are the rows', the others the columns': {out}", err=True)

@@ -71,7 +71,9 @@ Threads = Annotated[
     int | None,
     Option(help="CPU threads of each process; default: all cores, or fewer where that is measured to be faster."),
 ]
-Model = Annotated[Path, Argument(help="A run, a snapshot, or the shipped model, celeba64.")]
+Model = Annotated[
+    Path, Argument(help="celeba64 (shipped), a run, a snapshot, an exported hub folder, or hf:USER/NAME.")
+]
 Faces = Annotated[
     list[str],
     Argument(help="Faces: numbers of the seed, such as 0 7; SEED:NUMBER; or saved faces (.safetensors)."),

@@ -71,6 +71,8 @@ def sample(
         raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
     if saved and number > 1:
         raise UserError(f"--out {out} holds one face: add --count 1 (and --first, its number)")
+    if saved and score:
+        raise UserError(f"--score does not go into {out}: leave it out, or choose a .png")
     if grid and number > _GRID_LIMIT:
         raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
     array = out.suffix.lower() == ".npy" and not out.is_dir()

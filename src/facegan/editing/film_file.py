@@ -42,6 +42,13 @@ def check_kind(path: Path) -> None:
             raise UserError(f"--out {path}: MP4 needs PyAV: pip install 'facegan[mp4]', or choose .avif") from None
 
 
+def kept_rate(path: Path, rate: float) -> float:
+    """Return the pictures a second that a film of this kind can have: GIF counts in hundredths of a second."""
+    if path.suffix.lower() != ".gif":
+        return rate
+    return 100 / max(2, round(100 / rate))  # most programs show shorter times as ten of them
+
+
 def save_film(path: Path, pictures: Iterator[np.ndarray], provenance: Provenance, *, rate: float) -> int:
     """Write uint8 [H, W, 3] pictures of one size as an endless film of ``rate`` pictures a second; return how many.
 

@@ -44,6 +44,8 @@ _CHOICE_PRIOR_WEIGHT = 0.6
 """Of likely styles, beside the rest, in the choice of a square."""
 _MOST_ENERGY, _MOST_UNLIKELY = -100.0, 0.4
 """Of a square with a face for certain, and of its style: the mean square of its whitened numbers, 1 for random ones."""
+_LEAST_SPREAD = 0.1
+"""Standard deviation of a square's pixels, of a range of 2, below which no face is in it."""
 _LARGEST_SIDE = 1024
 """Pixels: larger photos are shrunk first; faces of this model need far fewer."""
 
@@ -62,7 +64,7 @@ class Inversion:
     attributes_kept: int
     """Of 40: those that attributes-net sees, or does not see, in both."""
     placed: bool = True
-    """Whether the square holds a face for certain: it was given, or what is in it looks like one."""
+    """Whether the square holds a face for certain: it was given, or what is in it looks like one; and is not flat."""
 
     @property
     def failed(self) -> bool:
@@ -139,6 +141,7 @@ class Inverter:
             starts = self.search.find(pixels_1CHW)
             frame, placed = self._placed(pixels_1CHW, starts, steps // 2, report)
         target_1CHW = _cut(photo, frame, self.model.resolution)
+        placed &= float(target_1CHW.std()) > _LEAST_SPREAD
         white_SLK = self._fitted(target_1CHW, steps, report)
         face = SavedFace(
             FaceOrigin(self.model.name, self.model.sha256, edited="of a photo"), self._styles(white_SLK)[0].numpy()

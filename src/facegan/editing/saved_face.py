@@ -26,6 +26,7 @@ from facegan.provenance import Provenance
 
 SUFFIX = ".safetensors"
 _KEY = "facegan-face"
+_MOST_DIGITS = 19
 _FORMAT_VERSION = 1
 _LARGEST_FILE = 1 << 20
 """Bytes; a face of ours has some ten thousand."""
@@ -152,8 +153,10 @@ def _checked(described: dict[str, Any], arrays: Mapping[str, np.ndarray], model:
     same_model = fields.get("sha256") == model.sha256
     for name, array in arrays.items():
         unlike = array.dtype != np.float32 or (same_model and array.shape not in shapes.get(name, ()))
-        if unlike or not np.isfinite(array).all():
+        if unlike:
             raise UserError(f"{path} is damaged: {name} is {array.dtype} {list(array.shape)}")
+        if not np.isfinite(array).all():
+            raise UserError(f"{path} is damaged: {name} holds numbers that are not finite")
     if same_model and ("styles" in arrays) != bool(model.style_layers):
         raise UserError(
             f"{path} is damaged: a face of {model.name} has {'styles' if model.style_layers else 'a latent'}"
@@ -179,9 +182,15 @@ def named_face(
     """
     before, colon, after = text.rpartition(":")
     if after.isascii() and after.isdigit() and (not colon or (before.isascii() and before.isdigit())):
+        if len(after) > _MOST_DIGITS or len(before) > _MOST_DIGITS:
+            raise UserError(f"{text:.60}: faces are numbered from 0 to 2^62, and seeds to 2^63")
         chosen_seed = int(before) if colon else seed
         return numbered_face(
             model, chosen_seed, int(after), attributes=attributes, truncation=truncation, labels=labels
+        )
+    if not text.endswith(SUFFIX) and not Path(text).exists():
+        raise UserError(
+            f"{text:.200} names no face: give its number, SEED:NUMBER, or the path of a saved face ({SUFFIX})"
         )
     return read_face(Path(text), model)
 

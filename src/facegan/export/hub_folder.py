@@ -82,7 +82,7 @@ def _values(model: Model, name: str) -> dict[str, str]:
         "resolution": str(model.resolution),
         "nimg": f"{model.nimg:,}",
         "labels": labels,
-        "attributes": "True" if model.recipe.attributes else "False",
+        "attributes": '{"Smiling": smiling} if smiling else None' if model.recipe.attributes else "None",
         "version": __version__,
         "sha256": model.sha256,
     }

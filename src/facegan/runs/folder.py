@@ -176,6 +176,8 @@ class RunFolder:
             found = "it is a packed dataset (a model comes first, then the data)"
         elif (self.path / INFO_FILE).is_file():
             found = "it is a snapshot"
+        elif (self.path / "faces.onnx").is_file():
+            found = "it is an ONNX export, which runs without facegan"
         return UserError(f"{self.path} is no run: {found}; give the folder that train --run wrote")
 
     def damaged(self, how: str = "") -> UserError:
