@@ -69,3 +69,17 @@ def test_only_ordinary_files_of_bounded_size_and_depth_are_read(tmp_path):
         file.write_text(text)
         with pytest.raises(ValueError, match=reason):
             read_json(file)
+
+
+def test_an_interrupt_before_the_lock_leaves_no_folder(tmp_path, monkeypatch):
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facegan.files.locked", interrupted)
+    with pytest.raises(KeyboardInterrupt), NewFolder(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out.partial").mkdir()  # it may be another writer's
+    with pytest.raises(KeyboardInterrupt), NewFolder(tmp_path / "out"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]

@@ -218,6 +218,7 @@ class NewFolder:
         self._held = False
 
     def __enter__(self) -> NewFolder:
+        is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(locked(self.folder / "lock"))
@@ -230,6 +231,10 @@ class NewFolder:
         except OSError as error:
             self.__exit__()
             raise UserError(f"cannot write {self.folder}: {reason(error)}") from error
+        except BaseException:  # Ctrl-C, before there was a lock to know that the folder is ours
+            self._held = self._held or is_new
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
