@@ -146,7 +146,7 @@ def test_annotations_named_by_flags_that_cannot_be_used(celeba, tmp_path):
         prepare(celeba, tmp_path / "out", partition=tmp_path / "other.txt")
     partition = (celeba / "list_eval_partition.txt").read_text()
     (tmp_path / "no-identities.txt").write_text(partition.replace(" 1\n", " 0\n").replace(" 2\n", " 0\n"))
-    with pytest.raises(UserError, match="48 of 48 values are no identities"):  # nobody would be held out
+    with pytest.raises(UserError, match="48 of 48 values are no identities"):
         prepare(celeba, tmp_path / "out", identities=tmp_path / "no-identities.txt")
     with pytest.raises(UserError, match="48 of 48 values are no partition, such as '1001'"):
         prepare(celeba, tmp_path / "out", partition=as_other_numbers(celeba, tmp_path / "no-partition.txt"))

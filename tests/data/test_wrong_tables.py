@@ -157,15 +157,15 @@ def test_who_is_held_out_is_told_as_far_as_it_is_known(celeba, tmp_path):
     lines = [f"{number:06d}.jpg {number % 3}" for number in range(1, 49)]
     (tmp_path / "thirds.txt").write_text("\n".join(lines) + "\n")
     mixed = pack(celeba, tmp_path, partition=tmp_path / "thirds.txt", hold_out="partition").dataset
-    assert "12 of 12 people in them are trained on too" in describe_held_out(mixed)
+    assert "12 of the 12 people in them are trained on too" in describe_held_out(mixed)
     own = photos(celeba, tmp_path / "own")
     unknown = prepare(own, tmp_path / "b", resolution=16, workers=1, partition=tmp_path / "thirds.txt").dataset
     assert "whether the same people are in train is not known" in describe_held_out(unknown)
     clean = prepare(celeba, tmp_path / "c", resolution=16, workers=1, hold_out="partition").dataset
-    assert "nobody in them is trained on" in describe_held_out(clean)
+    assert "none of the" in describe_held_out(clean)
 
 
-def test_what_nobody_expects_of_who_is_held_out_is_warned_of(celeba, tmp_path):
+def test_surprises_in_who_is_held_out_are_warned_of(celeba, tmp_path):
     (tmp_path / "half.csv").write_bytes(
         table(
             ("file", "identity"), *((f"{number:06d}.jpg", number if number % 2 == 0 else "") for number in range(1, 49))
@@ -197,6 +197,7 @@ def test_what_the_preflight_says_of_files_that_are_no_images(celeba, tmp_path):
     shutil.copy(own / "000001.jpg", own / ".hidden.jpg")
     (own / "labels.csv").write_bytes(table(("file", "Male", "Young", "Smiling"), ("000001.jpg", 1, 1, 1)))
     (own / "old.zip").write_bytes(b"PK\3\4")
+    shutil.copy(own / "000001.jpg", own / "._000001.jpg")  # macOS's, not counted as hidden
     for name in ("stem.jpg", "stem.png"):
         shutil.copy(own / "000002.jpg", own / name)
     (tmp_path / "t.csv").write_bytes(
@@ -205,6 +206,7 @@ def test_what_the_preflight_says_of_files_that_are_no_images(celeba, tmp_path):
     pack(own, tmp_path, attributes=tmp_path / "t.csv")
     document = (tmp_path / "out" / "preflight.json").read_text()
     assert "could be its own and another's" in document
+    assert "._000001.jpg" not in document
     for expected in ('"hidden"', '"zip in the source"', '"unused table"', "--attributes"):
         assert expected in document
 

@@ -75,7 +75,7 @@ def morph(
             f"--seconds {seconds:g} at {kept:g} pictures a second are {frames} for {len(saved)} faces: give more"
         )
     if kept != rate:
-        typer.echo(f"a GIF can have {kept:.3g} pictures a second, and has so many, not {rate:g}", err=True)
+        typer.echo(f"a GIF counts in hundredths of a second: {kept:.3g} pictures a second, not {rate:g}", err=True)
     pictures = pictures_between(loaded, saved, frames=frames, loop=not once, in_latents=through == "latents")
     provenance = Provenance(model=loaded.name, nimg=loaded.nimg, sha256=loaded.sha256, truncation=truncation)
     with stages() as stage, options.writing("--out", out):

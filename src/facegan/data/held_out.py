@@ -36,16 +36,11 @@ def describe(rule: Rule, identities_N: np.ndarray, held_out_N: np.ndarray) -> st
     people, trained_on = (
         set(identities_N[mask_N & (identities_N > 0)].tolist()) for mask_N in (held_out_N, ~held_out_N)
     )
-    if (identities_N[held_out_N] > 0).all():
-        shared = len(people & trained_on)
-        said = (
-            f"{shared:,} of {len(people):,} people in them are trained on too"
-            if shared
-            else "nobody in them is trained on"
-        )
-        return f"{DESCRIPTIONS[rule]}; {said}"
+    if people and (identities_N[held_out_N] > 0).all():
+        shared = len(people & trained_on) or "none"
+        return f"{DESCRIPTIONS[rule]}; {shared} of the {len(people):,} people in them are trained on too"
     if rule == "partition":
-        return f"{DESCRIPTIONS[rule]}; whether the same people are in train is not known here; in CelebA nobody is"
+        return f"{DESCRIPTIONS[rule]}; whether the same people are in train is not known here; in CelebA they are not"
     return f"{DESCRIPTIONS[rule]}; other pictures of the same people may be trained on"
 
 

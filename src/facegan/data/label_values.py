@@ -57,8 +57,7 @@ def judge(codes: np.ndarray) -> Judged:
 
     0 is absent in a column of 0 and 1, and unknown in a table where a column has both -1 and 0. In a column of
     nothing but 0 it is absent unless -1 stands in another. A column holds no labels where more than a tenth of its
-    cells (and more than two) mean nothing, or where those do and none means absent: of 1 and 2, nobody knows which is
-    which.
+    cells (and more than two) mean nothing, or where those do and none means absent: 1 and 2 may mean either.
     """
     has_minus, has_zero = (codes == -1).any(axis=0), (codes == 0).any(axis=0)
     nothing_else = ~np.isin(codes, (1, -1, TRUE, FALSE)).any(axis=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,8 @@ from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, read_text_file
 from facegan.data.table import Table
 from facegan.errors import UserError
+
+_TEXTS_LOOKED_AT = 20
 
 
 @dataclass
@@ -229,14 +233,18 @@ def _is_celebas(table: str) -> bool:
     return any(Path(table).stem in stems for stems in ANNOTATIONS.values())
 
 
-def looks_like_attributes(source: Path, path: str) -> bool:
-    """Return whether a file of a source is a table with several of CelebA's attributes."""
-    if not path.lower().endswith((".csv", ".txt", ".tsv")):
-        return False
-    try:
-        return len(attribute_positions(Table(path, read_text_file(source, path)).columns)) > 2
-    except UserError:
-        return False
+def unused_tables(listing: Listing, used: Collection[str]) -> set[str]:
+    """Return the files of a source that are tables with several of CelebA's attributes, and are not ``used``.
+
+    Only a few texts are looked at: a source may have one for each image.
+    """
+    texts = (path for path in sorted(listing.others) if path.lower().endswith((".csv", ".txt", ".tsv")))
+    found = set()
+    for path in islice((path for path in texts if path not in used), _TEXTS_LOOKED_AT):
+        with suppress(UserError):
+            if len(attribute_positions(Table(path, read_text_file(listing.source, path)).columns)) > 2:
+                found.add(path)
+    return found
 
 
 def _copies(match: Match, files: Sequence[ImageFile], table: str) -> Iterator[str]:

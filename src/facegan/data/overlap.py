@@ -50,7 +50,7 @@ def refuse_shared_pictures(datasets: Sequence[PackedDataset]) -> None:
 
 
 def refuse_trained_on(datasets: Sequence[PackedDataset], trained: Sequence[PackedDataset]) -> None:
-    """Refuse ``datasets`` whose held-out pictures a model learnt, which was trained on ``trained``.
+    """Refuse ``datasets`` that hold out pictures of ``trained``, on which a model was trained.
 
     Raises:
         UserError: a picture that one of them holds out is not held out in the other.
@@ -60,11 +60,11 @@ def refuse_trained_on(datasets: Sequence[PackedDataset], trained: Sequence[Packe
             if a.path.resolve() == b.path.resolve():
                 continue
             row_S2 = shared_rows(a, b)
-            learnt_S = a.held_out()[row_S2[:, 0]] & ~b.held_out()[row_S2[:, 1]]
-            if learnt_S.any():
+            trained_S = a.held_out()[row_S2[:, 0]] & ~b.held_out()[row_S2[:, 1]]
+            if trained_S.any():
                 raise UserError(
-                    f"{int(learnt_S.sum()):,} of the pictures that {a.path} holds out, such as "
-                    f"{a.files[row_S2[learnt_S.argmax(), 0]]}, are in {b.path}, on which the model was trained: give "
+                    f"{int(trained_S.sum()):,} of the pictures that {a.path} holds out, such as "
+                    f"{a.files[row_S2[trained_S.argmax(), 0]]}, are in {b.path}, on which the model was trained: give "
                     f"that dataset, or one whose held-out pictures the model has never seen"
                 )
 

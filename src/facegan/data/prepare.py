@@ -16,7 +16,7 @@ from facegan.data.crop import Crop, frame_box
 from facegan.data.decode_files import Decoder, Outcome, decode_all
 from facegan.data.held_out import choose_rule, held_out_warnings
 from facegan.data.label_values import listed
-from facegan.data.labels import Labels, by_name_alone, looks_like_attributes, read_labels
+from facegan.data.labels import Labels, by_name_alone, read_labels, unused_tables
 from facegan.data.packed import PackedDataset
 from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, find_source
@@ -132,10 +132,11 @@ def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:
     for path in listing.hidden:
         yield Problem(path, "hidden", "its name begins with a dot, or its folder's: not looked at", "noted")
     used = set(labels.sources.values())
+    tables = unused_tables(listing, used)
     for path in sorted(listing.others):
         if path.lower().endswith(".zip"):
             yield Problem(path, "zip in the source", "not looked into: unpack it, or prepare it by itself", "noted")
-        elif path not in used and looks_like_attributes(listing.source, path):
+        elif path in tables:
             reason = "a table with CelebA's attributes, not used: is it to be given with --attributes?"
             yield Problem(path, "unused table", reason, "noted")
         elif path not in used:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LARGEST_TEXT = 64 << 20
 """Bytes of an annotation file; CelebA's largest has 26 million."""
-_HIDDEN_IMAGE = re.compile(r"^(?!(.*/)?(__MACOSX/|\._)).*(^|/)\.(?!\.?/)")
+_MAC = re.compile(r"(^|/)(__MACOSX/|\._)")
+"""What macOS adds to zips and foreign disks: no pictures, whatever they are called."""
 _HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
 
 
@@ -154,7 +155,9 @@ def list_images(source: Path) -> Listing:
     else:
         what = "is neither a file nor a folder" if source.exists() else "does not exist"
         raise UserError(f"{source} {what}: give CelebA's zip or folder, or any folder or zip of images")
-    listing.hidden = [path for path, _ in found if _HIDDEN_IMAGE.search(path) and kind_of_suffix(path) == "image"]
+    listing.hidden = [
+        path for path, _ in found if _HIDDEN.search(path) and not _MAC.search(path) and kind_of_suffix(path) == "image"
+    ]
     found = [(path, place) for path, place in found if not _HIDDEN.search(path)]
     kinds = {path: kind_of_suffix(path) for path, _ in found}
     kinds |= _kinds_by_content(source, [path for path, kind in kinds.items() if kind is None])

@@ -74,12 +74,15 @@ def _array_at(path: Path, count: int, resolution: int) -> Faces:
 
 def _only_faces(path: Path, arrays: np.lib.npyio.NpzFile) -> np.ndarray:
     """Return the one array of the file that may be faces; the first one if none may be."""
-    possible = [name for name in arrays.files if (array := arrays[name]).ndim == 4 and array.dtype == np.uint8]
-    if len(possible) > 1:
-        raise UserError(
-            f"{path} holds several arrays of images ({', '.join(possible[:5])}): save the one that is meant"
-        )
-    return arrays[(possible or arrays.files)[0]]
+    first = None
+    for name in arrays.files:
+        array = arrays[name]
+        if array.ndim != 4 or array.dtype != np.uint8:
+            continue
+        if first is not None:
+            raise UserError(f"{path} holds several arrays of images ({first[0]}, {name}): save the one that is meant")
+        first = name, array
+    return arrays[arrays.files[0]] if first is None else first[1]
 
 
 def faces_of_array(image_NHWC: np.ndarray, count: int, resolution: int, name: str) -> Faces:
