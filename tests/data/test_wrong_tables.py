@@ -177,7 +177,7 @@ def test_surprises_in_who_is_held_out_are_warned_of(celeba, tmp_path):
     with packed:
         packed.write(0, np.arange(120 * 48, dtype=np.uint8).reshape(120, 4, 4, 3))
         rows = packed.finish(identities=np.arange(1, 121, dtype=np.int32))
-    assert any("an identity of its own" in line for line in held_out_warnings(rows, "auto", False))
+    assert any("an identity of its own" in line for line in held_out_warnings(rows, "auto", ()))
     own = photos(celeba, tmp_path / "own")
     for name, number, expected in (("all", 1, "every image is held out"), ("none", 0, "put every image into train")):
         (tmp_path / f"{name}.csv").write_bytes(table(*((f"{row:06d}.jpg", number) for row in range(1, 49))))

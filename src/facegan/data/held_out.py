@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -44,8 +44,11 @@ def describe(rule: Rule, identities_N: np.ndarray, held_out_N: np.ndarray) -> st
     return f"{DESCRIPTIONS[rule]}; other pictures of the same people may be trained on"
 
 
-def held_out_warnings(dataset: PackedDataset, wanted: str, has_partitions: bool) -> Iterator[str]:
-    """Yield what deserves a warning of who is held out. ``wanted``: the rule that was asked for."""
+def held_out_warnings(dataset: PackedDataset, wanted: str, known: Container[str]) -> Iterator[str]:
+    """Yield what deserves a warning of who is held out.
+
+    ``wanted``: the rule that was asked for; ``known``: the labels that there are, such as "partition".
+    """
     held_out_N, rule = dataset.held_out(), dataset.hold_out
     known_N = np.asarray(dataset.identities)[np.asarray(dataset.identities) > 0]
     if held_out_N.all():
@@ -64,7 +67,7 @@ def held_out_warnings(dataset: PackedDataset, wanted: str, has_partitions: bool)
     unknown = int(np.count_nonzero(np.asarray(dataset.identities) == 0))
     if rule == "identities" and unknown:
         yield f"of {unknown:,} of {len(dataset):,} images the person is not known: they are trained on, whoever it is"
-    if has_partitions and wanted == "auto" and rule in ("pictures", "none"):
+    if "partition" in known and wanted == "auto" and rule in ("pictures", "none"):
         yield f"the partitions put every image into train; held out instead: {DESCRIPTIONS[rule]}"
 
 

@@ -98,8 +98,10 @@ def prepare(
             description=_description(listing, crop, labels, made_kept),
         )
     preview_file = _write_preview(dataset, preview, made_kept) if preview else None
-    warnings = _warnings(listing, labels, preflight, made_kept)
-    warnings += held_out_warnings(dataset, hold_out, "partition" in labels.sources)
+    warnings = [
+        *_warnings(listing, labels, preflight, made_kept),
+        *held_out_warnings(dataset, hold_out, labels.sources),
+    ]
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
 
 
