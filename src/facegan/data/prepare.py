@@ -58,10 +58,9 @@ def prepare(
 ) -> PrepareResult:
     """Pack the images of ``source`` (a folder, a zip or Parquet files) into folder ``out`` and return it opened.
 
-    ``hold_out`` is a rule of ``held_out.RULES``, or auto; without ``use_attributes`` no labels are read at all. The
-    result does not depend on ``workers`` (processes; one for each core by default). ``limit`` takes the first
-    images by name only. ``preview`` writes a contact sheet, to ``out/preview.png`` or to the given file.
-    ``progress`` is called with (images done, images in all).
+    ``hold_out``: a rule of ``held_out.RULES``, or auto. Without ``use_attributes`` no labels are read. The result does
+    not depend on ``workers`` (processes; by default as many as cores). ``limit``: only the first images by name.
+    ``preview``: a contact sheet, in ``out/preview.png`` or the given file. ``progress``: (images done, all of them).
 
     Raises:
         UserError: the source, an annotation file, ``out`` or a value cannot be used; nothing is left behind.
@@ -98,10 +97,8 @@ def prepare(
             description=_description(listing, crop, labels, made_kept),
         )
     preview_file = _write_preview(dataset, preview, made_kept) if preview else None
-    warnings = [
-        *_warnings(listing, labels, preflight, made_kept),
-        *held_out_warnings(dataset, hold_out, labels.sources),
-    ]
+    warnings = _warnings(listing, labels, preflight, made_kept)
+    warnings += held_out_warnings(dataset, hold_out, labels.sources)
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
 
 
