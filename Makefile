@@ -1,10 +1,11 @@
 # make faces: environment, install, faces from noise by the shipped model, a short training and its report.
 # make test:  environment, install, every test.
+# make kernel: the WebAssembly of the page, from its C (needs clang and lld).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: faces test lint clean
+.PHONY: faces test lint kernel clean
 
 faces: $(VENV)/installed
 	$(BIN)/facegan demo
@@ -25,6 +26,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+kernel:
+	sh src/facegan/web/engine/build_kernel.sh
 
 clean:
 	rm -rf $(VENV)

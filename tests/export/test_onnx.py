@@ -73,6 +73,6 @@ def test_wrong_words(dcgan_run, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
     assert "exists already" in mistake("export", dcgan_run, tmp_path / "there")
-    assert "choose onnx or hub" in mistake("export", dcgan_run, tmp_path / "out", "--format", "tflite")
+    assert "choose onnx, hub or page" in mistake("export", dcgan_run, tmp_path / "out", "--format", "tflite")
     assert "add --name USER/NAME" in mistake("export", dcgan_run, tmp_path / "out", "--format", "hub")
     assert "leave it out" in mistake("export", dcgan_run, tmp_path / "out", "--name", "a/b")

@@ -15,41 +15,71 @@ from facegan.errors import UserError
 
 def export(
     model: options.Model,
-    out: Annotated[Path, Argument(help="Folder to write, which must be new.")],
-    format: Annotated[str, Option(metavar="onnx|hub", help="What to write.")] = "onnx",
+    out: Annotated[Path, Argument(help="Folder to write, which must be new; of a page, a file (.html).")],
+    format: Annotated[
+        str | None, Option(metavar="onnx|hub|page", help="What to write. Default: page to an .html, else onnx.")
+    ] = None,
     name: Annotated[
         str | None, Option(metavar="USER/NAME", help="For the hub: how the model will be called there.")
     ] = None,
+    half: Annotated[
+        bool, Option("--half", help="Of a page: store weights as float16; faces change by a grey level or two.")
+    ] = False,
+    force: options.Force = False,
 ) -> None:
-    """Write a model for other programs: ONNX graphs, or a folder for the Hugging Face hub.
+    """Write a model for other programs and people: ONNX graphs, a folder for the Hugging Face hub, or a page.
 
     onnx: faces.onnx, and of style models mapping.onnx and synthesis.onnx; each is compared with PyTorch, and refused if
     a value differs by more than 0.001.
 
     hub: config.json, model.safetensors, a card, the licence and a page to try it on. facegan.load takes the folder.
 
+    page: one HTML file that makes faces by itself, opened by double click: no server, no network. For style, dcgan and
+    classic-dcgan networks.
+
     \b
+    facegan export celeba64 faces.html
     facegan export celeba64 onnx/
     facegan export runs/style hub/ --format hub --name someone/my-faces
     """
-    if format not in ("onnx", "hub"):
-        raise UserError(f"--format {format}: choose onnx or hub")
-    if format == "hub" and name is None:
+    is_page = out.suffix.lower() in (".html", ".htm")
+    chosen = format or ("page" if is_page else "onnx")
+    if chosen not in ("onnx", "hub", "page"):
+        raise UserError(f"--format {chosen}: choose onnx, hub or page")
+    if is_page != (chosen == "page"):
+        raise UserError(
+            f"{out}: a page is a file whose name ends in .html, and {chosen} a folder"
+            if is_page
+            else f"{out}: give a page a name that ends in .html"
+        )
+    if chosen == "hub" and name is None:
         raise UserError("--format hub: add --name USER/NAME, as the model will be called there")
     if name is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
         raise UserError(f"--name {name}: give USER/NAME, of letters, digits, dots, dashes and _")
-    if format == "onnx" and name is not None:
+    if chosen != "hub" and name is not None:
         raise UserError(f"--name {name} is for --format hub: leave it out")
+    if chosen != "page" and half:
+        raise UserError("--half is for --format page: leave it out")
 
     from facegan import api
     from facegan.cli.progress import stages
     from facegan.files import NewFolder, refuse_unwritable
     from facegan.machine import keep_freed_memory
 
+    if chosen == "page":
+        options.check_free(out, force)
     refuse_unwritable(out)
     keep_freed_memory()
     loaded = api.load(model)
-    if format == "hub":
+    if chosen == "page":
+        from facegan.export.page import export_page
+
+        with options.writing("OUT", out):
+            command = str(model) if str(model).startswith(api.HUB_PREFIX) else model.name
+            size = export_page(loaded, out, command=command, half=half)
+        typer.echo(f"{out}: {size / 1e6:.1f} MB; open it in a browser, or send it to anybody", err=True)
+        return
+    if chosen == "hub":
         from facegan.export.hub_folder import export_hub
 
         assert name is not None
