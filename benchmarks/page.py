@@ -3,8 +3,8 @@
     python benchmarks/page.py celeba64 runs/dcgan runs/classic-dcgan
 
 Of each model: the largest difference of a pixel (of 255) over 20 seeds, with and without attributes and truncation;
-the time from opening the file to the first face on the screen; milliseconds a face in one worker; the file's size beside
-its weights'; and, of style models, the time from moving a slider to the changed face on the screen.
+the time from opening the file to the first face on the screen; milliseconds a face in one worker; the file's size and
+its weights'; of style models, the time from moving a slider to the changed face on the screen.
 """
 
 import argparse

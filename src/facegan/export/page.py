@@ -41,7 +41,7 @@ PAGE_MODULES = (
 )  # fmt: skip
 _POLICY = (
     "default-src 'none'; script-src '{hash}' blob: 'wasm-unsafe-eval'; worker-src blob:; img-src data: blob: {own}; "
-    "style-src 'unsafe-inline'; connect-src data: {own}; base-uri 'none'; form-action 'none'"
+    "style-src 'unsafe-inline'; connect-src {connect}; base-uri 'none'; form-action 'none'"
 )
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "([^"]+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
@@ -87,9 +87,9 @@ def html_page(modules: Iterable[str], *, title: str, data: Mapping[str, str], se
     script = bundle(modules)
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     blocks = [f'<script type="text/plain" id="data-{name}">{text}</script>' for name, text in data.items() if text]
-    own = "'self'" if served else ""
+    own, connect = ("'self'", "'self'") if served else ("", "'none'")
     content = Template(_web("page/page.html").decode()).substitute(
-        policy=_POLICY.format(hash=f"sha256-{digest}", own=own),
+        policy=_POLICY.format(hash=f"sha256-{digest}", own=own, connect=connect),
         title=html.escape(title),
         description=f"Faces {STATEMENT}: none of these people exists.",
         software=SOFTWARE,

@@ -7,9 +7,11 @@
 const MOST_WORKERS = 4;
 
 /** The bytes of base64 text, ArrayBuffer. */
-async function decoded(text) {
-  const answer = await fetch(`data:application/octet-stream;base64,${text}`);
-  return answer.arrayBuffer();
+export function decoded(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text).buffer;
+  const binary = atob(text), bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes.buffer;
 }
 
 /** The error of a request that was dropped, which nobody needs to hear of. */
@@ -31,10 +33,10 @@ export class PageEngine {
 
   async open() {
     const { weights, prior, kernel, plainKernel, code } = this.assets;
-    const wasm = await decoded(kernel);
+    const wasm = decoded(kernel);
     this.model = {
-      kind: "open", about: this.about, weights: await decoded(weights), prior: prior ? await decoded(prior) : null,
-      wasm: WebAssembly.validate(wasm) ? wasm : await decoded(plainKernel),
+      kind: "open", about: this.about, weights: decoded(weights), prior: prior ? decoded(prior) : null,
+      wasm: WebAssembly.validate(wasm) ? wasm : decoded(plainKernel),
     };
     this.code = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     Object.assign(this, await this.addWorker());

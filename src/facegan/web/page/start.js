@@ -1,12 +1,11 @@
 // The page by itself: the model is in it.
 
 import { App } from "./app.js";
-import { PageEngine } from "./engine.js";
+import { PageEngine, decoded } from "./engine.js";
 import { readSettings } from "./settings.js";
 import { textsOf } from "./texts.js";
 
 const text = (id) => document.getElementById(`data-${id}`)?.textContent.trim() ?? "";
-const bytes = async (base64) => (await fetch(`data:application/octet-stream;base64,${base64}`)).arrayBuffer();
 
 async function start() {
   const root = document.getElementById("app"), about = JSON.parse(text("about"));
@@ -20,7 +19,7 @@ async function start() {
     const directions = text("directions");
     const app = new App(root, engine);
     window.facegan = app; // for people who open the console
-    await app.start(directions ? await bytes(directions) : null);
+    await app.start(directions ? decoded(directions) : null);
     await engine.grow();
   } catch (error) {
     root.textContent = words.failed + error.message;
