@@ -17,6 +17,7 @@ ORDER = [
     {"evaluation"},
     {"report", "api"},
     {"synthetic_dataset", "editing", "export"},
+    {"studio"},
     {"cli"},
 ]
 ROOT = Path(facegan.__file__).parent

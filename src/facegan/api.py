@@ -16,12 +16,12 @@ from facegan import recipes
 from facegan.data.packed import PackedDataset
 from facegan.errors import UserError
 from facegan.networks import Pair, build_pair
-from facegan.pixels import to_uint8
+from facegan.pixels import to_float, to_uint8
 from facegan.provenance import Provenance
 from facegan.runs.folder import SHIPPED, find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
-from facegan.sampling.sampler import LABELS, Sampler, check_range
+from facegan.sampling.sampler import INTERNAL_BATCH, LABELS, Sampler, check_range
 
 if TYPE_CHECKING:  # evaluation is loaded when it is asked for: who only makes faces waits a third of a second less
     from facegan.evaluation.faces import Faces, Progress
@@ -93,6 +93,27 @@ class Model(Sampler):
             (to_uint8(image_NCHW), self._scores(image_NCHW, labels_NA) if scores else None)
             for image_NCHW, labels_NA in batches
         )
+
+    def score(self, images: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
+        """Return float32 [N] in (0, 1), sigmoid(logit): how real D thinks that images uint8 [N, R, R, 3] are.
+
+        ``attributes``: float [N, 40] in [-1, 1], what a discriminator that takes them is told of the images.
+
+        Raises:
+            UserError: the model has no discriminator, or an array has another shape.
+        """
+        side = self.resolution
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3):
+            raise UserError(
+                f"images {images.dtype} {list(images.shape)}: this model scores uint8 [N, {side}, {side}, 3]"
+            )
+        labels_NA = None if attributes is None or not self.recipe.attributes else attributes.astype(np.float32)
+        parts = []
+        for start in range(0, len(images), INTERNAL_BATCH):
+            at = slice(start, start + INTERNAL_BATCH)
+            image_NCHW = to_float(torch.from_numpy(images[at]).to(self._device))
+            parts.append(self._scores(image_NCHW, None if labels_NA is None else labels_NA[at]))
+        return np.concatenate(parts)
 
     def provenance(
         self,

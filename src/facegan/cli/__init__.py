@@ -27,6 +27,7 @@ from facegan.cli import (
     report,
     runs,
     sample,
+    studio,
     summary,
     synth_dataset,
     train,
@@ -38,7 +39,7 @@ from facegan.errors import UserError, system_failure
 
 COMMANDS = (
     prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, edit.edit, morph.morph,
-    morph.mix, invert.invert, edit.directions, export.export, evaluate.evaluate,
+    morph.mix, invert.invert, edit.directions, studio.studio, export.export, evaluate.evaluate,
     evaluate.compare, audit.audit, blind.blind, train_attributes.train_attributes, report.report, average.average,
     summary.summary, film.film, import_keras.import_keras, demo.demo, synth_dataset.synth_dataset,
 )  # fmt: skip

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -71,15 +72,16 @@ class Inversion:
         return self.psnr < FAILED_BELOW or not self.placed
 
 
-def read_photo(path: Path) -> np.ndarray:
-    """Return a photo, uint8 [H, W, 3], upright.
+def read_photo(source: Path | BinaryIO, name: str = "", *, most_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return a photo, uint8 [H, W, 3], upright. ``name``: what errors call it, by default its path.
 
     Raises:
         UserError: it cannot be read as an image, or is too small or too large.
     """
+    path = name or source
     try:
-        with quiet_decoding(), Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with quiet_decoding(), Image.open(source) as image:
+            if image.width * image.height > most_pixels:
                 raise UserError(f"{path} has {image.width:,} x {image.height:,} pixels: shrink it first")
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:

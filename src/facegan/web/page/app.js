@@ -87,12 +87,13 @@ export class App {
   modelChoice() {
     const { texts, about } = this, seen = `${about.nimg.toLocaleString("en")} ${texts.about}`;
     if (this.models.length < 2) return element("span", { class: "model", title: seen }, about.title);
+    const ready = this.models.filter((each) => each.ready);
     return element("select", {
       id: "model", class: "model", "aria-label": texts.model, title: seen, onchange: (event) => {
         this.change({ model: event.target.value });
         location.reload();
       },
-    }, this.models.map(({ id, title }) => element("option", { value: id, selected: id === about.id }, title)));
+    }, ready.map(({ id, title }) => element("option", { value: id, selected: id === about.id }, title)));
   }
 
   footer(texts) {
