@@ -84,7 +84,8 @@ def test_placeholders(served, shipped):
     assert served.ask("/face/1.png?model=none").status == 404
 
 
-def test_a_photo_becomes_a_face(served, shipped):
+def test_a_photo_becomes_a_face(served, shipped, monkeypatch):
+    monkeypatch.setattr("facegan.studio.faces.STEPS", 60)
     face = shipped.sample(1, seed=5, truncation=0.6)[0]
     photo = io.BytesIO()
     Image.fromarray(face).resize((148, 148)).save(photo, "JPEG", quality=95)
@@ -159,7 +160,7 @@ def test_the_threshold_parts_what_can_be_parted():
     assert len(game.some_of(list(range(100)))) == 8 and game.some_of([7]) == [7]
 
 
-def test_why_D_is_frozen(shipped):
+def test_why_the_discriminator_is_frozen(shipped):
     lesson = Lesson(shipped.sample(64, seed=1), 0)
     for _ in range(4):
         lesson.act("D")

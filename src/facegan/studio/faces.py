@@ -31,6 +31,8 @@ from facegan.studio import wire
 LARGEST_PHOTO = 20_000_000
 """Bytes of an upload."""
 MOST_PHOTO_PIXELS = 40_000_000
+STEPS = 300
+"""Of the search for a photo's face."""
 _MOST_FRAMES, _LARGEST_SIDE = 250, 512
 _FILMS = {"webp": "image/webp", "avif": "image/avif", "gif": "image/gif"}
 
@@ -159,7 +161,7 @@ async def read_upload(request: Request) -> np.ndarray:
 
 def invert(model: Model, photo: np.ndarray, report: Callable[[str, int, int], None]) -> dict[str, Any]:
     """Return the face that is most like the one in a photo, and how alike they are."""
-    found = Inverter(model).invert(photo, report=report)
+    found = Inverter(model).invert(photo, steps=STEPS, report=report)
     assert found.face.style_LW is not None
     return {
         "styles": found.face.style_LW.reshape(1, -1),
