@@ -150,8 +150,8 @@ def test_two_hundred_at_once_and_others_are_answered(served):
     before, statuses = memory(), []
 
     def flood(number):
-        body = {"seed": number, "numbers": list(range(64)), "truncation": 0.5}
-        statuses.append(served.ask(FACES, body).status)
+        body = {"seed": number, "numbers": list(range(64))}
+        statuses.append(served.ask("/api/models/run-0/faces", body).status)
 
     threads = [threading.Thread(target=flood, args=(number,)) for number in range(200)]
     for thread in threads:
@@ -167,3 +167,29 @@ def test_two_hundred_at_once_and_others_are_answered(served):
     assert len(statuses) == 200 and set(statuses) <= {200, 503} and statuses.count(200) >= 60
     assert served.ask(FACES, {"numbers": [0]}).status == 200
     assert memory() - before < 1500
+
+
+def test_what_is_cheap_comes_first_and_what_is_costly_is_refused():
+    import asyncio
+
+    from facegan.studio.work import BusyError, Work
+
+    async def ask():
+        work, done, gate = Work(3), [], threading.Event()
+
+        async def task(name, cost):
+            try:
+                await work.run(done.append, name, cost=cost)
+            except BusyError:
+                done.append(f"{name} refused")
+
+        blocking = asyncio.create_task(work.run(gate.wait))
+        await asyncio.sleep(0.1)
+        tasks = [asyncio.create_task(task(name, cost)) for name, cost in (("a", 64), ("b", 64), ("c", 64), ("d", 1))]
+        await asyncio.sleep(0.1)
+        gate.set()
+        await asyncio.gather(blocking, *tasks)
+        work.close()
+        return done
+
+    assert asyncio.run(ask()) == ["c refused", "d", "a", "b"]

@@ -69,7 +69,7 @@ def studio(
     if open_browser and token is None:
         webbrowser.open(address)
     config = uvicorn.Config(
-        create_app(made, port=at, token=token), log_level="warning", limit_concurrency=512, timeout_keep_alive=5,
+        create_app(made, port=at, token=token), log_level="warning", limit_concurrency=2000, timeout_keep_alive=5,
         server_header=False, date_header=False, h11_max_incomplete_event_size=1 << 15,
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listener])

@@ -55,7 +55,7 @@ class Studio:
             each.close()
 
     async def model(self, request: Request) -> Model:
-        return await self.work.run(self.sources.model, request.path_params["model"])
+        return await self.work.run(self.sources.model, request.path_params["model"], cost=0)
 
     # The page, and what it lists.
 
@@ -67,23 +67,24 @@ class Studio:
         return wire.as_json({"sources": found, "photographs": bool(self.data)})
 
     async def about(self, request: Request) -> Response:
-        return wire.as_json(await self.work.run(self.sources.describe, request.path_params["model"]))
+        return wire.as_json(await self.work.run(self.sources.describe, request.path_params["model"], cost=0))
 
     # Faces.
 
     async def numbered(self, request: Request) -> Response:
         found = await wire.read_object(request)
-        return await self.work.run(faces.numbered, await self.model(request), found)
+        count = len(wire.numbers(found))
+        return await self.work.run(faces.numbered, await self.model(request), found, cost=count)
 
     async def render(self, request: Request) -> Response:
         async with self.arrays:
             found = await wire.read_arrays(request)
-            return await self.work.run(faces.render, await self.model(request), found)
+            return await self.work.run(faces.render, await self.model(request), found, cost=wire.count(found))
 
     async def map(self, request: Request) -> Response:
         async with self.arrays:
             found = await wire.read_arrays(request)
-            return await self.work.run(faces.mapped, await self.model(request), found)
+            return await self.work.run(faces.mapped, await self.model(request), found, cost=0)
 
     async def directions(self, request: Request) -> Response:
         return await self.work.run(faces.directions, await self.model(request))

@@ -84,6 +84,11 @@ async def read_arrays(request: Request) -> dict[str, np.ndarray]:
     return found
 
 
+def count(found: Mapping[str, np.ndarray]) -> int:
+    """Return how many faces arrays of a request are of."""
+    return len(next(iter(found.values())))
+
+
 def arrays(found: Mapping[str, np.ndarray | None]) -> Response:
     """Return a reply with the arrays that are there."""
     kept = {name: np.ascontiguousarray(array) for name, array in found.items() if array is not None}

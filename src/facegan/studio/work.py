@@ -1,8 +1,10 @@
-"""Where a studio computes: in threads beside the server, one request after the other, and never too many waiting."""
+"""Where a studio computes: in threads beside the server, and never with too much waiting."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import heapq
 import logging
 import secrets
 import threading
@@ -10,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from facegan.errors import UserError, brief
@@ -24,29 +27,81 @@ class BusyError(UserError):
     """Too much is waiting already."""
 
 
+@dataclass(order=True)
+class _Task:
+    """What waits to be computed: the cheapest comes first, among equals the earliest."""
+
+    cost: float
+    number: int
+    call: Callable[[], Any] = field(compare=False)
+    loop: asyncio.AbstractEventLoop = field(compare=False)
+    future: asyncio.Future[Any] = field(compare=False)
+
+    def settle(self, result: Any = None, error: Exception | None = None) -> None:
+        """Tell whoever waits, in another thread."""
+
+        def tell() -> None:
+            if self.future.done():
+                return
+            if error is None:
+                self.future.set_result(result)
+            else:
+                self.future.set_exception(error)
+
+        with contextlib.suppress(RuntimeError):  # the server has ended
+            self.loop.call_soon_threadsafe(tell)
+
+
 class Work:
-    """One thread that computes; requests beyond ``MOST_WAITING`` are refused, so that memory stays bounded."""
+    """One thread that computes what is cheapest first: who moves a slider does not wait for who asks for hundreds.
+
+    At most ``most_waiting`` tasks wait, so that memory stays bounded; beyond, the costliest is refused.
+    """
 
     def __init__(self, most_waiting: int = MOST_WAITING) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="studio")
-        self._waiting, self._most = 0, most_waiting
+        self._tasks: list[_Task] = []
+        self._most, self._number, self._closed = most_waiting, 0, False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name="studio", daemon=True).start()
 
-    async def run(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Return what ``function`` returns, computed in the thread.
+    async def run(self, function: Callable[..., _Result], *arguments: Any, cost: float = 1) -> _Result:
+        """Return what ``function`` returns, computed in the thread. ``cost``: about how much there is to do.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: too much that costs as much or less waits already.
         """
-        if self._waiting >= self._most:
-            raise BusyError("the studio is busy: ask again in a second")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
-        finally:
-            self._waiting -= 1
+        loop = asyncio.get_running_loop()
+        with self._changed:
+            self._number += 1
+            task = _Task(cost, self._number, partial(function, *arguments), loop, loop.create_future())
+            heapq.heappush(self._tasks, task)
+            if len(self._tasks) > self._most:
+                worst = max(self._tasks)
+                self._tasks.remove(worst)
+                heapq.heapify(self._tasks)
+                worst.settle(error=BusyError("the studio is busy: ask again in a second"))
+            self._changed.notify()
+        return await task.future
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._tasks and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    return
+                task = heapq.heappop(self._tasks)
+            if task.future.cancelled():
+                continue
+            try:
+                task.settle(task.call())
+            except Exception as error:  # whoever asked must hear of it
+                task.settle(error=error)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
 
 
 class Cancelled(Exception):  # noqa: N818
