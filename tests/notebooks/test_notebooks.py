@@ -14,6 +14,7 @@ SMALL = {
     "NOTEBOOK_ROUNDS": "8",
     "NOTEBOOK_IMAGES": "256",
     "NOTEBOOK_COUNT": "1000",
+    "NOTEBOOK_SIDE": "16",
     "NOTEBOOK_TRAIN": "--precision float32 --forms direct --threads 1",
 }
 
