@@ -9,6 +9,7 @@ its weights'; of style models, the time from moving a slider to the changed face
 
 import argparse
 import base64
+import io
 import shutil
 import sys
 import tempfile
@@ -16,8 +17,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import facegan
+from facegan import pixels
 from facegan.api import Model
 from facegan.export.page import export_page
 from facegan.machine import describe_machine
@@ -102,9 +105,28 @@ def measure(source: str, browser: object, folder: Path) -> None:
     page.close()
 
 
+def take_picture(source: str, browser: object, folder: Path, out: Path) -> None:
+    """Save what the page shows at once, and beside it its second face, changed."""
+    model = facegan.load(source)
+    file = folder / "page.html"
+    export_page(model, file)
+    size = {"width": 1000, "height": 720}
+    page = browser.new_context(offline=True, viewport=size).new_page()  # type: ignore[attr-defined]
+    page.goto(file.as_uri())
+    page.locator("#grid canvas[data-drawn]").nth(23).wait_for()
+    shots = [page.screenshot()]
+    page.locator("#grid .face").nth(1).click()
+    page.locator("#face input[name=Smiling]").fill("2")
+    page.wait_for_timeout(1000)
+    shots.append(page.screenshot())
+    pictures = [np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")) for shot in shots]
+    pixels.save_png(out, np.concatenate(pictures, axis=1), model.provenance(24, truncation=0.7, sheet=True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
+    parser.add_argument("--picture", type=Path, help="only take a picture of the first model's page")
     arguments = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -115,6 +137,9 @@ def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
         print(f"Chromium {browser.version}")
+        if arguments.picture:
+            take_picture(arguments.models[0], browser, Path(folder), arguments.picture)
+            return
         for source in arguments.models:
             measure(source, browser, Path(folder))
         browser.close()

@@ -100,7 +100,7 @@ def test_directions_are_kept_in_a_small_file(shipped, style_model, tmp_path):
 def test_the_commands(style_run, tmp_path, monkeypatch):
     monkeypatch.setattr(finding, "_SCALE_COUNT", 4)
     found = tmp_path / "d.safetensors"
-    done = facegan("directions", style_run, "--count", 1000, "--measure", 8, "--out", found)
+    done = facegan("directions", style_run, "--count", 1000, "--measure", 2, "--out", found)
     assert done.returncode == 0, done.stderr
     assert (
         len([line for line in done.stdout.splitlines() if line.split()[:1] and line.split()[0] in ATTRIBUTE_NAMES])
