@@ -73,6 +73,8 @@ def test_placeholders(served, shipped):
         assert np.abs(np.asarray(picture).astype(int) - face).max() <= 1
         assert made_by_network(b"", picture.info)
     assert served.ask("/face/3.png?model=celeba64&Smiling=1&truncation=0.7&number=2").body == found.body
+    tag = found.headers["etag"]
+    assert served.ask("/face/3.png?model=celeba64", If_None_Match=tag).status == 304
     large = Image.open(io.BytesIO(served.ask("/face/3.png?model=celeba64&size=200").body))
     assert large.size == (200, 200)
     wrongs = [

@@ -99,7 +99,8 @@ class Studio:
         query = dict(request.query_params)
         name = query.get("model", next(iter(self.sources.sources)))
         model = await self.work.run(self.sources.model, name)
-        return await self.work.run(faces.placeholder, model, seed, {**query, "model": name})
+        known = request.headers.get("if-none-match", "")
+        return await self.work.run(faces.placeholder, model, seed, {**query, "model": name}, known)
 
     async def photo(self, request: Request) -> Response:
         model = await self.model(request)

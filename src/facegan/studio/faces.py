@@ -101,10 +101,11 @@ def _scores(model: Model, faces: np.ndarray, labels_NA: np.ndarray | None) -> np
     return model.score(faces, None if labels_NA is None else labels_NA.clip(-1, 1))
 
 
-def placeholder(model: Model, seed: int, query: Mapping[str, str]) -> Response:
+def placeholder(model: Model, seed: int, query: Mapping[str, str], known: str = "") -> Response:
     """Return a PNG of one face: ``?number=``, ``?size=``, ``?truncation=``, and attributes by their names.
 
-    The same address is the same face for ever, as long as the model stays: browsers may keep it.
+    The same address is the same face as long as the model stays: browsers may keep it. ``known``: the tag of what a
+    browser has.
     """
     asked = dict(query)
     asked.pop("token", None)
@@ -116,14 +117,17 @@ def placeholder(model: Model, seed: int, query: Mapping[str, str]) -> Response:
         attributes = {name: float(value) for name, value in asked.items()}
     except ValueError:
         raise UserError(f"{dict(query)}: give numbers, such as ?Smiling=1&truncation=0.7&size=256") from None
+    is_run = model_name.startswith("run-") and "@" not in model_name
+    kept = "no-cache" if is_run else "public, max-age=86400"
+    headers = {"cache-control": kept, "etag": f'"{model.sha256[:16]}"'}
+    if known == headers["etag"]:
+        return Response(status_code=304, headers=headers)
     [face] = model.sample(1, seed=seed, first=number, attributes=attributes or None, truncation=truncation)
     provenance = model.provenance(seed=seed, first=number, attributes=attributes, truncation=truncation)
     if side != model.resolution:
         from PIL import Image
 
         face = np.asarray(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))
-    kept = "no-cache" if model_name.startswith("run-") and "@" not in model_name else "public, max-age=31536000"
-    headers = {"cache-control": kept, "etag": f'"{model.sha256[:16]}"'}
     return Response(pixels.encode_png(face, provenance), media_type="image/png", headers=headers)
 
 
