@@ -26,7 +26,7 @@ from facegan.export.page import PAGE_MODULES, html_page
 from facegan.studio import faces, game, lesson, live, wire
 from facegan.studio.guard import Guard
 from facegan.studio.sources import Sources, UnknownSourceError
-from facegan.studio.work import MOST_WAITING, BusyError, Jobs, Work
+from facegan.studio.work import MOST_WAITING, BusyError, Jobs, Kept, Work
 
 MODULES = (
     *PAGE_MODULES, "page/studio_texts", "page/server_engine", "page/charts", "page/live", "page/game", "page/lesson",
@@ -47,7 +47,8 @@ class Studio:
         self.work, self.looks, self.films, self.jobs = Work(most_waiting), Work(most_waiting), Work(4), Jobs()
         # Requests with bodies of megabytes that are read at a time: others wait unread.
         self.arrays, self.uploads = asyncio.Semaphore(16), asyncio.Semaphore(2)
-        self.rounds, self.lessons = game.Rounds(), lesson.Lessons()
+        self.rounds = Kept[game.Round](game.MOST_ROUNDS, "this round is over: begin another")
+        self.lessons = Kept[lesson.Lesson](lesson.MOST_LESSONS, "this lesson is over: begin another")
         self.page = html_page(MODULES, title="facegan studio", data={}, served=True)
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ Legend: N faces of a round, R resolution.
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +27,7 @@ from facegan.evaluation.blind import draw_up, first_sample, most_of_a_kind
 FACES = 20
 _PRACTICE = 64
 """Faces of each kind on which D's threshold is found."""
-_MOST_ROUNDS = 64
-_KEPT_SECONDS = 3600.0
+MOST_ROUNDS = 64
 _MOST_SNAPSHOTS = 8
 
 
@@ -48,30 +46,6 @@ class Round:
     """uint8 [64, R, R, 3] each: made ones, and others, that are not in the round."""
     model: str
     begun: float
-
-
-class Rounds:
-    """Rounds that are under way; old ones are forgotten."""
-
-    def __init__(self) -> None:
-        self._rounds: dict[str, Round] = {}
-        self._lock = threading.Lock()
-
-    def keep(self, found: Round) -> None:
-        with self._lock:
-            now = time.monotonic()
-            fresh = [each for each in self._rounds.values() if now - each.begun < _KEPT_SECONDS]
-            self._rounds = {each.id: each for each in fresh[1 - _MOST_ROUNDS :]}
-            self._rounds[found.id] = found
-
-    def get(self, name: str) -> Round:
-        """Raises:
-        UserError: there is no such round, or it is too old.
-        """
-        found = self._rounds.get(name)
-        if found is None:
-            raise UserError("this round is over: begin another")
-        return found
 
 
 def against_photographs(name: str, model: Model, view: DataView) -> Round:

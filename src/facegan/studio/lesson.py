@@ -10,9 +10,7 @@ Legend: N images shown, R resolution.
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +30,8 @@ ACTIONS = ("D", "G", "G-not-frozen", "both")
 SHOWN = 8
 _BATCH = 32
 _STEPS, _USUAL_STEPS = 5, 40
-_MOST_LESSONS = 8
+MOST_LESSONS = 8
 _MOST_STEPS = 2000
-_KEPT_SECONDS = 3600.0
 _RATE, _BETAS = 5e-4, (0.5, 0.999)
 _SIDE, _WIDTHS = 32, (24, 8)
 """Pixels a side, and the widths of G and D: a D that is narrower leaves G something to learn."""
@@ -143,27 +140,3 @@ def _shrunk(image_NHWC: np.ndarray) -> np.ndarray:
 
 def _loss(logits_B: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits_B, torch.full_like(logits_B, label))
-
-
-class Lessons:
-    """Lessons that are under way; old ones are forgotten."""
-
-    def __init__(self) -> None:
-        self._lessons: dict[str, Lesson] = {}
-        self._lock = threading.Lock()
-
-    def keep(self, lesson: Lesson) -> None:
-        with self._lock:
-            now = time.monotonic()
-            fresh: Sequence[Lesson] = [each for each in self._lessons.values() if now - each.begun < _KEPT_SECONDS]
-            self._lessons = {each.id: each for each in fresh[1 - _MOST_LESSONS :]}
-            self._lessons[lesson.id] = lesson
-
-    def get(self, name: str) -> Lesson:
-        """Raises:
-        UserError: there is no such lesson, or it is too old.
-        """
-        found = self._lessons.get(name)
-        if found is None:
-            raise UserError("this lesson is over: begin another")
-        return found

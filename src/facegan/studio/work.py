@@ -13,14 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from facegan.errors import UserError, brief
 
 _Result = TypeVar("_Result")
 MOST_WAITING = 64
 MOST_JOBS = 4
-_KEPT_SECONDS = 600.0
+_KEPT_SECONDS, _KEPT_HOUR = 600.0, 3600.0
 
 
 class BusyError(UserError):
@@ -178,3 +178,38 @@ class Jobs:
     def close(self) -> None:
         self._closing = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Begun(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def begun(self) -> float: ...
+
+
+_Item = TypeVar("_Item", bound=_Begun)
+
+
+class Kept(Generic[_Item]):
+    """Rounds and lessons that are under way: the newest so many, for an hour."""
+
+    def __init__(self, most: int, over: str) -> None:
+        """``over``: what a client hears of one that is not there any more."""
+        self._most, self._over = most, over
+        self._items: dict[str, _Item] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, item: _Item) -> None:
+        with self._lock:
+            oldest = time.monotonic() - _KEPT_HOUR
+            fresh = [each for each in self._items.values() if each.begun > oldest]
+            self._items = {each.id: each for each in [*fresh, item][-self._most :]}
+
+    def get(self, name: str) -> _Item:
+        """Raises:
+        UserError: there is none of this name, or it is too old.
+        """
+        found = self._items.get(name)
+        if found is None:
+            raise UserError(self._over)
+        return found
