@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
 import webbrowser
@@ -12,7 +13,7 @@ import typer
 from typer import Argument, Option
 
 from facegan.cli import options
-from facegan.errors import UserError, reason
+from facegan.errors import UserError
 
 _HERE = ("127.0.0.1", "localhost", "::1")
 
@@ -72,7 +73,8 @@ def studio(
         create_app(made, port=at, token=token), log_level="warning", limit_concurrency=2000, timeout_keep_alive=5,
         server_header=False, date_header=False, h11_max_incomplete_event_size=1 << 15,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # how a studio ends
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -88,4 +90,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         return listener
     except OSError as error:
-        raise UserError(f"--host {host} --port {port}: {reason(error)}; choose another, or --port 0") from None
+        raise UserError(
+            f"--host {host} --port {port}: {error.strerror or error}; choose another, such as --port 0"
+        ) from None
