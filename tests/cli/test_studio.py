@@ -1,5 +1,6 @@
 """``facegan studio``: it says where it is, and ends without a word at Ctrl-C."""
 
+import contextlib
 import http.client
 import re
 import signal
@@ -21,13 +22,13 @@ def test_it_serves_until_it_is_stopped():
         line = process.stderr.readline()
         port = int(re.match(r"http://127\.0\.0\.1:(\d+)/  \(Ctrl-C ends it\)", line)[1])
         for _ in range(200):
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-                connection.request("GET", "/api/sources")
-                assert connection.getresponse().status == 200
-                break
-            except OSError:
-                time.sleep(0.1)
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+                try:
+                    connection.request("GET", "/api/sources")
+                    assert connection.getresponse().status == 200
+                    break
+                except OSError:
+                    time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert process.stderr.read() == ""

@@ -47,12 +47,18 @@ def studio(
     options.check_between("--port", port, 0, 65535)
     try:
         import starlette  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise UserError(f"the studio needs {error.name}: pip install 'facegan[studio]'") from None
-    listener = _listen(host, port)
-    at = listener.getsockname()[1]
-    token = None if host in _HERE else secrets.token_urlsafe(16)
+    with _listen(host, port) as listener:
+        _serve(listener, host, sources or [], data or [], device, open_browser)
+
+
+def _serve(
+    listener: socket.socket, host: str, sources: list[Path], data: list[Path], device: str, open_browser: bool
+) -> None:
+    """Serve until Ctrl-C."""
+    import uvicorn
 
     from facegan.data.packed import PackedDataset
     from facegan.machine import inference_device, keep_freed_memory
@@ -60,17 +66,19 @@ def studio(
     from facegan.studio.sources import Sources
 
     keep_freed_memory()
-    found = Sources(sources or [], device=str(inference_device(device)))
-    made = Studio(found, [PackedDataset.open(path) for path in data or []])
+    port = listener.getsockname()[1]
+    token = None if host in _HERE else secrets.token_urlsafe(16)
+    found = Sources(sources, device=str(inference_device(device)))
+    made = Studio(found, [PackedDataset.open(path) for path in data])
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{at}/" + (f"?token={token}" if token else "")
+    address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
     typer.echo(f"{address}  (Ctrl-C ends it)", err=True)
     if token:
         typer.echo("others can open it too, with this address: it shows your faces and photographs", err=True)
     if open_browser and token is None:
         webbrowser.open(address)
     config = uvicorn.Config(
-        create_app(made, port=at, token=token), log_level="warning", limit_concurrency=2000, timeout_keep_alive=5,
+        create_app(made, port=port, token=token), log_level="warning", limit_concurrency=2000, timeout_keep_alive=5,
         server_header=False, date_header=False, h11_max_incomplete_event_size=1 << 15,
     )  # fmt: skip
     with contextlib.suppress(KeyboardInterrupt):  # how a studio ends
@@ -85,9 +93,11 @@ def _listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        with contextlib.ExitStack() as unless_bound:
+            listener = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            unless_bound.pop_all()
         return listener
     except OSError as error:
         raise UserError(
