@@ -185,7 +185,7 @@ def test_the_lesson_over_the_wire(served):
     reply = served.ask("/api/lessons", {"model": "celeba64"})
     name = reply.headers["x-lesson"]
     assert reply.arrays["pixels"].shape == (16, 16, 16, 3), "the photographs' own size"
-    assert served.ask(f"/api/lessons/{name}", {"action": "D"}).headers["x-steps"] == "5"
+    assert served.ask(f"/api/lessons/{name}", {"action": "D"}).headers["x-steps"] == "10"
     history = served.ask(f"/api/lessons/{name}/history").json["history"]
     assert [row["action"] for row in history] == ["", "D"]
     assert served.ask(f"/api/lessons/{name}", {"action": "x"}).status == 400

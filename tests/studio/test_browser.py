@@ -66,8 +66,13 @@ def test_the_game_and_the_lesson(served):
         page.goto(f"{served.address}/#model=run-0&tab=game")
         page.locator("#round .face").nth(19).wait_for()
         assert "请点出生成的" in page.locator("#task").inner_text()
+        page.locator("#round .face").nth(2).click()
+        first = pixels(page.locator("#round canvas").first)
         page.locator("#language").select_option("en")
-        page.locator("#round .face").nth(19).wait_for()
+        page.locator("#marked:has-text('1 marked')").wait_for()
+        assert np.array_equal(pixels(page.locator("#round canvas").first), first), "the round goes on"
+        page.locator("#round .face").nth(2).click()
+        assert "Photographs show real people" in page.locator(".made").inner_text()
         for place in (0, 3, 3, 7):
             page.locator("#round .face").nth(place).click()
         assert page.locator("#marked").inner_text() == "2 marked"
@@ -77,21 +82,26 @@ def test_the_game_and_the_lesson(served):
         assert page.locator("#round .right").count() + page.locator("#round .wrong").count() == 20
         assert page.locator("#result svg").count() == 1 and page.locator("#check").is_disabled()
         page.locator("#begin").click()
-        page.locator("#check:not([disabled])").wait_for()
+        page.locator("#marked:has-text('0 marked')").wait_for()
+        assert page.locator("#check").is_disabled(), "nothing is marked"
         # Why D is frozen.
         page.locator("[data-tab=lesson]").click()
         page.wait_for_selector("#rows[data-steps='0']")
         for number, action in enumerate(("D", "D", "D", "G", "D", "G-not-frozen"), 1):
             page.locator(f"[data-action='{action}']").click()
-            page.wait_for_selector(f"#rows[data-steps='{5 * number}']")
+            page.wait_for_selector(f"#rows[data-steps='{10 * number}']")
             cells = page.locator("#measured td").all_inner_texts()
             before, same, now = float(cells[7]), float(cells[8]), float(cells[11])
             if action == "G":
                 assert same == before
         assert same > before + 0.03 and now > before
         assert "That is why D is frozen" in page.locator("#why").inner_text()
+        for leave in (lambda: page.locator("#language").select_option("zh"), page.reload):
+            leave()
+            page.wait_for_selector("#rows[data-steps='60']")
+        page.locator("#language").select_option("en")
         page.locator("[data-action=both]").click()
-        page.wait_for_selector("#rows[data-steps='70']")
+        page.wait_for_selector("#rows[data-steps='100']")
         page.locator("#again").click()
         page.wait_for_selector("#rows[data-steps='0']")
 
@@ -156,12 +166,12 @@ def test_a_run_that_is_being_written(tmp_path, photographs):
     with serving([run], [photographs]) as served, opened(viewport={"width": 420, "height": 900}) as page:
         page.goto(f"{served.address}/#tab=live")
         page.wait_for_selector("#says[data-nimg='16']")
-        assert "16 of 16 images seen" in page.locator("#state").inner_text()
+        assert "16 images seen" in page.locator("#state").inner_text()
         assert page.locator("#says .row").count() == 2 and page.locator("#says canvas").count() == 32
         newest = page.locator("#grid-picture").get_attribute("data-shown")
         go_on(48)
         page.wait_for_selector("#says[data-nimg='48']")
-        assert "48 of 48 images seen" in page.locator("#state").inner_text()
+        assert "48 images seen" in page.locator("#state").inner_text()
         assert int(page.locator("#grid-picture").get_attribute("data-shown")) > int(newest)
         page.locator("input[name=time]").fill("0")
         assert page.locator("#grid-picture").get_attribute("data-shown") == "0"

@@ -130,7 +130,12 @@ def test_one_face_is_changed_saved_and_opened_again(file, shipped, tmp_path):
         page.locator("#reset").click()
         page.keyboard.press("Escape")
         assert page.locator(".kept .cell").count() == 1
+        page.reload()
+        page.locator(".kept .cell").wait_for()
         page.locator(".kept .star").click()
+        page.reload()
+        page.locator("#grid canvas[data-drawn]").nth(23).wait_for()
+        assert page.locator(".kept .cell").count() == 0
         page.locator("#face-file").set_input_files([tmp_path / "face.safetensors", tmp_path / "face.png"])
         page.locator(".kept .face").wait_for()
         page.wait_for_timeout(200)
@@ -182,6 +187,8 @@ def test_morph_and_mix(file, shipped, tmp_path):
         assert np.abs(pixels(page.locator("#mixed")) - shipped.generate(styles=b)[0]).max() <= 2
         page.locator("#mix-command").click()
         mix = page.locator("#commands pre").inner_text()
+        page.go_back()
+        page.locator("[data-view=morph]").wait_for()
     assert morph == "facegan morph celeba64 0:2 eight.safetensors --scale 4 --out morph.webp --truncation 0.7"
     assert "--coarse eight.safetensors --fine eight.safetensors --layer 5" in mix
     shorter = [*morph.split()[1:5], "--truncation", "0.7", "--seconds", "0.2", "--out", "short.webp"]
@@ -195,6 +202,10 @@ def test_keys_languages_and_narrow_screens(file):
         assert page.locator("[data-tab=wall]").inner_text() == "人脸"
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor") == "rgb(23, 22, 20)"
+        page.goto(f"{file.as_uri()}#seed=-1&tab=zzz")
+        page.reload()
+        page.locator("#grid canvas[data-drawn]").nth(23).wait_for()
+        assert "seed" not in page.url
         page.locator("#theme").select_option("light")
         assert page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor") != "rgb(23, 22, 20)"
         page.locator("#language").select_option("en")

@@ -25,7 +25,7 @@ def export(
     half: Annotated[
         bool, Option("--half", help="Of a page: store weights as float16; faces change by a grey level or two.")
     ] = False,
-    force: options.Force = False,
+    force: Annotated[bool, Option("--force", help="Overwrite the page that is there.")] = False,
 ) -> None:
     """Write a model for other programs and people: ONNX graphs, a folder for the Hugging Face hub, or a page.
 
@@ -67,7 +67,7 @@ def export(
     from facegan.machine import keep_freed_memory
 
     if chosen == "page":
-        options.check_free(out, force)
+        options.check_free(out, force, "OUT")
     refuse_unwritable(out)
     keep_freed_memory()
     loaded = api.load(model)

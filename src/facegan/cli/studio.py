@@ -70,7 +70,8 @@ def _serve(
     token = None if host in _HERE else secrets.token_urlsafe(16)
     found = Sources(sources, device=str(inference_device(device)))
     made = Studio(found, [PackedDataset.open(path) for path in data])
-    shown = f"[{host}]" if ":" in host else host
+    own = _own_address() if host in ("0.0.0.0", "::") else host
+    shown = f"[{own}]" if ":" in own else own
     address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
     typer.echo(f"{address}  (Ctrl-C ends it)", err=True)
     if token:
@@ -103,3 +104,13 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(
             f"--host {host} --port {port}: {error.strerror or error}; choose another, such as --port 0"
         ) from None
+
+
+def _own_address() -> str:
+    """Return the address by which others find this machine, or its name; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address of documentation's: a route is looked for, no packet goes out
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()

@@ -91,7 +91,8 @@ def read_photo(source: Path | BinaryIO, name: str = "", *, most_pixels: int = MA
     except Exception as error:  # a decoder meets a damaged file with any exception there is
         if is_out_of_memory(error):
             raise
-        raise UserError(f"{path} cannot be read as an image ({brief(error)}): give a photo") from error
+        how = "" if name else f" ({brief(error)})"
+        raise UserError(f"{path} cannot be read as an image{how}: give a photo") from error
     if min(pixels.shape[:2]) < 32:
         raise UserError(f"{path} has {pixels.shape[1]} x {pixels.shape[0]} pixels: give a photo of 32 or more a side")
     return pixels

@@ -98,6 +98,8 @@ class Studio:
     async def placeholder(self, request: Request) -> Response:
         seed = wire.whole_number({"seed": request.path_params["seed"]}, "seed", 0, 2**63 - 1)
         query = dict(request.query_params)
+        if len(query) < len(request.query_params.multi_items()):
+            raise UserError("the address says something twice")
         name = query.get("model", next(iter(self.sources.sources)))
         model = await self.work.run(self.sources.model, name)
         known = request.headers.get("if-none-match", "")
@@ -202,13 +204,10 @@ class Studio:
         view = await self._view(name, held_out=False)
 
         def begin() -> lesson.Lesson:
-            model = self.sources.model(next(iter(self.sources.sources)) if view is None else name)
             if view is None or view.resolution & (view.resolution - 1) or view.resolution < 16:
-                real = self.sources.model("celeba64").sample(512, seed=1, truncation=0.7)
-            else:
-                real = view.images(np.arange(min(len(view), _LESSON_FACES)))
-            del model
-            return lesson.Lesson(real, 0)
+                made = self.sources.model("celeba64").sample(512, seed=1, truncation=0.7)
+                return lesson.Lesson(made, 0, "celeba64")
+            return lesson.Lesson(view.images(np.arange(min(len(view), _LESSON_FACES))), 0)
 
         found = await self.work.run(begin)
         self.lessons.keep(found)
@@ -224,6 +223,9 @@ class Studio:
 
         return await self.work.run(act)
 
+    async def see_lesson(self, request: Request) -> Response:
+        return await self.work.run(_lesson_reply, self.lessons.get(request.path_params["lesson"]))
+
     async def lesson_history(self, request: Request) -> Response:
         return wire.as_json({"history": self.lessons.get(request.path_params["lesson"]).history})
 
@@ -232,6 +234,7 @@ def _lesson_reply(found: lesson.Lesson) -> Response:
     images, scores = found.faces()
     reply = wire.arrays({"pixels": images, "scores": scores})
     reply.headers["x-lesson"], reply.headers["x-steps"] = found.id, str(found.steps)
+    reply.headers["x-real"] = found.source
     return reply
 
 
@@ -280,6 +283,7 @@ def create_app(studio: Studio, *, port: int, token: str | None = None) -> Starle
         route("/api/rounds/{round}", studio.answer_round, "POST"),
         route("/api/lessons", studio.begin_lesson, "POST"),
         route("/api/lessons/{lesson}", studio.act_lesson, "POST"),
+        route("/api/lessons/{lesson}", studio.see_lesson),
         route("/api/lessons/{lesson}/history", studio.lesson_history),
     ]
 

@@ -112,11 +112,12 @@ def placeholder(model: Model, seed: int, query: Mapping[str, str], known: str = 
     model_name = asked.pop("model", "")
     number = wire.whole_number({"number": asked.pop("number", "0")}, "number", 0, 2**62)
     side = wire.whole_number({"size": asked.pop("size", str(model.resolution))}, "size", 16, 1024)
+    values = {"truncation": "1", **asked}
     try:
-        truncation = float(asked.pop("truncation", "1"))
-        attributes = {name: float(value) for name, value in asked.items()}
+        attributes = {name: float(value) for name, value in values.items()}
     except ValueError:
-        raise UserError(f"{dict(query)}: give numbers, such as ?Smiling=1&truncation=0.7&size=256") from None
+        raise UserError("give numbers, such as ?Smiling=1&truncation=0.7&size=256") from None
+    truncation = attributes.pop("truncation")
     is_run = model_name.startswith("run-") and "@" not in model_name
     kept = "no-cache" if is_run else "public, max-age=86400"
     headers = {"cache-control": kept, "etag": f'"{model.sha256[:16]}"'}

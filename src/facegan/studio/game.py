@@ -12,7 +12,6 @@ Legend: N faces of a round, R resolution.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +44,6 @@ class Round:
     practice: tuple[np.ndarray, np.ndarray]
     """uint8 [64, R, R, 3] each: made ones, and others, that are not in the round."""
     model: str
-    begun: float
 
 
 def against_photographs(name: str, model: Model, view: DataView) -> Round:
@@ -67,7 +65,7 @@ def against_photographs(name: str, model: Model, view: DataView) -> Round:
     images = [next(kinds) if cell.made else view.datasets[cell.dataset or 0].images[cell.place] for cell in test.cells]
     made_N = np.array([cell.made for cell in test.cells])
     pairs = (made[most:], view.images(practice))
-    return Round(secrets.token_hex(8), "photographs", np.stack(images), made_N, pairs, name, time.monotonic())
+    return Round(secrets.token_hex(8), "photographs", np.stack(images), made_N, pairs, name)
 
 
 def against_snapshots(name: str, early: Model, late: Model) -> Round:
@@ -79,7 +77,7 @@ def against_snapshots(name: str, early: Model, late: Model) -> Round:
     faces = {kind: model.sample(FACES + _PRACTICE, seed=seed) for kind, model in ((True, early), (False, late))}
     images = np.stack([faces[bool(made)][place] for place, made in enumerate(made_N)])
     pairs = (faces[True][FACES:], faces[False][FACES:])
-    return Round(secrets.token_hex(8), "snapshots", images, made_N, pairs, name, time.monotonic())
+    return Round(secrets.token_hex(8), "snapshots", images, made_N, pairs, name)
 
 
 def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Model]]) -> dict[str, Any]:
@@ -105,6 +103,7 @@ def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Mo
         "D_right": history[-1]["right"] if history else None,
         "history": history,
         "faces": FACES,
+        "practice": sum(len(images) for images in found.practice),
     }
 
 

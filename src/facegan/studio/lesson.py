@@ -10,7 +10,6 @@ Legend: N images shown, R resolution.
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +28,8 @@ from facegan.sampling.latents import draw_latents
 ACTIONS = ("D", "G", "G-not-frozen", "both")
 SHOWN = 8
 _BATCH = 32
-_STEPS, _USUAL_STEPS = 5, 40
-MOST_LESSONS = 8
+_STEPS, _USUAL_STEPS = 10, 40
+MOST_LESSONS = 24
 _MOST_STEPS = 2000
 _RATE, _BETAS = 5e-4, (0.5, 0.999)
 _SIDE, _WIDTHS = 32, (24, 8)
@@ -40,10 +39,11 @@ _SIDE, _WIDTHS = 32, (24, 8)
 class Lesson:
     """A pair in training, and what it showed so far."""
 
-    def __init__(self, real_NHWC: np.ndarray, seed: int) -> None:
-        """``real_NHWC``: uint8 [N, R, R, 3], what is learnt from."""
+    def __init__(self, real_NHWC: np.ndarray, seed: int, source: str = "data") -> None:
+        """``real_NHWC``: uint8 [N, R, R, 3], what is learnt from. ``source``: data, or the name of the model that
+        made them."""
+        self.source = source
         self.id = secrets.token_hex(8)
-        self.begun = time.monotonic()
         real_NHWC = _shrunk(real_NHWC)
         recipe = recipes.recipe("dcgan", real_NHWC.shape[1])
         self.recipe = replace(recipe, generator={"width": _WIDTHS[0]}, discriminator={"width": _WIDTHS[1]})
@@ -67,7 +67,7 @@ class Lesson:
         return to_float(torch.from_numpy(self.real[rows_B]))
 
     def act(self, action: str) -> None:
-        """Do five steps of one kind, or forty as usual: D and G in turn, D frozen in G's.
+        """Do ten steps of one kind, or forty as usual: D and G in turn, D frozen in G's.
 
         Raises:
             UserError: an unknown kind, or the lesson is over.

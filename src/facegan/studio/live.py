@@ -108,7 +108,7 @@ def some_photographs(model: Model, view: DataView, seed: int) -> tuple[np.ndarra
     """
     if view.resolution != model.resolution:
         raise UserError(f"the photographs have {view.resolution} px and the model {model.resolution} px")
-    index_N = Stream(seed, "studio/photographs").below(np.arange(SHOWN), len(view))
+    index_N = Stream(seed, "studio/photographs").permutation(0, len(view))[:SHOWN]
     photographs = view.images(index_N)
     labels_NA = view.attributes(index_N) if model.recipe.attributes else None
     return photographs, model.score(photographs, labels_NA)

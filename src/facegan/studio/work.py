@@ -180,30 +180,29 @@ class Jobs:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Begun(Protocol):
+class _Named(Protocol):
     @property
     def id(self) -> str: ...
-    @property
-    def begun(self) -> float: ...
 
 
-_Item = TypeVar("_Item", bound=_Begun)
+_Item = TypeVar("_Item", bound=_Named)
 
 
 class Kept(Generic[_Item]):
-    """Rounds and lessons that are under way: the newest so many, for an hour."""
+    """Rounds and lessons that are under way: so many that were used last, for an hour after their last use."""
 
     def __init__(self, most: int, over: str) -> None:
         """``over``: what a client hears of one that is not there any more."""
         self._most, self._over = most, over
-        self._items: dict[str, _Item] = {}
+        self._items: dict[str, tuple[_Item, float]] = {}
         self._lock = threading.Lock()
 
     def keep(self, item: _Item) -> None:
         with self._lock:
-            oldest = time.monotonic() - _KEPT_HOUR
-            fresh = [each for each in self._items.values() if each.begun > oldest]
-            self._items = {each.id: each for each in [*fresh, item][-self._most :]}
+            now = time.monotonic()
+            self._items.pop(item.id, None)
+            fresh = {name: each for name, each in self._items.items() if now - each[1] < _KEPT_HOUR}
+            self._items = dict([*fresh.items(), (item.id, (item, now))][-self._most :])
 
     def get(self, name: str) -> _Item:
         """Raises:
@@ -212,4 +211,5 @@ class Kept(Generic[_Item]):
         found = self._items.get(name)
         if found is None:
             raise UserError(self._over)
-        return found
+        self.keep(found[0])
+        return found[0]

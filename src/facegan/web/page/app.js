@@ -12,7 +12,9 @@ import { Shelf } from "./shelf.js";
 import { LANGUAGES, textsOf } from "./texts.js";
 import { wall } from "./wall.js";
 
-const NARROW_NOTE = 4000;
+const SHORTEST_NOTE = 4000;
+/** Parts that show photographs too. */
+const MIXED_TABS = ["live", "game", "lesson", "photo"];
 
 export class App {
   /** `tabs`: more parts of the page, {name: (app) => {view, refresh, keys}}; `models`: others to choose from. */
@@ -27,7 +29,7 @@ export class App {
     this.openGroups = new Set();
     this.open = (face) => this.window.show(face);
     document.addEventListener("keydown", (event) => this.key(event));
-    window.addEventListener("hashchange", () => this.readAddress());
+    window.addEventListener("popstate", () => this.readAddress());
   }
 
   get language() {
@@ -41,7 +43,9 @@ export class App {
   /** Take over settings. `rebuilt`: build the page anew, where its words or choices change. */
   change(settings, rebuilt = false) {
     Object.assign(this.settings, settings);
-    history.replaceState(null, "", writeSettings(this.settings));
+    const address = writeSettings(this.settings);
+    if ("tab" in settings) history.pushState(null, "", address); // so that Back goes to the part before
+    else history.replaceState(null, "", address);
     if (rebuilt) this.build();
     else this.part.refresh();
   }
@@ -97,7 +101,8 @@ export class App {
   }
 
   footer(texts) {
-    return element("p", { class: "made" }, texts.made, " ", element("span", { class: "hint" }, texts.keysHelp));
+    const said = MIXED_TABS.includes(this.settings.tab) ? texts.madeBeside : texts.made;
+    return element("p", { class: "made" }, said, " ", element("span", { class: "hint" }, texts.keysHelp));
   }
 
   buildCommandWindow() {
@@ -121,12 +126,13 @@ export class App {
     this.commandWindow.showModal();
   }
 
-  /** Say something for some seconds. */
-  say(text) {
-    this.note.textContent = text;
+  /** Say something, or a word of the texts, for some seconds; `lasting`: until something else is said. */
+  say(text, lasting = false) {
+    const said = this.texts[text] ?? text;
+    this.note.textContent = said;
     this.note.hidden = false;
     clearTimeout(this.noteTimer);
-    this.noteTimer = setTimeout(() => { this.note.hidden = true; }, NARROW_NOTE + 40 * text.length);
+    if (!lasting) this.noteTimer = setTimeout(() => { this.note.hidden = true; }, SHORTEST_NOTE + 40 * said.length);
   }
 
   /** What a face is called. */
@@ -179,6 +185,8 @@ export class App {
 
   async start(directions) {
     this.directions = directions ? readDirections(directions) : null;
+    history.replaceState(null, "", writeSettings(this.settings)); // what an address said and is none is not kept in it
     this.build();
+    await this.shelf.restore();
   }
 }

@@ -17,14 +17,15 @@ export const short = (value) => {
   return String(Number(value.toPrecision(3)));
 };
 
-/** A drawing of lines {name: [[x, y], ...]}. `logarithmic`: y on a logarithmic axis. */
-export function chart(title, lines, { logarithmic = false, marks = false } = {}) {
+/** A drawing of lines {name: [[x, y], ...]}. `logarithmic`: y on a logarithmic axis; `range`: from where to where y
+ *  goes, whatever the lines do. */
+export function chart(title, lines, { logarithmic = false, marks = false, range = null } = {}) {
   const points = Object.values(lines).flat().filter(([, y]) => !logarithmic || y > 0);
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": title });
   if (!points.length) return svg;
   const scale = logarithmic ? Math.log : (y) => y;
   const xs = points.map(([x]) => x), ys = points.map(([, y]) => scale(y));
-  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+  const [x0, x1, y0, y1] = [Math.min(...xs), Math.max(...xs), ...(range ?? [Math.min(...ys), Math.max(...ys)])];
   const spread = y1 - y0 || Math.abs(y1) || 1, across = x1 - x0 || 1;
   const px = (x) => LEFT + ((x - x0) / across) * (WIDTH - LEFT - RIGHT);
   const py = (y) => HEIGHT - BOTTOM - ((scale(y) - y0) / spread) * (HEIGHT - BOTTOM - TOP);
@@ -34,7 +35,8 @@ export function chart(title, lines, { logarithmic = false, marks = false } = {})
     svg.append(shape("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: at, y2: at, class: "rule" }));
     svg.append(shape("text", { x: LEFT - 5, y: at + 4, "text-anchor": "end" }, short(y)));
   }
-  svg.append(shape("text", { x: LEFT, y: HEIGHT - 5 }, short(x0)), shape("text", { x: WIDTH - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, short(x1)));
+  svg.append(shape("text", { x: LEFT, y: HEIGHT - 5 }, short(x0)));
+  if (x1 > x0) svg.append(shape("text", { x: WIDTH - RIGHT, y: HEIGHT - 5, "text-anchor": "end" }, short(x1)));
   Object.entries(lines).forEach(([, line], number) => {
     const kept = line.filter(([, y]) => !logarithmic || y > 0);
     if (!kept.length) return;

@@ -52,20 +52,20 @@ export function download(name, content, type = "application/octet-stream") {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-/** A slider with its value beside it; `onmove(value)` while it moves. */
-export function slider({ label, value, min, max, step, onmove, name, title }) {
-  const shown = element("output", {}, format(value));
+/** A slider with its value beside it, as `show(value)` says it; `onmove(value)` while it moves. */
+export function slider({ label, value, min, max, step, onmove, name, title, show = format }) {
+  const shown = element("output", {}, show(value));
   const input = element("input", {
     type: "range", min, max, step, value, name, title, "aria-label": label,
     oninput: () => {
-      shown.textContent = format(Number(input.value));
+      shown.textContent = show(Number(input.value));
       onmove(Number(input.value));
     },
   });
   const made = element("label", { class: "slider" }, element("span", {}, label), input, shown);
   made.setValue = (next) => {
     input.value = next;
-    shown.textContent = format(Number(next));
+    shown.textContent = show(Number(next));
   };
   return made;
 }

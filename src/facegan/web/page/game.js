@@ -9,15 +9,17 @@ const FACES = 20;
 export function gameView(app) {
   const { texts } = app, side = app.about.recipe.resolution;
   const task = element("p", { id: "task" }), grid = element("div", { class: "grid", id: "round" }), result = element("div", { id: "result", role: "status" });
+  const rules = element("p", { class: "hint" }, texts.rules);
   const count = element("span", { class: "hint", id: "marked" });
-  let round = null, kind = "", marked = new Set();
+  const kept = app.round ??= { id: null, kind: "", marked: new Set(), faces: [], result: null };
 
   const check = button(texts.check, async () => {
     check.disabled = true;
     try {
-      show(await askJson(`/api/rounds/${round}`, posted({ made: [...marked] })));
+      kept.result = await askJson(`/api/rounds/${kept.id}`, posted({ made: [...kept.marked] }));
+      show(kept.result);
     } catch (error) {
-      app.say(error.message);
+      app.say(error.message, true);
     }
   }, { id: "check", class: "primary", disabled: true });
   const again = button(texts.begin, begin, { id: "begin" });
@@ -27,52 +29,61 @@ export function gameView(app) {
     again.disabled = true;
     try {
       const answer = await ask("/api/rounds", posted({ model: app.about.id }));
-      round = answer.headers.get("x-round");
-      kind = answer.headers.get("x-kind");
-      marked = new Set();
-      task.textContent = kind === "photographs" ? texts.gamePhotographs : texts.gameSnapshots;
-      grid.replaceChildren(...each(await facesOf(answer), FACES).map(place));
-      check.disabled = false;
-      say();
+      Object.assign(kept, { id: answer.headers.get("x-round"), kind: answer.headers.get("x-kind"), marked: new Set(), result: null });
+      kept.faces = each(await facesOf(answer), FACES);
+      lay();
     } catch (error) {
-      task.textContent = error.message;
+      const said = texts[error.message] ?? error.message;
+      task.textContent = said.charAt(0).toUpperCase() + said.slice(1);
+      rules.hidden = check.hidden = count.hidden = true;
     }
     again.disabled = false;
   }
 
+  /** Lay out the round that is under way, as the player left it. */
+  function lay() {
+    task.textContent = kept.kind === "photographs" ? texts.gamePhotographs : texts.gameSnapshots;
+    rules.hidden = check.hidden = count.hidden = false;
+    grid.replaceChildren(...kept.faces.map(place));
+    say();
+    if (kept.result) show(kept.result);
+  }
+
   function say() {
-    count.textContent = `${marked.size} ${texts.marked}`;
+    count.textContent = `${kept.marked.size} ${texts.marked}`;
+    check.disabled = kept.result !== null || !kept.marked.size;
   }
 
   function place({ pixels }, at) {
     const note = element("span", { class: "score" });
     const face = element("button", {
       type: "button", class: "face", "aria-pressed": "false", "aria-label": `${texts.face} ${at + 1}`, onclick: () => {
-        if (check.disabled) return;
-        if (!marked.delete(at)) marked.add(at);
-        face.classList.toggle("chosen", marked.has(at));
-        face.setAttribute("aria-pressed", String(marked.has(at)));
+        if (kept.result) return;
+        if (!kept.marked.delete(at)) kept.marked.add(at);
+        face.classList.toggle("chosen", kept.marked.has(at));
+        face.setAttribute("aria-pressed", String(kept.marked.has(at)));
         say();
       },
     }, draw(element("canvas"), pixels, side), note);
+    face.classList.toggle("chosen", kept.marked.has(at));
     face.note = note;
     return element("div", { class: "cell" }, face);
   }
 
-  function show({ made, right, scores, D_right: ofD, history, faces }) {
-    const words = kind === "photographs" ? [texts.wasReal, texts.wasMade] : [texts.wasLate, texts.wasEarly];
+  function show({ made, right, scores, D_right: ofD, history, faces, practice }) {
+    const words = kept.kind === "photographs" ? [texts.wasReal, texts.wasMade] : [texts.wasLate, texts.wasEarly];
     [...grid.querySelectorAll(".face")].forEach((face, at) => {
-      const correct = marked.has(at) === made[at];
+      const correct = kept.marked.has(at) === made[at];
       face.classList.add(correct ? "right" : "wrong");
       face.note.textContent = `${words[Number(made[at])]}, D ${scores[at].toFixed(2)}`;
     });
     const lines = [element("p", {}, `${texts.youRight} ${right} / ${faces} ${texts.faces}.`)];
-    if (ofD !== null) lines.push(element("p", {}, `${texts.dRight} ${ofD} / ${faces} ${texts.faces}. ${texts.dHow}`));
+    if (ofD !== null) lines.push(element("p", {}, `${texts.dRight} ${ofD} / ${faces} ${texts.faces}. ${texts.dHow} ${practice} ${texts.otherFaces}.`));
     if (history.length > 1) lines.push(figure(texts.dHistory, { "": history.map((row) => [row.nimg, row.right]) }, { marks: true }));
     result.replaceChildren(...lines);
   }
 
-  const view = element("section", { class: "view", "data-view": "game" }, task, element("p", { class: "hint" }, texts.rules),
+  const view = element("section", { class: "view", "data-view": "game" }, task, rules,
     grid, element("div", { class: "bar" }, check, again, count), result);
-  return { view, refresh: () => { if (!round) begin(); } };
+  return { view, refresh: () => (kept.id && kept.faces.length ? lay() : begin()) };
 }

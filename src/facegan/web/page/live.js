@@ -4,7 +4,7 @@ import { figure, short } from "./charts.js";
 import { button, draw, element, newest, slider } from "./dom.js";
 import { ask, askJson, each, facesOf } from "./server_engine.js";
 
-const EVERY = 3000, SHOWN = 16;
+const EVERY = 3000;
 
 /** Pictures in a row, each with D's score. */
 export function scoredRow(title, faces, side) {
@@ -39,12 +39,19 @@ export function liveView(app) {
 
   function showGrid(at) {
     picture.src = `/api/runs/${chosen}/grids/${at}`;
-    name.textContent = known.grids[at];
+    name.textContent = gridName(known.grids[at]);
     picture.dataset.shown = String(at);
   }
 
+  /** epoch3-120 in words. */
+  function gridName(stem) {
+    const [epoch, step] = stem.replace("epoch", "").split("-");
+    return `${texts.epoch} ${epoch}, ${texts.step} ${step}`;
+  }
+
   function gridSlider(last) {
-    place.replaceChildren(slider({ label: texts.step, name: "time", value: last, min: 0, max: Math.max(1, last), step: 1, onmove: (at) => {
+    const show = (at) => `${Math.min(at, last) + 1} / ${last + 1}`;
+    place.replaceChildren(slider({ label: texts.through, name: "time", value: last, min: 0, max: Math.max(1, last), step: 1, show, onmove: (at) => {
       following = follow.checked = false;
       showGrid(Math.min(at, last));
     } }));
@@ -53,17 +60,18 @@ export function liveView(app) {
   const showSnapshot = newest(async (nimg) => {
     const side = known.resolution, path = `/api/models/${chosen}@${nimg}`;
     const [made, real] = await Promise.all([ask(`${path}/fixed`), ask(`${path}/photographs`)]);
-    const faces = each(await facesOf(made), SHOWN);
-    const rows = [scoredRow(texts.madeFaces, faces, side)];
+    const all = (found) => each(found, found.scores.length);
+    const rows = [scoredRow(texts.madeFaces, all(await facesOf(made)), side)];
     if (real.headers.get("content-type").includes("json")) rows.push(element("p", { class: "hint" }, texts.noPhotographs));
-    else rows.unshift(scoredRow(texts.realFaces, each(await facesOf(real), SHOWN), side));
+    else rows.unshift(scoredRow(texts.realFaces, all(await facesOf(real)), side));
     says.replaceChildren(snapshotSlider(nimg), ...rows);
     says.dataset.nimg = String(nimg);
   });
 
   function snapshotSlider(nimg) {
     const { snapshots } = known, at = snapshots.indexOf(nimg);
-    return slider({ label: `${texts.snapshot}: ${short(nimg)}`, name: "snapshot", value: at, min: 0, max: Math.max(1, snapshots.length - 1), step: 1, onmove: (to) => {
+    const show = (to) => short(snapshots[Math.min(to, snapshots.length - 1)]);
+    return slider({ label: texts.snapshot, name: "snapshot", value: at, show, min: 0, max: Math.max(1, snapshots.length - 1), step: 1, onmove: (to) => {
       shownSnapshot = snapshots[Math.min(to, snapshots.length - 1)];
       showSnapshot(shownSnapshot);
     } });
@@ -75,7 +83,7 @@ export function liveView(app) {
       [texts.accuracy, { [texts.realLine]: found.D_accuracy_real, [texts.madeLine]: found.D_accuracy_fake }],
       [texts.quick, { "": found.quick_score }, { logarithmic: true, marks: true }],
       [texts.variety, { "": found.variety }], [texts.speed, { "": found.images_per_s }],
-    ].filter(([, lines]) => Object.values(lines).some((line) => line.length));
+    ].filter(([, lines]) => Object.values(lines).some((line) => line.length > 1));
     curves.replaceChildren(...drawings.map(([title, lines, options]) => figure(title, lines, options)));
   }
 
@@ -89,8 +97,9 @@ export function liveView(app) {
     const now = await askJson(`/api/runs/${chosen}`), before = known;
     known = now;
     const speed = now.images_per_s ? ` · ${short(now.images_per_s)} ${texts.aSecond}` : "";
-    const target = now.target ? ` ${texts.of} ${now.target.toLocaleString("en")}` : "";
-    state.textContent = `${now.recipe} · ${now.nimg.toLocaleString("en")}${target} ${texts.imagesSeen}${speed} · ${now.training ? texts.training : texts.notTraining} · ${texts.health}: ${now.health}`;
+    const target = now.target > now.nimg ? ` ${texts.of} ${now.target.toLocaleString("en")}` : "";
+    state.textContent = `${now.recipe} · ${now.nimg.toLocaleString("en")}${target} ${texts.imagesSeen}${speed} · ${now.training ? texts.training : texts.notTraining} · ${texts.health}: ${now.health === "well" ? texts.well : now.health}`;
+    state.classList.remove("problem");
     if (before?.grids.length !== now.grids.length && now.grids.length) {
       gridSlider(now.grids.length - 1);
       if (following) showGrid(now.grids.length - 1);
@@ -111,7 +120,8 @@ export function liveView(app) {
     try {
       await look();
     } catch (error) {
-      app.say(error.message);
+      state.textContent = texts[error.message] ?? error.message;
+      state.classList.add("problem");
     }
     setTimeout(refresh, EVERY);
   };

@@ -29,7 +29,7 @@ export function photoView(app) {
       const { job } = await askJson(`/api/models/${about.id}/photo`, { method: "POST", body: file });
       await show(await finished(job), job);
     } catch (error) {
-      said.textContent = `${file.name}: ${error.message}`;
+      said.textContent = `${file.name}: ${texts[error.message] ?? error.message}`;
     }
     choose.disabled = false;
     bar.hidden = true;
@@ -50,10 +50,11 @@ export function photoView(app) {
     const found = await facesOf(await ask(`/api/jobs/${job}/result`)), [made, photo] = each(found, 2), side = about.recipe.resolution;
     const origin = { model: about.name, sha256: about.sha256, seed: null, number: null, truncation: 1, edited: "of a photo" };
     const face = { origin, styles: found.styles[0], latent: null, labels: null, pixels: made.pixels };
+    said.classList.toggle("problem", failed);
     said.textContent = failed ? (placed ? texts.photoFailed : texts.photoNotPlaced) : `${psnr} ${texts.photoDone} ${kept} / 40.`;
     const shown = (title, pixels) => element("figure", {}, draw(element("canvas", { class: "large" }), pixels, side), element("figcaption", {}, title));
     pair.replaceChildren(shown(texts.yourPhoto, photo.pixels), shown(texts.theFace, made.pixels),
-      element("div", {}, button(texts.openIt, () => app.open(face), { id: "open-photo" }), button(`☆ ${texts.keep}`, () => app.shelf.keep(face))));
+      failed ? "" : element("div", {}, button(texts.openIt, () => app.open(face), { id: "open-photo" }), button(`☆ ${texts.keep}`, () => app.shelf.keep(face))));
   }
 
   view.append(element("p", { class: "hint" }, texts.photoHelp), element("div", { class: "bar" }, choose, input), said, bar, pair);

@@ -9,7 +9,7 @@ const PATIENCE = 8;
 export async function ask(path, options = {}) {
   let answer = null;
   for (let turn = 0; turn < PATIENCE; turn++) {
-    answer = await fetch(path, options);
+    answer = await fetched(path, options);
     if (answer.ok) return answer;
     if (answer.status !== 503) break;
     await new Promise((done) => setTimeout(done, 300 * (turn + 1)));
@@ -21,6 +21,14 @@ export async function ask(path, options = {}) {
     // it was no JSON: the number must do
   }
   throw new Error(said);
+}
+
+async function fetched(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Error("serverGone");
+  }
 }
 
 /** An answer's JSON. */

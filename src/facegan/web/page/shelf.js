@@ -1,7 +1,7 @@
 // The shelf: faces that were kept, and saved faces that were opened. Other parts of the page take their faces from it.
 
 import { button, draw, element } from "./dom.js";
-import { readFaceFile, withPictures } from "./face.js";
+import { faceFile, readFaceFile, withPictures } from "./face.js";
 
 const MOST = 48;
 
@@ -35,6 +35,34 @@ export class Shelf {
     if (!face || this.faces.some((each) => each === face)) return;
     this.faces = [...this.faces, face].slice(-MOST);
     this.show();
+    this.store();
+  }
+
+  /** Remember the faces for as long as the window is open, so that reloading it does not lose them. */
+  store() {
+    const { engine } = this.app;
+    const kept = this.faces.map((face) => ({
+      file: btoa(String.fromCharCode(...faceFile(engine, face))), asked: face.asked, drawn: face.drawn, opened: face.opened, changed: Boolean(face.unedited),
+    }));
+    try {
+      sessionStorage.setItem(`facegan/${engine.about.sha256}`, JSON.stringify(kept));
+    } catch {
+      // no room, or not allowed: they are kept until the page is left
+    }
+  }
+
+  async restore() {
+    const { engine } = this.app;
+    try {
+      const stored = JSON.parse(sessionStorage.getItem(`facegan/${engine.about.sha256}`) ?? "[]");
+      const faces = stored.map(({ file, changed, ...known }) => ({
+        ...readFaceFile(engine, Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0)).buffer), ...known, unedited: changed,
+      }));
+      if (faces.length) this.faces = [...(await withPictures(engine, faces)), ...this.faces].slice(-MOST);
+      this.show();
+    } catch {
+      // of another version of the page: nothing is kept
+    }
   }
 
   drag(face) {
@@ -82,6 +110,7 @@ export class Shelf {
       button("×", () => {
         this.faces = this.faces.filter((each) => each !== face);
         this.show();
+        this.store();
       }, { class: "star", title: app.texts.forget, "aria-label": app.texts.forget })));
     this.row.replaceChildren(...(items.length ? items : [element("span", { class: "hint" }, app.texts.empty)]));
     app.shelfChanged?.();

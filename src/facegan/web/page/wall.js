@@ -46,7 +46,7 @@ export function wall(app) {
         const faces = await numberedFaces(app.engine, part, settings);
         faces.forEach((face) => cells[face.origin.number - first]?.setFace(face));
       } catch (error) {
-        if (!(error instanceof Dropped)) app.say(error.message);
+        if (!(error instanceof Dropped)) app.say(error.message, true);
       }
     }));
     grid.dataset.full = `${settings.seed}/${first}/${count}`;
