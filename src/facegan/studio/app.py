@@ -56,7 +56,11 @@ class Studio:
             each.close()
 
     async def model(self, request: Request) -> Model:
-        return await self.work.run(self.sources.model, request.path_params["model"], cost=0)
+        name = request.path_params["model"]
+        found = await run_in_threadpool(self.sources.ready, name)
+        if found is not None:
+            return found
+        return await self.work.run(self.sources.model, name, cost=0)
 
     # The page, and what it lists.
 
@@ -68,7 +72,7 @@ class Studio:
         return wire.as_json({"sources": found, "photographs": bool(self.data)})
 
     async def about(self, request: Request) -> Response:
-        return wire.as_json(await self.work.run(self.sources.describe, request.path_params["model"], cost=0))
+        return wire.as_json(await self.looks.run(self.sources.describe, request.path_params["model"]))
 
     # Faces.
 

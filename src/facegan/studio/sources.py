@@ -84,6 +84,27 @@ class Sources:
             raise UnknownSourceError(f"{name[:80]!r} is no run")
         return source.run
 
+    def _path(self, name: str) -> Path:
+        source, nimg = self.find(name)
+        if source.run is None:
+            return source.path
+        path = source.run.latest_snapshot() if nimg is None else source.run.snapshot(nimg)
+        if not path.is_dir():
+            raise UnknownSourceError(f"the run has no snapshot at {nimg:,} images")
+        return path
+
+    def ready(self, name: str) -> Model | None:
+        """Return a model as ``model`` does, if it is in memory already.
+
+        Raises:
+            UserError: as ``model``.
+        """
+        path = self._path(name)
+        with self._lock:
+            if path in self._models:
+                self._models.move_to_end(path)
+            return self._models.get(path)
+
     def model(self, name: str) -> Model:
         """Return the model that a client names; of a run its newest snapshot.
 
@@ -91,16 +112,9 @@ class Sources:
             UnknownSourceError: there is none.
             UserError: the run has no snapshot yet.
         """
-        source, nimg = self.find(name)
-        path = source.path
-        if source.run is not None:
-            path = source.run.latest_snapshot() if nimg is None else source.run.snapshot(nimg)
-            if not path.is_dir():
-                raise UnknownSourceError(f"the run has no snapshot at {nimg:,} images")
-        with self._lock:
-            if path in self._models:
-                self._models.move_to_end(path)
-                return self._models[path]
+        path, found = self._path(name), self.ready(name)
+        if found is not None:
+            return found
         model = load(path, device=self._device)
         with self._lock:
             self._models[path] = model
