@@ -68,11 +68,9 @@ class Served:
 
 
 @contextmanager
-def serving(
-    paths: list[Path], data: list[Path], *, token: str | None = None, most_waiting: int = 64
-) -> Iterator[Served]:
+def serving(paths: list[Path], data: list[Path], *, token: str | None = None) -> Iterator[Served]:
     """Serve a studio in a thread."""
-    studio = Studio(Sources(paths), [PackedDataset.open(path) for path in data], most_waiting=most_waiting)
+    studio = Studio(Sources(paths), [PackedDataset.open(path) for path in data])
     import socket
 
     listener = socket.socket()

@@ -20,7 +20,7 @@ def test_sources_and_models(served, run):
     found = served.ask("/api/sources").json
     assert [each["id"] for each in found["sources"]] == ["run-0", "run-1", "celeba64"] and found["photographs"]
     about = served.ask("/api/models/celeba64").json
-    assert about["style_layers"] == 9 and about["scores"] and about["prior"]
+    assert about["style_layers"] == 9 and about["prior"]
     assert served.ask("/api/models/run-0").json["nimg"] == 64
     assert served.ask("/api/models/run-0@32").json["nimg"] == 32
     assert served.ask("/api/models/run-0").json["command"] == str(run)
@@ -131,6 +131,9 @@ def test_the_game_with_photographs(served):
     name, faces = reply.headers["x-round"], reply.arrays["pixels"]
     assert reply.headers["x-kind"] == "photographs" and faces.shape == (20, 16, 16, 3)
     truth = served.studio.rounds.get(name).made_N
+    shown = {image.tobytes() for image in faces[~truth]}
+    practice = served.studio.rounds.get(name).practice[1]
+    assert not any(image.tobytes() in shown for image in practice), "D's threshold is found on other photographs"
     assert 5 <= truth.sum() <= 15
     result = served.ask(f"/api/rounds/{name}", {"made": np.flatnonzero(truth).tolist()}).json
     assert result["right"] == 20 and result["made"] == truth.tolist()

@@ -26,7 +26,7 @@ from facegan.export.page import PAGE_MODULES, html_page
 from facegan.studio import faces, game, lesson, live, wire
 from facegan.studio.guard import Guard
 from facegan.studio.sources import Sources, UnknownSourceError
-from facegan.studio.work import MOST_WAITING, BusyError, Jobs, Kept, Work
+from facegan.studio.work import BusyError, Jobs, Kept, Work
 
 MODULES = (
     *PAGE_MODULES, "page/studio_texts", "page/server_engine", "page/charts", "page/live", "page/game", "page/lesson",
@@ -40,11 +40,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Studio:
     """What a studio holds: sources, photographs, a thread that computes, rounds of the game, lessons."""
 
-    def __init__(
-        self, sources: Sources, data: Sequence[PackedDataset] = (), *, most_waiting: int = MOST_WAITING
-    ) -> None:
+    def __init__(self, sources: Sources, data: Sequence[PackedDataset] = ()) -> None:
         self.sources, self.data = sources, list(data)
-        self.work, self.looks, self.films, self.jobs = Work(most_waiting), Work(most_waiting), Work(4), Jobs()
+        self.work, self.looks, self.films, self.jobs = Work(), Work(), Work(4), Jobs()
         # Requests with bodies of megabytes that are read at a time: others wait unread.
         self.arrays, self.uploads = asyncio.Semaphore(16), asyncio.Semaphore(2)
         self.rounds = Kept[game.Round](game.MOST_ROUNDS, "this round is over: begin another")
@@ -150,11 +148,10 @@ class Studio:
 
     async def photographs(self, request: Request) -> Response:
         model = await self.model(request)
-        seed = wire.whole_number(dict(request.query_params), "seed", 0, 2**31, 0)
         view = await self._view(request.path_params["model"], held_out=True)
         if view is None:
             return wire.as_json({"none": True})
-        images, scores = await self.work.run(live.some_photographs, model, view, seed)
+        images, scores = await self.work.run(live.some_photographs, model, view)
         return wire.arrays({"pixels": images, "scores": scores})
 
     async def _view(self, name: str, *, held_out: bool) -> DataView | None:

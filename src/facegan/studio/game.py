@@ -58,8 +58,9 @@ def against_photographs(name: str, model: Model, view: DataView) -> Round:
     most = most_of_a_kind(1, FACES)
     made = model.sample(most + _PRACTICE, seed=seed, first=first)
     test = draw_up(made[:most], view, first=first, sheets=1, faces=FACES, seed=seed, of=of)
-    shown = {cell.place for cell in test.cells if not cell.made}
-    others = np.setdiff1d(np.arange(len(view)), list(shown))
+    shown = {(cell.dataset, cell.place) for cell in test.cells if not cell.made}
+    rows = [zip(*view.places(number), strict=True) for number in range(len(view.datasets))]
+    others = [int(at) for number, pairs in enumerate(rows) for at, row in pairs if (number, int(row)) not in shown]
     practice = np.random.default_rng(seed).choice(others, min(_PRACTICE, len(others)), replace=False)
     kinds = iter(made)
     images = [next(kinds) if cell.made else view.datasets[cell.dataset or 0].images[cell.place] for cell in test.cells]
@@ -82,7 +83,7 @@ def against_snapshots(name: str, early: Model, late: Model) -> Round:
 
 def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Model]]) -> dict[str, Any]:
     """Return what was made, how many a player got right who marked these places, and how many D did: that of the
-    newest model, and of every other. ``models``: (images seen, model), oldest first.
+    newest model, and of every other. ``models``: (images seen, model), one or more, oldest first.
 
     Raises:
         UserError: a place that is not there.
@@ -90,17 +91,16 @@ def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Mo
     if any(type(place) is not int or not 0 <= place < FACES for place in marked) or len(set(marked)) != len(marked):
         raise UserError(f"made: give places from 0 to {FACES - 1}, each once")
     said_N = np.isin(np.arange(FACES), list(marked))
-    history, scores_N, verdict_N = [], np.zeros(FACES), np.zeros(FACES, bool)
+    history, scores_N = [], np.zeros(FACES)
     for nimg, model in models:
         scores_N = model.score(found.image_NHWC)
-        verdict_N = scores_N < threshold(*(model.score(images) for images in found.practice))
-        history.append({"nimg": nimg, "right": int((verdict_N == found.made_N).sum())})
+        called_N = scores_N < threshold(*(model.score(images) for images in found.practice))
+        history.append({"nimg": nimg, "right": int((called_N == found.made_N).sum())})
     return {
         "made": found.made_N.tolist(),
         "right": int((said_N == found.made_N).sum()),
         "scores": [round(float(score), 4) for score in scores_N],
-        "verdict": verdict_N.tolist(),
-        "D_right": history[-1]["right"] if history else None,
+        "D_right": history[-1]["right"],
         "history": history,
         "faces": FACES,
         "practice": sum(len(images) for images in found.practice),

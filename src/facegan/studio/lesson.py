@@ -40,7 +40,7 @@ class Lesson:
     """A pair in training, and what it showed so far."""
 
     def __init__(self, real_NHWC: np.ndarray, seed: int, source: str = "data") -> None:
-        """``real_NHWC``: uint8 [N, R, R, 3], what is learnt from. ``source``: data, or the name of the model that
+        """``real_NHWC``: uint8 [N, R, R, 3], what is learned from. ``source``: data, or the name of the model that
         made them."""
         self.source = source
         self.id = secrets.token_hex(8)

@@ -100,7 +100,7 @@ def open_photographs(run: RunFolder | None, given: Sequence[PackedDataset], *, h
         return None
 
 
-def some_photographs(model: Model, view: DataView, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def some_photographs(model: Model, view: DataView) -> tuple[np.ndarray, np.ndarray]:
     """Return photographs, uint8 [16, R, R, 3], as D sees them, and its scores of them.
 
     Raises:
@@ -108,7 +108,7 @@ def some_photographs(model: Model, view: DataView, seed: int) -> tuple[np.ndarra
     """
     if view.resolution != model.resolution:
         raise UserError(f"the photographs have {view.resolution} px and the model {model.resolution} px")
-    index_N = Stream(seed, "studio/photographs").permutation(0, len(view))[:SHOWN]
+    index_N = Stream(0, "studio/photographs").permutation(0, len(view))[:SHOWN]
     photographs = view.images(index_N)
     labels_NA = view.attributes(index_N) if model.recipe.attributes else None
     return photographs, model.score(photographs, labels_NA)

@@ -56,9 +56,8 @@ class Sources:
             run = RunFolder(path)
             run.read()
             return Source(f"run-{number}", path.resolve().name, path, run, str(path))
-        title = load(path, device=self._device).name if str(path).startswith("hf:") else path.resolve().name
-        if not str(path).startswith("hf:"):
-            load(path, device=self._device)
+        model = load(path, device=self._device)
+        title = model.name if str(path).startswith("hf:") else path.resolve().name
         return Source(f"model-{number}", title, path, command=str(path))
 
     def find(self, name: str) -> tuple[Source, int | None]:
@@ -133,7 +132,6 @@ class Sources:
             "title": source.title,
             "style_layers": model.style_layers,
             "style_size": model.style_size,
-            "scores": "discriminator.safetensors" in model.info.sha256,
         }
 
     def listed(self) -> list[dict[str, Any]]:

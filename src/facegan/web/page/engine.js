@@ -14,7 +14,7 @@ export function decoded(text) {
   return bytes.buffer;
 }
 
-/** The error of a request that was dropped, which nobody needs to hear of. */
+/** The error of a request that was dropped, which need not be shown. */
 export class Dropped extends Error {
   name = "Dropped";
 }

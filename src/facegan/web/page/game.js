@@ -78,7 +78,7 @@ export function gameView(app) {
       face.note.textContent = `${words[Number(made[at])]}, D ${scores[at].toFixed(2)}`;
     });
     const lines = [element("p", {}, `${texts.youRight} ${right} / ${faces} ${texts.faces}.`)];
-    if (ofD !== null) lines.push(element("p", {}, `${texts.dRight} ${ofD} / ${faces} ${texts.faces}. ${texts.dHow} ${practice} ${texts.otherFaces}.`));
+    lines.push(element("p", {}, `${texts.dRight} ${ofD} / ${faces} ${texts.faces}. ${texts.dHow} ${practice} ${texts.otherFaces}.`));
     if (history.length > 1) lines.push(figure(texts.dHistory, { "": history.map((row) => [row.nimg, row.right]) }, { marks: true }));
     result.replaceChildren(...lines);
   }
