@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -215,6 +215,7 @@ class Place:
 
     device = DEVICE
     rank, world_size, is_main = 0, 1, True
+    local_rank, local_size, hosts, launch = 0, 1, 1, None
 
     def from_main(self, value: Any) -> Any:
         return value
@@ -224,7 +225,14 @@ class Place:
 
     mean = sum
 
-    def any(self, mine: bool) -> bool:
-        return mine
+    def on_main(self, work: Any) -> Any:
+        return work()
+
+    together = on_main
+
+    def main_works(self) -> Any:
+        return nullcontext()
 
     def barrier(self) -> None: ...
+
+    def say_told(self) -> None: ...

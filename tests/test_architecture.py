@@ -7,6 +7,7 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "files", "hints"},
+    {"collectives"},
     {"randomness", "provenance", "pixels", "attributes", "config", "config_changes"},
     {"metrics"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},

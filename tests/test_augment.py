@@ -57,7 +57,7 @@ def test_the_probability_follows_the_signs_and_survives_a_snapshot():
 
     def play(signs, adaptive):
         for sign in signs:
-            adaptive.after_step(torch.tensor(sign), 64, lambda tensor: tensor)
+            adaptive.after_step(torch.tensor(sign), 64)
         return adaptive
 
     sure = play([1.0] * ADA_STEPS, begin())
@@ -65,6 +65,6 @@ def test_the_probability_follows_the_signs_and_survives_a_snapshot():
     assert play([0.0] * ADA_STEPS, sure).p == 0
     signs = [TARGET + 0.3 * (-1) ** number * (number % 5) for number in range(37)]
     straight = play(signs, begin())
-    half = play(signs[:18], begin()).to_dict(lambda tensor: tensor)
-    assert play(signs[18:], begin(half)).to_dict(lambda tensor: tensor) == straight.to_dict(lambda t: t)
+    half = play(signs[:18], begin()).to_dict()
+    assert play(signs[18:], begin(half)).to_dict() == straight.to_dict()
     assert begin({"p": "junk"}).p == 0

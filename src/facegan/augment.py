@@ -13,7 +13,6 @@ Legend: N samples, R resolution, T transforms in homogeneous coordinates.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -197,17 +196,16 @@ class AdaptiveProbability:
             self.p, self._signs, self._steps = 0.0, 0.0, 0.0
         self._sum: Tensor | float = self._signs
 
-    def after_step(self, mean_sign: Tensor, images: int, total: Callable[[Tensor], Tensor]) -> None:
-        """Count the mean sign of D at a step's real images; ``total`` returns a tensor's mean over all processes."""
+    def after_step(self, mean_sign: Tensor, images: int) -> None:
+        """Count the mean sign of D at a step's real images, those of all processes."""
         self._sum = mean_sign.detach() + self._sum
         self._steps += 1
         if self._steps == ADA_STEPS:
-            signs = float(total(self._sum)) / ADA_STEPS
+            signs = float(self._sum) / ADA_STEPS
             change = math.copysign(images * ADA_STEPS / self.images, signs - self.target)
             self.p = min(1.0, max(0.0, self.p + change))
             self._sum, self._steps = 0.0, 0.0
 
-    def to_dict(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float]:
         """Return the state, for JSON."""
-        signs = float(total(self._sum)) if isinstance(self._sum, Tensor) else self._sum
-        return {"p": self.p, "signs": signs, "steps": self._steps}
+        return {"p": self.p, "signs": float(self._sum), "steps": self._steps}

@@ -11,12 +11,18 @@ class UserError(Exception):
     """A mistake that the user can mend.
 
     The message names the file, field or flag, what was found, what was expected, and what to do. The command
-    line prints it as one sentence, without a traceback, and exits with 2. A message that a hostile file made longer
-    than a screen is cut.
+    line prints it as one sentence, without a traceback, and exits with ``exit_code``. A message that a hostile file
+    made longer than a screen is cut.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(message if len(message) <= _LONGEST else message[:_LONGEST] + " ...")
+
+
+class OthersSayError(UserError):
+    """What is wrong is said by another process of the same training; this one ends without a word."""
 
 
 def brief(error: BaseException) -> str:

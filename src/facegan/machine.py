@@ -121,7 +121,15 @@ def prefer_speed(precision: str) -> None:
     torch.set_float32_matmul_precision("high" if precision == "bfloat16" else "highest")
 
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def short_precision(device: torch.device) -> str:
+    """Return what a device computes in 16 bits with: bfloat16, or float16 on an NVIDIA card before Ampere."""
+    if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bfloat16"
+    return "float16"
+
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 

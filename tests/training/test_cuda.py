@@ -167,6 +167,7 @@ def test_nobody_waits_between_two_looks_at_the_log(tmp_path, packed16):
 def gpu_settings(monkeypatch):
     """Set back what a training on a GPU sets for its whole process."""
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     before = torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision(), torch.get_num_threads()
     yield
     torch.backends.cudnn.benchmark = before[0]

@@ -35,7 +35,7 @@ from facegan.cli import (
     verify_resume,
 )  # fmt: skip
 from facegan.cli.console import lost_output, settle_streams
-from facegan.errors import UserError, system_failure
+from facegan.errors import OthersSayError, UserError, system_failure
 
 COMMANDS = (
     prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, edit.edit, morph.morph,
@@ -126,8 +126,10 @@ def _run() -> int:
         if (lost := lost_output()) is not None:
             return _say(f"what was printed is not whole: standard output: {system_failure(lost)}", 2)
         return code or 0
+    except OthersSayError as error:
+        return error.exit_code
     except UserError as error:
-        return _say(str(error), 2)
+        return _say(str(error), error.exit_code)
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # no command at all: what is said is the help
             error.show()

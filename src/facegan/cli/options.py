@@ -63,7 +63,7 @@ Settings = Annotated[
         "--settings lists them all.",
     ),
 ]
-Precision = Annotated[str, Option(help="auto (the faster one, measured at the start), float32 or bfloat16.")]
+Precision = Annotated[str, Option(help="auto (the faster one, measured at the start), float32, bfloat16 or float16.")]
 Forms = Annotated[
     str, Option(help="auto (the fastest form of each layer, measured at the start), direct, or plain (as defined).")
 ]

@@ -15,6 +15,7 @@ from facegan.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from facegan.config import RecipeConfig
     from facegan.training.train import TrainResult
 
 
@@ -40,10 +41,14 @@ def train(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     forms: options.Forms = "auto",
-    accelerator: Annotated[str, Option(help="auto, cpu or cuda.")] = "auto",
+    accelerator: Annotated[str, Option(help="auto, cpu, cuda, or mps (Apple's; untested).")] = "auto",
     devices: Annotated[
         int | None, Option(help="Processes, one for each GPU; default: all GPUs, or one CPU process.")
     ] = None,
+    timeout: Annotated[
+        str,
+        Option(help="How long a process of several waits for the others before it gives them up, such as 90s or 5m."),
+    ] = "5m",
     sample_every: Annotated[str, Option(help="Images between two grids of samples.")] = "5k",
     snapshot_every: Annotated[str, Option(help="Images between two snapshots.")] = "20k",
     log_every: Annotated[str, Option(help="Images between two lines of the log.")] = "1280",
@@ -108,11 +113,11 @@ def train(
     """
     from facegan.cli.progress import make_listener
     from facegan.config_changes import with_settings
-    from facegan.data.packed import PackedDataset
     from facegan.runs.folder import RunFolder
     from facegan.training import train as training
     from facegan.training.execution_plan import Requested
-    from facegan.training.run_settings import base_recipe, run_data
+    from facegan.training.launch import parse_timeout
+    from facegan.training.run_settings import base_recipe
     from facegan.training.schedule import Schedule
 
     options.check_between("--threads", threads, 1, 1024)
@@ -128,20 +133,25 @@ def train(
         score_count=options.count(score_faces, "--score-faces", least=0),
         on_collapse=on_collapse,  # type: ignore[arg-type]
     )
-    requested = Requested(precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices)
+    requested = Requested(
+        precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices,
+        timeout=parse_timeout(timeout),
+    )  # fmt: skip
     start = training.Start(
         batch=batch, seed=seed, fork=fork, init=init, keep_nimg=keep_nimg, fresh_discriminator=fresh_discriminator,
         warmup=None if warmup is None else options.count(warmup, "--warmup", least=0),
     )  # fmt: skip
     if fork is not None and not run.exists() and RunFolder(fork).exists():
         raise UserError(f"--fork {fork} exists and --run {run} does not: --run is the run to fork, --fork the new one")
-    data = data or run_data(RunFolder(fork or run), None if fork is None else run)
-    base = base_recipe(recipe, PackedDataset.open(data[0]).resolution, run=run, fork=fork, init=init)
-    changed = with_settings(base, settings or [])
+
+    def chosen(resolution: int) -> RecipeConfig:
+        return with_settings(base_recipe(recipe, resolution, run=run, fork=fork, init=init), settings or [])
+
     with make_listener(as_json) as listener:
         result = training.train(
-            data, run, changed, start=start, schedule=schedule, requested=requested, labeller=_label, listener=listener
-        )
+            data or [], run, chosen, start=start, schedule=schedule, requested=requested, labeller=_label,
+            listener=listener,
+        )  # fmt: skip
     if not result.is_main:
         return
     if result.alarm is not None or result.signal is not None:

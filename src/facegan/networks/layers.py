@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facegan.collectives import differentiable_gathered, process_count
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.randomness import random_bytes
 
@@ -148,22 +148,6 @@ class TransposedConv(_Unfilled, nn.ConvTranspose2d):
         return convolve_transposed(self.algorithm, x_NCHW, self.weight, self.stride[0], int(self.padding[0]))
 
 
-class _AllReduceSum(torch.autograd.Function):
-    """Sum over processes whose gradient is summed too: each process's loss depends on every process's input."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: object, *gradients: Tensor) -> Tensor:
-        total = gradients[0].clone()
-        dist.all_reduce(total)
-        return total
-
-
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015) over N, H and W, as Keras does it, across all processes.
 
@@ -194,7 +178,7 @@ class BatchNorm(nn.Module):
         return self._normalise(x)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if process_count() > 1:
             y, mean, variance = self._normalise_across_processes(x)
         else:
             y, mean, inverse_std = torch.native_batch_norm(
@@ -208,15 +192,19 @@ class BatchNorm(nn.Module):
         return y
 
     def _normalise_across_processes(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        axes = [0, *range(2, x.dim())]
+        axes, shape = [0, *range(2, x.dim())], [1, -1] + [1] * (x.dim() - 2)
         wide = x.float()
-        count = wide.new_full((1,), x.numel() / x.shape[1])
-        sums = _AllReduceSum.apply(torch.cat([wide.sum(axes), wide.square().sum(axes), count]))
-        mean, square = sums[:-1].div(sums[-1]).chunk(2)
-        variance = (square - mean.square()).clamp_min(0)
-        shape = [1, -1] + [1] * (x.dim() - 2)
+        own_mean = wide.mean(axes)
+        own_squares = (wide - own_mean.view(shape)).square().sum(axes)
+        count = own_mean.new_full((1,), x.numel() / x.shape[1])
+        row_PK = differentiable_gathered(torch.cat([own_mean, own_squares, count]))
+        mean_PC, squares_PC, count_P1 = row_PK.split([x.shape[1], x.shape[1], 1], 1)
+        # Centred moments are merged (Chan et al. 1979): a difference of large squares would lose what is asked for.
+        share_P1 = count_P1 / count_P1.sum()
+        mean = (share_P1 * mean_PC).sum(0)
+        variance = squares_PC.sum(0) / count_P1.sum() + (share_P1 * (mean_PC - mean).square()).sum(0)
         scale = self.weight * (variance + self.epsilon).rsqrt()
-        y = wide * scale.view(shape) + (self.bias - mean * scale).view(shape)
+        y = (wide - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)
         return y.to(x.dtype), mean.detach(), variance.detach()
 
 

@@ -11,10 +11,10 @@ import math
 from typing import Any, Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facegan.collectives import process_count, total
 from facegan.errors import UserError
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 
@@ -185,9 +185,7 @@ class MinibatchDeviation(nn.Module):
         return torch.cat([x_NCHW, channel.expand(samples, 1, height, width)], 1)
 
     def _remember(self, mean: Tensor) -> None:
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            dist.all_reduce(mean)
-            mean = mean / dist.get_world_size()
+        mean = total(mean) / process_count()
         self.usual.lerp_(mean.to(self.usual.dtype), 1 - self.momentum)
 
 

@@ -29,12 +29,19 @@ def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarra
     identity = {name: incident[name] for name in ("kind", "nimg", "rollbacks")}
     if any(all(entry.get(name) == value for name, value in identity.items()) for entry in read(folder)):
         return
+    name = f"{incident['kind']}-{incident['nimg']:09d}-{incident['rollbacks']}.png"
+    picture = folder.path / "incidents" / name
+    try:
+        pixels.save_png(picture, pixels.grid(faces_NHWC[:_SHOWN]), provenance)
+    except OSError:
+        return
+    append(folder, {**incident, "grid": str(picture.relative_to(folder.path))})
+
+
+def append(folder: RunFolder, incident: Mapping[str, Any]) -> None:
+    """Append an incident as it is, with the time. A disk that cannot be written costs the entry."""
     entry = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **incident}
     try:
-        name = f"{incident['kind']}-{incident['nimg']:09d}-{incident['rollbacks']}.png"
-        picture = folder.path / "incidents" / name
-        pixels.save_png(picture, pixels.grid(faces_NHWC[:_SHOWN]), provenance)
-        entry["grid"] = str(picture.relative_to(folder.path))
         with folder.incidents.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
     except OSError:

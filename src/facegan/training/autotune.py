@@ -14,7 +14,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
-from facegan.machine import PRECISIONS, finish
+from facegan.machine import PRECISIONS, finish, short_precision
 from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
@@ -30,8 +30,8 @@ _WARM_STEPS, _GPU_STEPS = 3, 10
 """Steps on a GPU before the clock is looked at, while its library tries its algorithms, and between two looks."""
 _FASTER = 1.05
 """Fewer threads are chosen where they are faster by this factor."""
-_BFLOAT16_SHARE = 0.8
-"""bfloat16 is chosen where its convolutions need at most this share of float32's time."""
+_SHORT_SHARE = 0.8
+"""16 bits are chosen where they need at most this share of float32's time."""
 
 
 def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[ExecutionPlan, dict[str, Any]]:
@@ -43,7 +43,7 @@ def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[E
     precision, threads, conv = requested.precision, requested.threads, requested.conv
     pair = build_pair(config.recipe, seed=None)
     if threads is None:
-        threads = usable_cores()
+        threads = max(1, usable_cores() // engine.local_size)
         if threads > 1 and engine.world_size == 1 and engine.device.type == "cpu":
             threads = _fastest_threads(config, pair, engine)
     torch.set_num_threads(threads)
@@ -51,11 +51,11 @@ def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[E
         return _on_gpu(config, pair, precision, threads, conv, engine)
     seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     if conv == "auto" or precision == "auto":
-        for name in PRECISIONS if precision == "auto" else [precision]:
+        for name in ("float32", "bfloat16") if precision == "auto" else [precision]:
             seconds[name] = _seconds_of_layers(config, pair, PRECISIONS[name], engine, direct_only=conv != "auto")
     if precision == "auto":
         total = {name: _best_total(of_side) for name, of_side in seconds.items()}
-        precision = "bfloat16" if total["bfloat16"] < _BFLOAT16_SHARE * total["float32"] else "float32"
+        precision = "bfloat16" if total["bfloat16"] < _SHORT_SHARE * total["float32"] else "float32"
     if conv == "auto":
         G, D = (fastest(seconds[precision][side]) for side in ("generator", "discriminator"))
         plan = ExecutionPlan(precision=precision, threads=threads, conv=conv, generator=G, discriminator=D)
@@ -96,19 +96,16 @@ def _on_gpu(
     """Return the plan on a GPU, where layers that are measured one by one would say little of a step: it starts its
     small ones while large ones are under way. Whole steps of the run's own batch are tried in each precision.
 
-    Where several processes would have to step together, bfloat16 is taken where the GPU has units for it.
+    Where several processes would have to step together, 16 bits are taken.
     """
     asked = _uniform(pair, PLAIN if conv == PLAIN else DIRECT, precision="float32", threads=threads, conv=conv)
-    rates: dict[str, float] = {}
+    short, rates = short_precision(engine.device), dict[str, float]()
     if engine.world_size == 1:
-        for name in PRECISIONS if precision == "auto" else [precision]:
+        for name in ("float32", short) if precision == "auto" else [precision]:
             rates[name] = trial_rate(config, dataclasses.replace(asked, precision=name), engine)
     if precision == "auto":
-        if rates:
-            faster = _BFLOAT16_SHARE * rates["bfloat16"] > rates["float32"]
-        else:
-            faster = torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bfloat16" if faster else "float32"
+        faster = not rates or _SHORT_SHARE * rates[short] > rates["float32"]
+        precision = short if faster else "float32"
     chosen = dataclasses.replace(asked, precision=precision, images_per_s=rates.get(precision))
     return chosen, {"images_per_s": rates}
 

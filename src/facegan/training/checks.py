@@ -8,19 +8,27 @@ import torch
 
 from facegan.config import RecipeConfig, RunConfig
 from facegan.config_changes import differences, table_of
+from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.machine import describe_machine, other_machine
 from facegan.networks import build_pair
 from facegan.networks.layers import BatchNorm
 from facegan.networks.style_layers import MinibatchDeviation
 from facegan.runs.folder import RunFolder
+from facegan.training.engine import Engine
 from facegan.training.execution_plan import Requested
 from facegan.training.run_settings import run_config
 from facegan.training.warm_start import InitialWeights
 
 
 def refuse_before_start(
-    folder: RunFolder, config: RunConfig, requested: Requested, initial: InitialWeights, *, labelled: bool
+    folder: RunFolder,
+    config: RunConfig,
+    requested: Requested,
+    initial: InitialWeights,
+    *,
+    labelled: bool,
+    processes: int = 1,
 ) -> None:
     """Refuse what cannot work, before anything is made; ``labelled``: whether faces have attributes to learn.
 
@@ -38,7 +46,7 @@ def refuse_before_start(
     initial.check(config.recipe)
     refuse_impossible(config.recipe, config.batch, labelled=labelled)
     if folder.list_snapshots():
-        _refuse_other_settings(folder, config, requested)
+        _refuse_other_settings(folder, config, requested, processes)
         _refuse_other_start(folder, initial)
 
 
@@ -81,6 +89,28 @@ def refuse_impossible(recipe: RecipeConfig, batch: int, *, labelled: bool) -> No
         )
 
 
+def refuse_other_process(view: DataView, config: RunConfig, engine: Engine, *, labelled: bool) -> None:
+    """Refuse what this one of several processes cannot work with; every process looks for itself.
+
+    Raises:
+        UserError: its data are others, or the batch cannot be split.
+    """
+    if view.content_hash != config.data:
+        raise UserError(
+            f"the faces here ({', '.join(str(dataset.path) for dataset in view.datasets)}) are not those of process 0: "
+            f"content hash {view.content_hash[:12]} here, {config.data[:12]} there; copy the same packed folders to "
+            "every host"
+        )
+    batch, many = config.batch, engine.world_size
+    if batch % many:
+        fitting = [str(number) for number in range(1, batch + 1) if batch % number == 0][:6]
+        raise UserError(
+            f"--batch {batch} cannot be split over {many} processes: choose a multiple of it, or start "
+            f"{', '.join(fitting)} processes"
+        )
+    refuse_impossible(config.recipe, batch // many, labelled=labelled)
+
+
 def _refuse_other_start(folder: RunFolder, initial: InitialWeights) -> None:
     """Refuse to fork into a run that began elsewhere."""
     if initial.fork is None:
@@ -93,7 +123,7 @@ def _refuse_other_start(folder: RunFolder, initial: InitialWeights) -> None:
         )
 
 
-def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requested) -> None:
+def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requested, processes: int) -> None:
     """Refuse to go on with a run under other settings than its own.
 
     Raises:
@@ -108,7 +138,7 @@ def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requ
     except (KeyError, TypeError, ValueError):
         raise folder.damaged() from None
     changed = differences(old, config)
-    if other is None:
+    if other is None and contents.get("processes", 1) == processes:
         changed += [(name, plan.get(name), new) for name, new in requested.named().items() if new != plan.get(name)]
     if changed:
         raise UserError(

@@ -1,38 +1,97 @@
-"""Where a run computes: device and processes. Lightning Fabric launches, places and reduces."""
+"""Where a run computes: device and processes. Lightning Fabric launches and places; sums are ``facegan.collectives``.
+
+On the way of every step a process only adds to sums. What the main process does for longer (it scores, labels, writes)
+the others wait for with ``main_works``, in which it gives signs of life: nobody mistakes it for lost.
+"""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import contextlib
+import pickle
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
 
+import numpy as np
 import torch
+import torch.distributed as dist
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
+from facegan import collectives
+from facegan.collectives import LostProcessError
 from facegan.cores import usable_cores
-from facegan.errors import UserError
+from facegan.errors import OthersSayError, UserError
+from facegan.training.launch import External, choose_interface, find_launch
 
 T = TypeVar("T")
 
+TIMEOUT = 300.0
+"""Seconds that a process waits for the others, unless told otherwise."""
+_SIGN_OF_LIFE = 1.0
+"""Seconds between two signs of life of the main process while others wait."""
+
 
 class Engine:
-    """One process's view of the machine: its device, its rank among ``world_size``, and the collective sums."""
+    """One process's view of the machine: its device, its rank among ``world_size``, and what all do together."""
 
-    def __init__(self, *, accelerator: str = "auto", devices: int | None = None) -> None:
-        if accelerator not in ("auto", "cpu", "cuda"):
-            raise UserError(f"--accelerator {accelerator}: choose auto, cpu or cuda")
-        if accelerator == "cuda" and not torch.cuda.is_available():
-            raise UserError("--accelerator cuda: no CUDA device is usable here; leave the flag out to train on the CPU")
-        if accelerator == "auto":
-            accelerator = "cuda" if torch.cuda.is_available() else "cpu"
-        if accelerator == "cpu" and (devices or 1) > max(8, usable_cores()):
-            raise UserError(f"--devices {devices}: this machine has {usable_cores()} cores; leave the flag out")
-        count = devices or (torch.cuda.device_count() if accelerator == "cuda" else 1)
-        strategy = "ddp" if count > 1 else "auto"
-        self.fabric = Fabric(accelerator=accelerator, devices=count, strategy=strategy)
-        self.fabric.launch()
+    def __init__(self, *, accelerator: str = "auto", devices: int | None = None, timeout: float = TIMEOUT) -> None:
+        """``devices``: processes to start here, where no launcher has; ``timeout``: seconds to wait for the others.
+
+        Raises:
+            UserError: there is no such device, or the processes do not find each other.
+        """
+        self.timeout, self.launch = timeout, find_launch()
+        accelerator = _accelerator(accelerator)
+        if self.launch is not None and devices is not None:
+            raise UserError(f"--devices {devices}: {self.launch.by} has started the processes; leave the flag out")
+        self.fabric = self._begin(accelerator, devices)
         self.device: torch.device = self.fabric.device
         self.rank: int = self.fabric.global_rank
         self.world_size: int = self.fabric.world_size
+        self.local_rank = self.launch.local_rank if self.launch is not None else self.rank
+        self.local_size = self.launch.local_size if self.launch is not None else self.world_size
+        """How many processes share this machine."""
+        self.hosts = self.launch.hosts if self.launch is not None else 1
+        self._control: Any = None
+        self._waiting: Any = None
+        if self.world_size > 1:
+            # Messages travel through the processors' memory, beside what a GPU sums.
+            self._control = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+            self._waiting = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+
+    def _begin(self, accelerator: str, devices: int | None) -> Fabric:
+        if accelerator == "cpu" and (devices or 1) > max(8, usable_cores()):
+            raise UserError(f"--devices {devices}: this machine has {usable_cores()} cores; leave the flag out")
+        launch, limit = self.launch, timedelta(seconds=self.timeout)
+        if launch is None:
+            count = devices or (torch.cuda.device_count() if accelerator == "cuda" else 1)
+            strategy: Any = DDPStrategy(timeout=limit) if count > 1 else "auto"
+            places: Any = count
+            fabric = Fabric(
+                accelerator=accelerator, devices=places, strategy=strategy, plugins=[LightningEnvironment()]
+            )
+        else:
+            choose_interface(launch)
+            places = [launch.local_rank % torch.cuda.device_count()] if accelerator == "cuda" else 1
+            fabric = Fabric(
+                accelerator=accelerator, devices=places, num_nodes=launch.world_size,
+                strategy=DDPStrategy(timeout=limit), plugins=[External(launch)],
+            )  # fmt: skip
+        try:
+            fabric.launch()
+        except RuntimeError as error:
+            where = f"{launch.address}:{launch.port}" if launch else "this machine"
+            raise UserError(
+                f"the processes did not find each other at {where} within {self.timeout:g} s: "
+                f"{collectives.brief_reason(error)}"
+            ) from error
+        return fabric
 
     @property
     def is_main(self) -> bool:
@@ -41,26 +100,157 @@ class Engine:
 
     def sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
-        if self.world_size == 1:
-            return tensor
-        total = self.fabric.all_reduce(tensor.clone(), reduce_op="sum")
-        assert isinstance(total, Tensor)
-        return total
+        return collectives.total(tensor)
 
     def mean(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over all processes."""
         return self.sum(tensor) / self.world_size
 
-    def any(self, mine: bool) -> bool:
-        """Return whether it is so in any process; every process gets the same answer."""
-        if self.world_size == 1:
-            return mine
-        return bool(self.sum(torch.tensor(float(mine), device=self.device)).item() > 0)
-
     def from_main(self, value: T) -> T:
         """Return the main process's value in every process."""
-        return value if self.world_size == 1 else self.fabric.broadcast(value)
+        if self.world_size == 1:
+            return value
+        # Between our own processes, as Fabric's broadcast does it; nothing of a file is ever unpickled.
+        content = np.frombuffer(pickle.dumps(value), np.uint8).copy() if self.is_main else np.empty(0, np.uint8)
+        size = torch.tensor([len(content)])
+        collectives.from_process(size, group=self._control)
+        message = torch.from_numpy(content) if self.is_main else torch.empty(int(size), dtype=torch.uint8)
+        collectives.from_process(message, group=self._control)
+        received: T = pickle.loads(message.numpy().tobytes())
+        return received
+
+    def tensor_from_main(self, tensor: Tensor) -> None:
+        """Give every process the main process's values of a tensor."""
+        if self.world_size > 1:
+            collectives.from_process(tensor)
+
+    def on_main(self, work: Callable[[], T]) -> T:
+        """Let the main process work while the others wait; return what it made in every process.
+
+        Raises:
+            UserError: the main process's, in the main process; the others end without a word.
+        """
+        if self.world_size == 1:
+            return work()
+        made: tuple[T | None, BaseException | None] = (None, None)
+        with self.main_works():
+            if self.is_main:
+                try:
+                    made = (work(), None)
+                except Exception as error:
+                    made = (None, error)
+        failed = self.from_main(made[1] is not None)
+        if failed:
+            self._end(made[1])
+        value = self.from_main(made[0])
+        return value  # type: ignore[return-value]
+
+    def together(self, work: Callable[[], T]) -> T:
+        """Let every process work; go on only if all could.
+
+        Raises:
+            UserError: one could not. One process says so for all: the first of those that could not.
+        """
+        if self.world_size == 1:
+            return work()
+        made, failure = None, None
+        try:
+            made = work()
+        except Exception as error:
+            failure = error
+        failed = collectives.total(torch.eye(self.world_size)[self.rank] * float(failure is not None), self._control)
+        if failed.any():
+            first = int(failed.argmax())
+            if first == self.rank and not self.is_main and isinstance(failure, UserError):
+                failure = UserError(f"process {self.rank} on {socket.gethostname()}: {failure}")
+            self._end(failure if first == self.rank else None)
+        return made  # type: ignore[return-value]
+
+    def _end(self, error: BaseException | None) -> NoReturn:
+        if error is not None:
+            raise error
+        raise OthersSayError("another process cannot go on")
+
+    @contextmanager
+    def main_works(self) -> Iterator[None]:
+        """Inside, the main process may take its time: the others wait at the end, as long as it gives signs of life.
+
+        Raises:
+            LostProcessError: it gave none for ``timeout``.
+        """
+        if self.world_size == 1:
+            yield
+            return
+        if not self.is_main:
+            yield
+            while self._sign_of_life(torch.zeros(1)):
+                pass
+            return
+        done = threading.Event()
+
+        def signs() -> None:
+            try:
+                while not done.wait(_SIGN_OF_LIFE):
+                    self._sign_of_life(torch.ones(1))
+                self._sign_of_life(torch.zeros(1))
+            except LostProcessError:
+                pass  # the main thread meets the loss itself
+
+        signing = threading.Thread(target=signs, name="facegan-signs-of-life", daemon=True)
+        signing.start()
+        try:
+            yield
+        finally:
+            done.set()
+        while signing.is_alive():
+            signing.join(0.05)
+
+    def _sign_of_life(self, sign: Tensor) -> bool:
+        collectives.from_process(sign, group=self._waiting)
+        return bool(sign.item())
 
     def barrier(self) -> None:
         """Wait for every process."""
-        self.fabric.barrier()
+        if self.world_size > 1:
+            collectives.total(torch.zeros(1), self._control)
+
+    def who_answers(self, seconds: float = 3.0) -> tuple[set[int], bool]:
+        """Return the ranks of the processes that are there to answer, after one was lost, this one among them; and
+        whether one has told its user why it ended."""
+        answering, told = {self.rank}, False
+        try:
+            store = dist.distributed_c10d._get_default_store()
+            limit = timedelta(seconds=seconds)
+            store.set(f"facegan/answers/{self.rank}", "")
+            for rank in set(range(self.world_size)) - answering:
+                told = told or store.check([f"facegan/told/{rank}"])
+                try:
+                    store.wait([f"facegan/answers/{rank}"], limit)
+                    answering.add(rank)
+                except RuntimeError:
+                    continue
+                finally:
+                    limit = timedelta(seconds=0.5)
+        except (RuntimeError, AttributeError):
+            pass  # the store went with the process that held it
+        return answering, told
+
+    def say_told(self) -> None:
+        """Let the other processes know that this one ends, and that its user is told why."""
+        if self.world_size == 1:
+            return
+        with contextlib.suppress(RuntimeError, AttributeError):
+            dist.distributed_c10d._get_default_store().set(f"facegan/told/{self.rank}", "")
+
+
+def _accelerator(name: str) -> str:
+    """Return cpu, cuda or mps."""
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise UserError(f"--accelerator {name}: choose auto, cpu, cuda or mps")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--accelerator cuda: no CUDA device is usable here; leave the flag out to train on the CPU")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise UserError("--accelerator mps: this machine has no Apple GPU that torch can use; leave the flag out")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name

@@ -26,10 +26,12 @@ class Requested:
     accelerator: str = "auto"
     devices: int | None = None
     """Processes, one a GPU; None: all GPUs, or one process on the CPU."""
+    timeout: float = 300.0
+    """Seconds that a process waits for the others."""
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", *PRECISIONS):
-            raise UserError(f"--precision {self.precision}: choose auto, float32 or bfloat16")
+            raise UserError(f"--precision {self.precision}: choose auto, float32, bfloat16 or float16")
         if self.conv not in ALGORITHMS:
             raise UserError(f"--forms {self.conv}: choose {', '.join(ALGORITHMS)}")
 

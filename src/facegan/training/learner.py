@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,16 @@ from facegan.config import OptimizerConfig
 from facegan.errors import UserError
 from facegan.machine import PRECISIONS
 from facegan.training.engine import Engine
+from facegan.training.gradients import GradientAverage
+from facegan.training.loss_scale import LossScale, bound_convolutions
 
 
 class Learner:
     """A network that learns: its float32 master weights, the working copy that computes, and its optimizer.
 
-    In bfloat16 the working copy is a copy of the master whose convolution and dense weights are cast once for
-    each optimizer step; what keeps statistics is shared with the master and stays float32.
+    In bfloat16 and float16 the working copy is a copy of the master whose convolution and dense weights are cast once
+    for each optimizer step; what keeps statistics is shared with the master and stays float32. float16 comes with a
+    ``LossScale``, and with bounds on what convolutions return.
     """
 
     def __init__(self, network: nn.Module, optimizer: OptimizerConfig, precision: str, engine: Engine) -> None:
@@ -30,6 +34,7 @@ class Learner:
         if optimizer.momentum and optimizer.name == "sgd":
             self.fields = {"momentum_buffer"}
         self.dtype = PRECISIONS[precision]
+        self.loss_scale = LossScale(engine.device) if self.dtype == torch.float16 else None
         self.working = self.network
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         if self.dtype != torch.float32:
@@ -42,6 +47,9 @@ class Learner:
                     cast.data = cast.data.to(self.dtype)
                     self._pairs.append((master, cast))
             self.refresh()
+        if self.loss_scale is not None:
+            bound_convolutions(self.working)
+        self._average = GradientAverage(list(self.working.parameters())) if engine.world_size > 1 else None
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -49,31 +57,33 @@ class Learner:
         if self._pairs:
             torch._foreach_copy_([cast for _, cast in self._pairs], [master for master, _ in self._pairs])
 
-    def update(self, loss: Tensor, lr_scale: float = 1.0) -> Tensor:
+    def update(self, loss: Tensor, lr_scale: float = 1.0, beside: Tensor | None = None) -> Tensor:
         """Take one optimizer step down the gradient of the loss; return the gradient's norm, over all processes.
 
-        ``lr_scale`` multiplies the learning rate.
+        ``lr_scale`` multiplies the learning rate. ``beside``: float32 [K], replaced by its sum over processes.
         """
         self.optimizer.param_groups[0]["lr"] = self.learning_rate * lr_scale
         for parameter in self.working.parameters():
             parameter.grad = None
-        loss.backward()
+        if self._average is not None:
+            self._average.prepare(beside)
+        (loss if self.loss_scale is None else self.loss_scale.scaled(loss)).backward()
         for master, cast in self._pairs:
             master.grad = None if cast.grad is None else cast.grad.float()
+        if self._average is not None:
+            self._average.finish(list(self.network.parameters()))
         gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
-        if self.engine.world_size > 1:
-            self._average(gradients)
+        if self.loss_scale is not None:
+            self.loss_scale.unscale(gradients, self.optimizer)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         self.optimizer.step()
         self.refresh()
         return norm
 
-    def _average(self, gradients: list[Tensor]) -> None:
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        flat = self.engine.sum(flat) / self.engine.world_size
-        parts = flat.split([gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+    def load_scale(self, values: Any, name: str) -> None:
+        """Go on with this network's loss scale among those that a snapshot holds, by name."""
+        if self.loss_scale is not None and isinstance(values, dict):
+            self.loss_scale.load(values.get(name))
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

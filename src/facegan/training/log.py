@@ -64,6 +64,10 @@ class RunLog:
         except OSError:
             self._events = None
 
+    def last_losses(self) -> dict[str, Any] | None:
+        """Return the newest line that has a rate of training, or None."""
+        return next((line for line in reversed(self.history) if "images_per_s" in line), None)
+
     def line(self, nimg: int, values: Mapping[str, float], *, unfinished: bool = False) -> None:
         """Write one line, and one event for each value, at ``nimg`` images.
 

@@ -56,10 +56,12 @@ class Monitor:
         """Leave the grid and the snapshot of a run's first moment."""
         if self._engine.from_main(bool(self._folder.list_snapshots())):
             return None
-        self._grid(state)
+        with self._engine.main_works():
+            self._grid(state)
         decision = self._recovery.judge(state)
-        self._snapshot(state)
-        self._writer.wait()  # from here on there is something to go back to
+        with self._engine.main_works():
+            self._snapshot(state)
+            self._writer.wait()  # from here on there is something to go back to
         if self._writer.failed is not None:
             raise self._writer.failed
         self.throughput = Throughput()  # what was done so far was no step's
@@ -91,7 +93,8 @@ class Monitor:
         """Leave what is wanted of a line, a grid and a snapshot, up to the first that leads to a decision."""
         for wanted, leave in ((log, self._write_losses), (draw, self._grid), (save, self._snapshot)):
             if wanted:
-                leave(state, unfinished=unfinished)
+                with self._engine.main_works():
+                    leave(state, unfinished=unfinished)
                 if (decision := self._recovery.judge(state)) is not None:
                     return decision
         return None
@@ -121,6 +124,8 @@ class Monitor:
         if state.adaptive is not None:
             means["augment_p"] = state.adaptive.p
         values = {**means, "images_per_s": self.throughput.window_rate()}
+        if self._log is not None and (self._engine.world_size > 1 or "processes" in (self._log.last_losses() or {})):
+            values["processes"] = self._engine.world_size
         if not unfinished:
             self._window.restart()
         if self._log is not None:
@@ -153,7 +158,9 @@ class Monitor:
         self._calibrate(state)
         extra = {**without_score(state.extra), "window": self._window.to_dict(self._engine.sum)}
         if state.adaptive is not None:
-            extra["ada"] = state.adaptive.to_dict(self._engine.mean)
+            extra["ada"] = state.adaptive.to_dict()
+        if scales := state.loss_scales:
+            extra["loss_scale"] = scales
         self._saved = state.nimg
         if self._log is None:
             return

@@ -13,6 +13,7 @@ from facegan.training.checkpointing import load_state
 from facegan.training.context import Context
 from facegan.training.faces import grid_faces, grid_provenance
 from facegan.training.log import RunLog
+from facegan.training.shared_state import share_state
 from facegan.training.snapshot_writer import SnapshotWriter
 from facegan.training.state import TrainingState
 from facegan.training.watchdog import MOST_REWINDS, REWIND_LR_FACTOR, Alarm, alarms
@@ -40,11 +41,14 @@ class Recovery:
 
     def judge(self, state: TrainingState) -> Decision | None:
         """Record the alarms of the log's newest line; return what is decided, or None to go on."""
-        decision = None
-        if self._log is not None and len(self._log.history) != self._judged:
+
+        def decided() -> Decision | None:
+            if self._log is None or len(self._log.history) == self._judged:
+                return None
             self._judged = len(self._log.history)
-            decision = self._decide(state)
-        return self._context.engine.from_main(decision)
+            return self._decide(state)
+
+        return self._context.engine.on_main(decided)
 
     def rewind(self, state: TrainingState, decision: Decision) -> TrainingState:
         """Take the run's files back to the snapshot that was decided on; return its state, at half the learning rate.
@@ -56,16 +60,20 @@ class Recovery:
         assert nimg is not None
         context = self._context
         self._writer.wait()
-        try:
-            earlier = load_state(context.folder.snapshot(nimg), context.config, context.plan, context.engine)
-        except UserError as error:
-            raise UserError(f"{decision.alarm.message}, and the run cannot go back: {error}") from None
-        context.engine.barrier()  # every process has read it
-        if self._log is not None:
+        loaded: list[TrainingState] = []
+
+        def go_back() -> None:
+            assert self._log is not None
+            try:
+                loaded.append(load_state(context.folder.snapshot(nimg), context.config, context.plan, context.engine))
+            except UserError as error:
+                raise UserError(f"{decision.alarm.message}, and the run cannot go back: {error}") from None
             context.folder.set_aside(nimg)
             self._log.cut_back(nimg)
             self._judged = len(self._log.history)
-        context.engine.barrier()
+
+        context.engine.on_main(go_back)
+        earlier = share_state(loaded[0] if loaded else None, context.config, context.plan, context.engine)
         earlier.extra = {**earlier.extra, "rollbacks": state.rewinds + 1, "rate": state.lr_scale * REWIND_LR_FACTOR}
         return earlier
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
@@ -11,6 +12,8 @@ from facegan.recipes import recipe as recipe_named
 from facegan.runs.folder import RunFolder, find_snapshot
 from facegan.training.warm_start import InitialWeights, weights_digest
 
+_LEAST, _GROUP = 8, 4
+"""Images of each process's step: at least, and a multiple of."""
 WARMUP = 10_000
 """Images over which the learning rates rise after a warm start, unless told otherwise."""
 
@@ -77,12 +80,19 @@ def resolve_config(
     batch: int | None,
     seed: int | None,
     warmup: int | None,
-) -> RunConfig:
-    """Return the config that a command asks for; what it does not name is the run's own, or the forked run's."""
+    processes: int = 1,
+) -> tuple[RunConfig, str]:
+    """Return the config that a command asks for; what it does not name is the run's own, or the forked run's.
+
+    And what the user is to be told of it: of a new run in several ``processes``, that the usual batch was too small.
+    """
+    told = ""
     own = run_config(folder)
     parent = initial.fork.run_config() if own is None and initial.fork is not None else own
     if batch is None:
         batch = parent.batch if parent else usual_batch(recipe.name)
+        if parent is None:
+            recipe, batch, told = fitted_to(processes, recipe, batch)
     if seed is None:
         seed = parent.seed if parent else 0
     init = weights_digest(initial.init, fresh_discriminator=initial.fresh_discriminator) if initial.init else ""
@@ -91,4 +101,31 @@ def resolve_config(
         init, start_nimg = "" if own is None else own.init, parent.start_nimg
     if warmup is None:
         warmup = parent.warmup if parent is not None else WARMUP if initial.init is not None else 0
-    return RunConfig(recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg)
+    config = RunConfig(
+        recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg
+    )
+    return config, told
+
+
+def fitted_to(processes: int, recipe: RecipeConfig, batch: int) -> tuple[RecipeConfig, int, str]:
+    """Return a recipe and a batch that fit so many processes, and what the user is to be told of it ("": nothing).
+
+    Each process has eight images or more, in whole groups of four, as minibatch deviation forms them. Learning rates
+    that are the recipe's own grow with the square root of the batch, as Adam's steps allow (Malladi et al. 2022).
+    """
+    least = _LEAST * processes
+    fitting = max(least, -(-batch // (_GROUP * processes)) * _GROUP * processes)
+    if fitting == batch or processes == 1:
+        return recipe, batch, ""
+    factor, own = (fitting / batch) ** 0.5, recipe_named(recipe.name, recipe.resolution)
+    faster = {}
+    for name in ("generator_optimizer", "discriminator_optimizer"):
+        optimizer = getattr(recipe, name)
+        if optimizer.name == "adam" and optimizer == getattr(own, name):
+            faster[name] = replace(optimizer, learning_rate=float(f"{optimizer.learning_rate * factor:.3g}"))
+    rates = f" and learning rates {factor:.3g} times as high" if faster else ""
+    told = (
+        f"{processes} processes: a batch of {fitting} instead of {batch}{rates}, so that each has "
+        f"{fitting // processes} images in a step; --batch says otherwise"
+    )
+    return replace(recipe, **faster), fitting, told

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import facegan
-from facegan.config import RecipeConfig, RunConfig, to_dict
+from facegan.config import RunConfig, to_dict
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError, is_out_of_memory
 from facegan.machine import describe_machine, keep_freed_memory, other_machine
@@ -26,27 +27,30 @@ from facegan.training.context import Context, Listener
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan, Requested
 from facegan.training.labels import Labeller, run_labels, settle_labels
+from facegan.training.lost_process import record_change
 from facegan.training.schedule import Schedule
+from facegan.training.shared_state import share_state
 from facegan.training.state import TrainingState, new_state
 from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights, warm_start
 
 
-def open_data(paths: Sequence[Path], recipe: RecipeConfig) -> DataView:
+def open_data(paths: Sequence[Path], engine: Engine) -> DataView:
     """Return the faces that training sees: those of packed datasets, without those of held-out people.
 
+    One process of each host reads them all once, to see that they are whole.
+
     Raises:
-        UserError: a dataset cannot be used, or is of another resolution than the recipe.
+        UserError: a dataset cannot be used.
     """
-    datasets = [PackedDataset.open(path) for path in paths]
-    for dataset in datasets:
-        dataset.verify()
-    view = DataView(datasets)
-    if view.resolution != recipe.resolution:
-        raise UserError(
-            f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
-        )
-    return view
+
+    def opened() -> DataView:
+        datasets = [PackedDataset.open(path) for path in paths]
+        for dataset in datasets if engine.local_rank == 0 else []:
+            dataset.verify()
+        return DataView(datasets)
+
+    return engine.together(opened)
 
 
 @contextmanager
@@ -102,18 +106,18 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
     view, listener, schedule = context.view, context.listener, context.schedule
     torch.set_num_threads(plan.threads)
     state, damaged = first_state(folder, config, plan, initial, engine)
-    space = disk_space(folder, state, schedule) if engine.is_main else {}
-    if engine.is_main:
-        recipe = config.recipe
+
+    def settle() -> tuple[dict[str, int], np.ndarray | None]:
+        space, recipe = disk_space(folder, state, schedule), config.recipe
         parent = initial.run_with_data(config.data)
         if parent is not None and not folder.quick_reference.exists() and parent.quick_reference.is_file():
             shutil.copyfile(parent.quick_reference, folder.quick_reference)
         settle_labels(folder, view, recipe, labeller, parent, lambda count: listener.event("labels", faces=count))
-    engine.barrier()
-    labels_MA = run_labels(folder.labels, view, config.recipe, None)
-    if engine.is_main:
         wanted = {"images": schedule.images, "minutes": schedule.minutes, "pid": os.getpid()}
         folder.write_status({**wanted, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        return space, run_labels(folder.labels, view, recipe, None)
+
+    space, labels_MA = engine.on_main(settle)
     listener.event(
         "start",
         run=str(folder.path),
@@ -124,6 +128,7 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
         held_out=sum(len(dataset) for dataset in view.datasets) - len(view),
         device=str(engine.device),
         processes=engine.world_size,
+        hosts=engine.hosts,
         on_collapse=schedule.on_collapse,
         origin="" if state.nimg > initial.first_nimg(config) else initial.sentence(config.warmup),
         **space,
@@ -131,7 +136,8 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
     )
     for sentence in [*damaged, *([told] if told else [])]:
         listener.event("warning", nimg=state.nimg, message=sentence)
-    return Trainer(replace(context, labels_MA=labels_MA), state)
+    with engine.main_works():
+        return Trainer(replace(context, labels_MA=labels_MA), state)
 
 
 def settle_plan(
@@ -148,11 +154,12 @@ def settle_plan(
     It is the one in ``run.json``; of a new run, a new one, measured here and written there. On a machine with another
     processor it is measured again: with bfloat16, say, a processor without such units computes at half the speed.
     """
-    plan, told = None, ""
     keeps = engine.device.type == "cpu" and keep_freed_memory()
-    if engine.is_main and folder.list_snapshots():
-        plan, told = _settle_again(folder, config, requested, engine, listener)
-    elif engine.is_main:  # a new run, or an earlier start failed before there was anything to keep
+
+    def settled() -> tuple[ExecutionPlan, str]:
+        if folder.list_snapshots():
+            return _settle_again(folder, config, requested, engine, listener)
+        # A new run, or an earlier start failed before there was anything to keep.
         listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
         plan, seconds = autotune(config, requested, engine)
         folder.create(
@@ -170,9 +177,9 @@ def settle_plan(
                 "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             }
         )
-    plan, told = engine.from_main((plan, told))
-    assert plan is not None
-    return plan, told
+        return plan, ""
+
+    return engine.on_main(settled)
 
 
 def _settle_again(
@@ -184,17 +191,22 @@ def _settle_again(
     if not isinstance(before, dict):
         return plan, ""
     other = other_machine(before, now, threads=plan.threads, precision=plan.precision)
-    if other is None:
+    processes, many = contents.get("processes", 1), engine.world_size
+    if other is None and processes == many:
         return plan, ""
-    wanted = requested.with_stored(contents.get("asked")).limited_to(now["cores"])
+    wanted = requested.with_stored(contents.get("asked")).limited_to(max(1, now["cores"] // engine.local_size))
     listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
     again, seconds = autotune(config, wanted, engine)
     newest = nimg_of(folder.list_snapshots()[-1])
-    move = {"nimg": newest, "machine": before, "choices": plan.to_dict()}
-    changes = {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now}
+    move = {"nimg": newest, "machine": before, "choices": plan.to_dict(), "processes": processes}
+    changes = {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now, "processes": many}
     folder.update(changes | {"moves": [*contents.get("moves", []), move]})
+    what = [] if other is None else [f"this machine has {other}"]
+    if processes != many:
+        what.append(f"{processes} process{'es' if processes > 1 else ''} trained this run and {many} do now")
+        record_change(folder, newest, processes, many, engine)
     return again, (
-        f"this machine has {other}. Precision, threads and algorithms were measured again ({plan.precision}, "
+        f"{'; '.join(what)}. Precision, threads and algorithms were measured again ({plan.precision}, "
         f"{plan.threads} threads then; {again.precision}, {again.threads} now): up to {newest:,} images the run can "
         "be repeated to the bit, beyond them to rounding"
     )
@@ -225,11 +237,24 @@ def first_state(
 ) -> tuple[TrainingState, list[str]]:
     """Return the state of the newest snapshot that is whole, or that before the first step; and what is damaged.
 
-    Damaged snapshots are set aside; if none is whole, they stay, and the newest one's error is raised.
+    Damaged snapshots are set aside; if none is whole, they stay, and the newest one's error is raised. The main process
+    reads, and gives the others what it has read: they need not see the run's folder.
     """
-    if engine.is_main:
-        folder.remove_leftovers()
-    engine.barrier()
+    loaded: list[TrainingState] = []
+
+    def load() -> list[str]:
+        state, damaged = _stored_state(folder, config, plan, initial, engine)
+        loaded.append(state)
+        return damaged
+
+    damaged = engine.on_main(load)
+    return share_state(loaded[0] if loaded else None, config, plan, engine), damaged
+
+
+def _stored_state(
+    folder: RunFolder, config: RunConfig, plan: ExecutionPlan, initial: InitialWeights, engine: Engine
+) -> tuple[TrainingState, list[str]]:
+    folder.remove_leftovers()
     snapshots = folder.list_snapshots()
     if snapshots:
         return _newest_whole(folder, snapshots, config, plan, engine)
@@ -253,9 +278,7 @@ def _newest_whole(
         except SnapshotDamagedError as error:
             damaged[path] = error
             continue
-        engine.barrier()
-        if engine.is_main:
-            for bad in damaged:
-                folder.set_aside_damaged(bad)
+        for bad in damaged:
+            folder.set_aside_damaged(bad)
         return state, [f"{error}; it is set aside, and the run goes on from {path.name}" for error in damaged.values()]
     raise damaged[snapshots[-1]]

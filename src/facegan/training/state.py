@@ -45,6 +45,13 @@ class TrainingState:
         return float(self.extra.get("rate", 1.0))
 
     @property
+    def loss_scales(self) -> dict[str, dict[str, float]]:
+        """What float16 multiplies the losses by, by network; nothing in other precisions."""
+        learners = {"generator": self.generator, "discriminator": self.discriminator}
+        scales = {name: learner.loss_scale for name, learner in learners.items()}
+        return {name: scale.to_dict() for name, scale in scales.items() if scale is not None}
+
+    @property
     def rewinds(self) -> int:
         """How often the run has gone back to a snapshot."""
         return int(self.extra.get("rollbacks", 0))

@@ -88,6 +88,8 @@ class Step:
     seed: int
     batch: Batch
     values: StepValues = StepValues()
+    telling: Tensor | None = None
+    """float32 [P]: what this process has to tell all P (see ``messages``); None where it is alone."""
 
     def condition(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
@@ -176,16 +178,36 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
     loss = loss_N.mean() * (0.5 if joint else 1.0)
     penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
     whole = loss if penalty is None else loss + penalty * recipe.penalty_every
-    norm = discriminator.update(whole, step.values.lr_scale)
+    real_B, fake_B, told = real_logit_N.detach().float(), fake_logit_N.detach().float(), {}
+    if step.telling is None:
+        norm = discriminator.update(whole, step.values.lr_scale)
+    else:
+        beside = _to_share(real_B, fake_B, step.telling, discriminator.engine.rank)
+        norm = discriminator.update(whole, step.values.lr_scale, beside)
+        batch = len(real_B) * len(step.telling)
+        real_B, fake_B, told_P = beside.split([batch, batch, len(step.telling)])
+        told = {"told": told_P}
     return {
         "D_loss": loss.detach(),
-        "D_accuracy_real": (real_logit_N.detach() > 0).float().mean(),
-        "D_accuracy_fake": (fake_logit_N.detach() < 0).float().mean(),
-        "D_ranks": (real_logit_N.detach()[:, None] > fake_logit_N.detach()).float().mean(),
+        "D_accuracy_real": (real_B > 0).float().mean(),
+        "D_accuracy_fake": (fake_B < 0).float().mean(),
+        "D_ranks": (real_B[:, None] > fake_B).float().mean(),
         "D_gradient_norm": norm,
-        "D_sign": _mean_sign(recipe, real_logit_N.detach(), fake_logit_N.detach()),
+        "D_sign": _mean_sign(recipe, real_B, fake_B),
+        **told,
         **_penalty_metric(recipe, penalty, loss.device),
     }
+
+
+def _to_share(real_N: Tensor, fake_N: Tensor, telling_P: Tensor, rank: int) -> Tensor:
+    """Return float32 [2 N P + P] whose sum over all P processes holds all logits in their order, and all words."""
+    zeros_PN = real_N.new_zeros(len(telling_P), len(real_N))
+    rows = []
+    for logit_N in (real_N, fake_N):
+        own_PN = zeros_PN.clone()
+        own_PN[rank] = logit_N
+        rows.append(own_PN.flatten())
+    return torch.cat([*rows, telling_P])
 
 
 def _mean_sign(recipe: RecipeConfig, real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from facegan.config import RecipeConfig
-from facegan.errors import UserError
+from facegan.collectives import LostProcessError
+from facegan.config import RecipeConfig, RunConfig
+from facegan.data.packed import DataView
+from facegan.errors import OthersSayError, UserError
 from facegan.machine import most_memory
 from facegan.runs.folder import RunFolder, find_snapshot
-from facegan.training.checks import refuse_before_start, refuse_impossible
+from facegan.training.checks import refuse_before_start, refuse_other_process
 from facegan.training.context import Context, Listener, NullListener
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import Requested
 from facegan.training.labels import Labeller
+from facegan.training.launch import advice
+from facegan.training.lost_process import lost_process, record_error
 from facegan.training.recovery import Decision
-from facegan.training.run_settings import resolve_config
+from facegan.training.run_settings import resolve_config, run_data
 from facegan.training.schedule import Schedule
 from facegan.training.setup import enough_memory, open_data, removed_unless_begun, set_up, settle_plan
 from facegan.training.trainer import Trainer
@@ -74,7 +78,7 @@ class TrainResult:
 def train(
     data: Sequence[Path],
     run: Path,
-    recipe: RecipeConfig,
+    recipe: RecipeConfig | Callable[[int], RecipeConfig],
     *,
     start: Start | None = None,
     schedule: Schedule | None = None,
@@ -84,45 +88,97 @@ def train(
 ) -> TrainResult:
     """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
 
-    ``recipe`` must be of the data's resolution; held-out people are left out. ``schedule``: how long, and when to look;
-    two million images by default. ``labeller``: what labels faces without attributes, where the recipe wants that.
+    ``data``: [] for that of the run. ``recipe`` must be of the data's resolution, or is a function of it; held-out
+    people are left out. ``schedule``: how long, and when to look; two million images by default. ``labeller``: what
+    labels faces without attributes, where the recipe wants that.
+
+    In several processes each needs the data, and only the main one the run's folder.
 
     Raises:
         UserError: the data cannot be used, or the run was begun with other settings (all that differ are named).
+        LostProcessError: another process of this training ended, or did not answer in time.
+        OthersSayError: this process cannot go on, and another one says why.
     """
     start, requested = start or Start(), requested or Requested()
     listener, schedule = listener or NullListener(), schedule or Schedule(images=2_000_000)
+    engine = Engine(accelerator=requested.accelerator, devices=requested.devices, timeout=requested.timeout)
     folder = RunFolder(start.fork or run)
-    initial = InitialWeights(
-        fork=find_snapshot(run) if start.fork is not None else None,
-        init=find_snapshot(start.init) if start.init is not None else None,
-        keep_nimg=start.keep_nimg,
-        fresh_discriminator=start.fresh_discriminator,
+    asked = Asked(
+        data, run, recipe, start, schedule, requested, labeller, listener if engine.is_main else NullListener()
     )
-    view = open_data(data, recipe)
-    config = resolve_config(
-        folder, recipe, initial, data=view.content_hash, batch=start.batch, seed=start.seed, warmup=start.warmup
-    )
-    labelled = view.labelled or (labeller is not None and recipe.pseudo_labels)
-    refuse_before_start(folder, config, requested, initial, labelled=labelled)
-    engine = Engine(accelerator=requested.accelerator, devices=requested.devices)
-    if config.batch % engine.world_size:
-        raise UserError(
-            f"--batch {config.batch} cannot be split over {engine.world_size} processes: choose a multiple of it"
+    try:
+        return _train(asked, folder, engine)
+    except LostProcessError as error:
+        raise lost_process(error, engine, folder) from error
+    except OthersSayError:
+        raise
+    except UserError:
+        engine.say_told()
+        raise
+    except Exception as error:
+        record_error(error, engine, folder)
+        raise
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What ``train`` was called with."""
+
+    data: Sequence[Path]
+    run: Path
+    recipe: RecipeConfig | Callable[[int], RecipeConfig]
+    start: Start
+    schedule: Schedule
+    requested: Requested
+    labeller: Labeller | None
+    listener: Listener
+
+
+def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
+    start, listener = asked.start, asked.listener
+    own_data = list(asked.data)
+    data = own_data or engine.on_main(lambda: run_data(folder, None if start.fork is None else asked.run))
+    view = open_data(data, engine)
+    settled: list[InitialWeights] = []
+
+    def labelled(recipe: RecipeConfig) -> bool:
+        return view.labelled or (asked.labeller is not None and recipe.pseudo_labels)
+
+    def settle() -> tuple[RunConfig, str]:
+        initial = InitialWeights(
+            fork=find_snapshot(asked.run) if start.fork is not None else None,
+            init=find_snapshot(start.init) if start.init is not None else None,
+            keep_nimg=start.keep_nimg,
+            fresh_discriminator=start.fresh_discriminator,
         )
-    refuse_impossible(recipe, config.batch // engine.world_size, labelled=labelled)
-    if not engine.is_main:
-        listener = NullListener()
-    missing = not folder.path.exists()
-    with enough_memory(folder, config), folder.locked() if engine.is_main else nullcontext(True) as held:
-        with removed_unless_begun(folder, new=missing and engine.is_main):
-            plan, told = settle_plan(folder, config, requested, view, initial, engine, listener)
-            context = Context(
-                config=config, view=view, schedule=schedule, plan=plan, engine=engine, folder=folder, listener=listener
+        settled.append(initial)
+        recipe = asked.recipe if isinstance(asked.recipe, RecipeConfig) else asked.recipe(view.resolution)
+        if view.resolution != recipe.resolution:
+            raise UserError(
+                f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
             )
-            trainer = set_up(context, initial, labeller, told=told)
-        if not held:
-            listener.event("warning", nimg=trainer.state.nimg, message=_NO_LOCKS.format(folder.path))
+        config, told = resolve_config(
+            folder, recipe, initial, data=view.content_hash, batch=start.batch, seed=start.seed, warmup=start.warmup,
+            processes=engine.world_size,
+        )  # fmt: skip
+        refuse_before_start(
+            folder, config, asked.requested, initial, labelled=labelled(recipe), processes=engine.world_size
+        )
+        return config, told
+
+    config, fitted = engine.on_main(settle)
+    initial = settled[0] if settled else InitialWeights()
+    engine.together(lambda: refuse_other_process(view, config, engine, labelled=labelled(config.recipe)))
+    missing = not folder.path.exists()
+    with ExitStack() as held, enough_memory(folder, config):
+        locks = engine.on_main(lambda: held.enter_context(folder.locked()) and True)
+        with removed_unless_begun(folder, new=missing and engine.is_main):
+            context, told = _context(asked, folder, config, initial, view, engine)
+            trainer = set_up(context, initial, asked.labeller, told=told)
+        advised = "" if engine.launch is None else advice(engine.launch)
+        for sentence in [fitted, advised, "" if locks else _NO_LOCKS.format(folder.path)]:
+            if sentence:
+                listener.event("warning", nimg=trainer.state.nimg, message=sentence)
         decision = trainer.fit()
     result = _result(trainer, decision)
     listener.event(
@@ -132,15 +188,26 @@ def train(
     return result
 
 
+def _context(
+    asked: Asked, folder: RunFolder, config: RunConfig, initial: InitialWeights, view: DataView, engine: Engine
+) -> tuple[Context, str]:
+    plan, told = settle_plan(folder, config, asked.requested, view, initial, engine, asked.listener)
+    context = Context(
+        config=config, view=view, schedule=asked.schedule, plan=plan, engine=engine, folder=folder,
+        listener=asked.listener,
+    )  # fmt: skip
+    return context, told
+
+
 def _result(trainer: Trainer, decision: Decision | None) -> TrainResult:
     context, nimg = trainer.context, trainer.state.nimg
     images, folder = context.schedule.images, context.folder
-    last = folder.snapshot(nimg)
+    last, kept = folder.snapshot(nimg), folder.list_snapshots()  # of what is not finite there is none
     return TrainResult(
         run=folder.path,
         nimg=nimg,
-        snapshot=last if last.exists() else folder.list_snapshots()[-1],  # what is not finite is not kept
-        signal=trainer.stop.signal,
+        snapshot=last if last.exists() or not kept else kept[-1],
+        signal=trainer.signal,
         is_main=context.engine.is_main,
         alarm=decision.alarm if decision else None,
         best=decision.best if decision else None,

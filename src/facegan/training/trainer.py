@@ -10,6 +10,7 @@ from facegan.training.context import Context
 from facegan.training.ema import ema_decay, update_ema
 from facegan.training.faces import run_prior
 from facegan.training.log import RunLog
+from facegan.training.messages import GO_ON, TIME_IS_UP, Messages
 from facegan.training.monitor import Monitor
 from facegan.training.prefetch import batch_source
 from facegan.training.recovery import Decision, Recovery
@@ -35,7 +36,7 @@ class Trainer:
         self.recovery = Recovery(context, log, writer, prior)
         self.monitor = Monitor(context, state, self.recovery, log, writer, prior)
         self.source = batch_source(context.view, config, engine, state.discriminator.dtype, context.labels_MA)
-        self.stop = StopRequest()
+        self.stop, self.messages = StopRequest(), Messages(engine)
 
     def fit(self) -> Decision | None:
         """Train until the schedule's end, a signal or an alarm that stops, and leave a snapshot.
@@ -58,7 +59,7 @@ class Trainer:
                     break
                 if self._is_over():
                     decision = self.monitor.finish(self.state)
-                    if decision is None or decision.rewind_to is None or self._interrupted():
+                    if decision is None or decision.rewind_to is None or self.signal is not None:
                         break
                     continue
                 decision = self.monitor.after_step(self.state, self.step())
@@ -70,12 +71,14 @@ class Trainer:
         """Take the next step of both networks and of the averages; return the log's tensors."""
         state, config = self.state, self.context.config
         batch = self.source.batch(self._next_images())
-        step = Step(config.recipe, config.seed, batch, self._values())
+        step = Step(config.recipe, config.seed, batch, self._values(), self.messages.to_send())
         metrics = train_step(state.generator, state.discriminator, step)
+        if step.telling is not None:
+            self.messages.receive(metrics.pop("told"))
         state.nimg += config.batch
         mean_sign = metrics.pop("D_sign")
         if state.adaptive is not None:
-            state.adaptive.after_step(mean_sign, config.batch, self.context.engine.mean)
+            state.adaptive.after_step(mean_sign, config.batch)
         for halflife, average in state.averages(config.recipe.ema_halflife):
             update_ema(average, state.generator.network, ema_decay(state.nimg, config.batch, halflife))
         return metrics
@@ -102,11 +105,19 @@ class Trainer:
 
     def _is_over(self) -> bool:
         """Return whether to stop now. Processes agree: one that went on alone would wait for the others for ever."""
-        schedule, engine = self.context.schedule, self.context.engine
+        schedule, messages = self.context.schedule, self.messages
         late = schedule.minutes is not None and self.monitor.throughput.seconds >= schedule.minutes * 60
+        if self.stop.signal is not None:
+            messages.mine = self.stop.signal
+        elif late and self.context.engine.is_main:  # one clock for all
+            messages.mine = TIME_IS_UP
         whole = schedule.images is not None and self.state.nimg >= schedule.images
-        return engine.any(self.stop.signal is not None or late or whole)
+        return whole or messages.heard() != GO_ON
 
-    def _interrupted(self) -> bool:
-        """Return whether a signal asked any process to stop."""
-        return self.context.engine.any(self.stop.signal is not None)
+    @property
+    def signal(self) -> int | None:
+        """The signal that asked any process to stop, or None."""
+        if self.context.engine.world_size == 1:
+            return self.stop.signal
+        heard = self.messages.heard()
+        return heard if heard not in (GO_ON, TIME_IS_UP) else None

@@ -1,0 +1,71 @@
+"""What a run keeps of processes that came and went: an incident, and one sentence for all of them."""
+
+from __future__ import annotations
+
+import socket
+import traceback
+from collections.abc import Mapping
+
+from facegan.collectives import LostProcessError
+from facegan.errors import OthersSayError, UserError
+from facegan.runs import incidents
+from facegan.runs.folder import RunFolder, nimg_of
+from facegan.training.engine import Engine
+
+
+def lost_process(error: LostProcessError, engine: Engine, folder: RunFolder) -> UserError:
+    """Return what this process ends with after another one was lost, and leave an incident.
+
+    Of those that are left, the one of lowest rank speaks; the others end without a word. None does where a process
+    has ended with an error that it has told itself.
+    """
+    answering, told = engine.who_answers()
+    if told or engine.rank != min(answering):
+        return _silent(LostProcessError.exit_code)
+    missing = sorted(set(range(engine.world_size)) - answering)
+    named = f"process{'es' if len(missing) > 1 else ''} {', '.join(map(str, missing))}" if missing else "a process"
+    message = f"{named} of {engine.world_size} was lost: {error}"
+    evidence = {"processes": engine.world_size, "missing": missing, "timeout": engine.timeout}
+    kept = _record(folder, "lost process", message, evidence, "stop")
+    starts = "torchrun starts all of them again" if engine.launch and engine.launch.by == "torchrun" else ""
+    again = starts or "the same command goes on from there"
+    return LostProcessError(f"{message}; the run stands at {kept:,} images, {again}" if kept is not None else message)
+
+
+def record_error(error: BaseException, engine: Engine, folder: RunFolder) -> None:
+    """Leave an incident of an error that nobody expected, and let the other processes know that it is told."""
+    engine.say_told()
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    evidence = {"type": type(error).__name__, "where": where, "process": engine.rank, "host": socket.gethostname()}
+    _record(folder, "error", f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", evidence, "stop")
+
+
+def record_change(folder: RunFolder, nimg: int, before: int, now: int, engine: Engine) -> None:
+    """Leave an incident of a run that goes on in another number of processes."""
+    restarts = engine.launch.restarts if engine.launch is not None else 0
+    evidence = {"before": before, "now": now, "hosts": engine.hosts, "restarts": restarts}
+    message = f"{before} process{'es' if before > 1 else ''} until {nimg:,} images, {now} from there on"
+    _record(folder, "processes", message, evidence, "go on", nimg)
+
+
+def _record(
+    folder: RunFolder, kind: str, message: str, evidence: Mapping[str, object], action: str, nimg: int | None = None
+) -> int | None:
+    """Append an incident where the run's folder can be seen; return the images of its newest snapshot, or None."""
+    try:
+        snapshots = folder.list_snapshots() if folder.exists() else []
+    except OSError:
+        snapshots = []
+    if not snapshots:
+        return None
+    newest = nimg_of(snapshots[-1])
+    entry = {"kind": kind, "nimg": newest if nimg is None else nimg, "message": message, "evidence": evidence}
+    incidents.append(folder, {**entry, "action": action, "rollbacks": 0})
+    return newest
+
+
+def _silent(code: int) -> OthersSayError:
+    error = OthersSayError("another process of this training says why")
+    error.exit_code = code
+    return error

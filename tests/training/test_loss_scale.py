@@ -1,0 +1,75 @@
+"""float16: what overflows changes no weight and halves the scale; a run is resumed with its scale."""
+
+import pytest
+import torch
+
+from facegan.config import OptimizerConfig
+from facegan.runs.snapshot import read_info, read_tensors
+from facegan.training.engine import Engine
+from facegan.training.learner import Learner
+from facegan.training.loss_scale import LossScale
+from facegan.training.schedule import Schedule
+from tests.conftest import small_recipe, train
+
+ADAM = OptimizerConfig(learning_rate=0.1)
+
+
+def learner():
+    torch.manual_seed(0)
+    return Learner(torch.nn.Sequential(torch.nn.Linear(4, 3)), ADAM, "float16", Engine(accelerator="cpu"))
+
+
+def test_a_step_is_that_of_float32_but_for_rounding():
+    half = learner()
+    single = Learner(torch.nn.Sequential(torch.nn.Linear(4, 3)), ADAM, "float32", half.engine)
+    single.network.load_state_dict(half.network.state_dict())
+    x_N4 = torch.linspace(-1, 1, 8).view(2, 4)
+    norms = [each.update(each.working(x_N4.to(each.dtype)).float().square().mean()) for each in (half, single)]
+    assert norms[0] == pytest.approx(float(norms[1]), rel=1e-2)
+    for found, expected in zip(half.network.parameters(), single.network.parameters(), strict=True):
+        assert torch.allclose(found, expected, atol=2e-3)
+
+
+def test_what_is_not_finite_changes_no_weight_and_halves_the_scale():
+    half = learner()
+    x_N4 = torch.ones(2, 4, dtype=torch.float16)
+    half.update(half.working(x_N4).float().square().mean())
+    before = [parameter.clone() for parameter in half.network.parameters()]
+    steps = half.optimizer.state[next(half.network.parameters())]["step"].clone()
+    scale = half.loss_scale.to_dict()["scale"]
+    norm = half.update(half.working(x_N4).float().mean() * torch.inf)
+    assert norm == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, half.network.parameters(), strict=True))
+    assert half.optimizer.state[next(half.network.parameters())]["step"] == steps
+    assert half.loss_scale.to_dict() == {"scale": scale / 2, "good": 0}
+
+
+def test_the_scale_grows_after_many_good_steps_and_not_beyond_its_limit():
+    scale, optimizer = (
+        LossScale(torch.device("cpu")),
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True),
+    )
+    scale.load({"scale": 2.0**23, "good": 1998})
+    for _ in range(2):
+        scale.unscale([torch.ones(1)], optimizer)
+    assert scale.to_dict() == {"scale": 2.0**24, "good": 0}
+    scale.load({"scale": 2.0**24, "good": 1999})
+    scale.unscale([torch.ones(1)], optimizer)
+    assert scale.to_dict()["scale"] == 2.0**24
+
+
+@pytest.mark.parametrize("name", ["style-s", "dcgan"])
+def test_a_run_in_float16_is_resumed_to_the_bit(tmp_path, packed16, name):
+    def run(folder, images):
+        return train(
+            [packed16], tmp_path / folder, small_recipe(name), batch=8, precision="float16", threads=1, conv="direct",
+            schedule=Schedule(images=images, score_count=0),
+        )  # fmt: skip
+
+    straight, _, resumed = run("straight", 48), run("stopped", 24), run("stopped", 48)
+    info = read_info(straight.snapshot)
+    assert set(info.state["loss_scale"]) == {"generator", "discriminator"}
+    assert info.state["loss_scale"] == read_info(resumed.snapshot).state["loss_scale"]
+    for stem in ("generator", "optimizers"):
+        expected, found = (read_tensors(read_info(each.snapshot), stem) for each in (straight, resumed))
+        assert all(torch.equal(expected[key], found[key]) and expected[key].isfinite().all() for key in expected)
