@@ -7,6 +7,7 @@ the others wait for with ``main_works``, in which it gives signs of life: nobody
 from __future__ import annotations
 
 import contextlib
+import logging
 import pickle
 import socket
 import threading
@@ -30,6 +31,8 @@ from facegan.errors import OthersSayError, UserError
 from facegan.training.launch import External, choose_interface, find_launch
 
 T = TypeVar("T")
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 TIMEOUT = 300.0
 """Seconds that a process waits for the others, unless told otherwise."""
@@ -221,6 +224,7 @@ class Engine:
         try:
             store = dist.distributed_c10d._get_default_store()
             limit = timedelta(seconds=seconds)
+            store.set_timeout(limit)
             store.set(f"facegan/answers/{self.rank}", "")
             for rank in set(range(self.world_size)) - answering:
                 told = told or store.check([f"facegan/told/{rank}"])

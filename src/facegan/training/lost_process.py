@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from facegan.collectives import LostProcessError
 from facegan.errors import OthersSayError, UserError
@@ -30,6 +33,19 @@ def lost_process(error: LostProcessError, engine: Engine, folder: RunFolder) -> 
     starts = "torchrun starts all of them again" if engine.launch and engine.launch.by == "torchrun" else ""
     again = starts or "the same command goes on from there"
     return LostProcessError(f"{message}; the run stands at {kept:,} images, {again}" if kept is not None else message)
+
+
+@contextmanager
+def no_terminations() -> Iterator[None]:
+    """Inside, SIGTERM waits for the end: what has to be said takes a few seconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def record_error(error: BaseException, engine: Engine, folder: RunFolder) -> None:

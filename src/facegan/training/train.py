@@ -19,7 +19,7 @@ from facegan.training.engine import Engine
 from facegan.training.execution_plan import Requested
 from facegan.training.labels import Labeller
 from facegan.training.launch import advice
-from facegan.training.lost_process import lost_process, record_error
+from facegan.training.lost_process import lost_process, no_terminations, record_error
 from facegan.training.recovery import Decision
 from facegan.training.run_settings import resolve_config, run_data
 from facegan.training.schedule import Schedule
@@ -109,7 +109,9 @@ def train(
     try:
         return _train(asked, folder, engine)
     except LostProcessError as error:
-        raise lost_process(error, engine, folder) from error
+        with no_terminations():  # torchrun sends one at once
+            ending = lost_process(error, engine, folder)
+        raise ending from error
     except OthersSayError:
         raise
     except UserError:
