@@ -170,7 +170,9 @@ SCENARIOS: dict[str, tuple[Callable[[Trial], str], dict[str, object]]] = {
     "a process is killed": (a_process_is_killed, {"images": 10**6}),
     "a process is stopped (SIGSTOP)": (a_process_is_stopped, {"images": 10**6}),
     "the cable is cut": (the_cable_is_cut, {"images": 10**6}),
-    "a host is killed and comes back (--nnodes 1:2)": (a_host_is_lost_and_comes_back, {"images": 10**6, "nodes": "1:2"}),
+    "a host is killed and comes back (--nnodes 1:2)": (
+        a_host_is_lost_and_comes_back, {"images": 10**6, "nodes": "1:2"},
+    ),
 }  # fmt: skip
 
 

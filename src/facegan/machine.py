@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,8 +79,12 @@ def inference_device(name: str) -> torch.device:
         UserError: it is no such name, or there is no such GPU here.
     """
     kind, _, number = name.partition(":")
+    if name == "mps" and torch.backends.mps.is_available():
+        return torch.device("mps")
+    if name == "mps":
+        raise UserError("--device mps: this machine has no Apple GPU that torch can use; leave --device out")
     if kind not in ("auto", "cpu", "cuda") or (":" in name and not (kind == "cuda" and number.isdecimal())):
-        raise UserError(f"--device {name}: choose auto, cpu, cuda or, of several GPUs, cuda:0, cuda:1 ...")
+        raise UserError(f"--device {name}: choose auto, cpu, cuda, mps or, of several GPUs, cuda:0, cuda:1 ...")
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "cuda" and not there:
         why = "this torch is built without CUDA" if torch.version.cuda is None else "torch finds no GPU"
@@ -119,6 +124,15 @@ def prefer_speed(precision: str) -> None:
     in bfloat16, let what is left in float32 have the ten bits of TF32 in matrix products too."""
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high" if precision == "bfloat16" else "highest")
+
+
+def make_repeatable() -> None:
+    """Let a GPU's libraries take only algorithms that give the same bytes every time; must come before the first work
+    on a GPU. An operation that has none says so with a warning."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -40,6 +40,7 @@ def blind(
         list[Path] | None,
         Option(metavar="ANSWERS", help="Score a viewer's answers (repeatable: one file for each viewer)."),
     ] = None,
+    device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Test whether people can tell generated faces from photographs: make sheets that mix both, and score the answers.
@@ -68,7 +69,7 @@ def blind(
     named = out if out.name not in ("", "..") else out.resolve()
     key = key or named.with_name(f"{named.name}-key.json")
     _check_places(out, key)
-    test, described = _draw_up(model, data, sheets, faces, seed, truncation)
+    test, described = _draw_up(model, data, sheets, faces, seed, truncation, device)
     from facegan.evaluation.blind import NOTE, write_test
 
     try:
@@ -100,7 +101,7 @@ def _check_places(out: Path, key: Path) -> None:
 
 
 def _draw_up(
-    model: Path, data: list[Path] | None, sheets: int, faces: int, seed: int, truncation: float
+    model: Path, data: list[Path] | None, sheets: int, faces: int, seed: int, truncation: float, device: str
 ) -> tuple[BlindTest, dict[str, Any]]:
     """Return the test, and its description for the key."""
     from facegan.evaluation import blind
@@ -115,16 +116,19 @@ def _draw_up(
     from facegan.api import faces_of
     from facegan.data.packed import DataView
     from facegan.evaluation.faces import real_faces
-    from facegan.machine import keep_freed_memory
+    from facegan.machine import inference_device, keep_freed_memory
 
     keep_freed_memory()
+    place = inference_device(device)
     view = DataView(real_faces(model, data), held_out=True)
     most = blind.most_of_a_kind(sheets, faces)
-    batches, described, _ = faces_of(model, view.datasets, most, seed)
+    batches, described, _ = faces_of(model, view.datasets, most, seed, device=place)
     if described["kind"] == "model":
         of = f"{described['sha256']}/{truncation}"
         first = blind.first_sample(seed, of)
-        batches, described, _ = faces_of(model, view.datasets, most, seed, first=first, truncation=truncation)
+        batches, described, _ = faces_of(
+            model, view.datasets, most, seed, device=place, first=first, truncation=truncation
+        )
     elif truncation != 1:
         raise UserError(f"--truncation {truncation:g}: {model} holds faces, and no model that could generate others")
     made_MHWC = np.concatenate(list(batches))

@@ -50,7 +50,10 @@ Labels = Annotated[
 Truncation = Annotated[
     float, Option(help="From 0 to 1; below 1, faces are closer to the mean: more typical and less varied.")
 ]
-Device = Annotated[str, Option(help="auto (a GPU if there is one), cpu, cuda, or one of several GPUs: cuda:1.")]
+Device = Annotated[
+    str,
+    Option(help="auto (a GPU if there is one), cpu, cuda, one of several GPUs: cuda:1, or mps (Apple's; untested)."),
+]
 """Where a command computes that does not train."""
 Recipe = Annotated[str, Option(help=f"{RECIPES}.")]
 Resolution = Annotated[int, Option(help="Width and height of the images in pixels.")]

@@ -15,6 +15,8 @@ from facegan.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
+
     from facegan.evaluation.audit import Audit
     from facegan.evaluation.receipt import Receipt
 
@@ -35,6 +37,7 @@ def report(
     no_real_faces: Annotated[
         bool, Option("--no-real-faces", help="Leave out photographs of real people, so that you may share it.")
     ] = False,
+    device: options.Device = "auto",
     force: options.Force = False,
 ) -> None:
     """Write one HTML page about a model: its faces, how they developed, scores, audits, incidents, settings.
@@ -54,7 +57,14 @@ def report(
     need_matplotlib()
     options.check_free(out, force)
     missing, shows_people = write_report(
-        model, out, data=data, count=number, seed=seed, measure=measure, real_faces=not no_real_faces
+        model,
+        out,
+        data=data,
+        count=number,
+        seed=seed,
+        measure=measure,
+        real_faces=not no_real_faces,
+        device=device,
     )
     for sentence in missing:
         typer.echo(sentence, err=True)
@@ -73,6 +83,7 @@ def write_report(
     measure: bool = True,
     real_faces: bool = True,
     note: str = "",
+    device: str = "auto",
 ) -> tuple[list[str], bool]:
     """Write the page, over what is there; return sentences on what is missing, and whether it shows training faces.
 
@@ -81,12 +92,13 @@ def write_report(
     from facegan import api
     from facegan.cli.progress import stages
     from facegan.files import write_text
-    from facegan.machine import keep_freed_memory
+    from facegan.machine import inference_device, keep_freed_memory
     from facegan.report.page import Findings, render
     from facegan.runs.folder import RUN_FILE, RunFolder
 
     keep_freed_memory()
-    loaded = api.load(model)
+    place = inference_device(device)
+    loaded = api.load(model, device=str(place))
     run = RunFolder(model) if (model / RUN_FILE).is_file() else None
     described = {
         "path": model.resolve().name, "recipe": loaded.recipe.name, "resolution": loaded.resolution,
@@ -94,7 +106,7 @@ def write_report(
     }  # fmt: skip
     if measure:
         with stages() as stage:
-            receipt, audit, missing = _measured(model, data, count, seed, stage)
+            receipt, audit, missing = _measured(model, data, count, seed, place, stage)
     else:
         receipt, audit, missing = None, None, ["Scores and audits were left out (--no-measure)."]
     findings = Findings(loaded.sample(_SHOWN, seed=seed), seed, receipt, audit, missing)
@@ -105,7 +117,12 @@ def write_report(
 
 
 def _measured(
-    model: Path, data: list[Path] | None, count: int, seed: int, stage: Callable[[str, int, int], None]
+    model: Path,
+    data: list[Path] | None,
+    count: int,
+    seed: int,
+    device: torch.device,
+    stage: Callable[[str, int, int], None],
 ) -> tuple[Receipt | None, Audit | None, list[str]]:
     """Return the receipt, the audit, and sentences on what is missing."""
     from facegan.api import faces_of
@@ -119,8 +136,8 @@ def _measured(
         datasets = real_faces(model, data)
     except UserError as error:
         return None, None, [f"Nothing was measured: {error}. Name the real faces with --data."]
-    spaces = [open_space(name) for name in DEFAULT]
-    batches, described, number = faces_of(model, datasets, count, seed)
+    spaces = [open_space(name, device=device) for name in DEFAULT]
+    batches, described, number = faces_of(model, datasets, count, seed, device=device)
     to_score, to_audit = itertools.tee(batches)
     missing: list[str] = []
     receipt = found = None
@@ -130,7 +147,7 @@ def _measured(
         missing.append(f"No scores: {error}.")
     try:
         audited = [space for space in spaces if space.name in SPACES]
-        found = audit(to_audit, described, number, datasets, audited, Labeller(), stage=stage)
+        found = audit(to_audit, described, number, datasets, audited, Labeller(device=device), stage=stage)
     except UserError as error:
         missing.append(f"No audit: {error}.")
     return receipt, found, missing

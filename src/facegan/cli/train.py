@@ -45,6 +45,13 @@ def train(
     devices: Annotated[
         int | None, Option(help="Processes, one for each GPU; default: all GPUs, or one CPU process.")
     ] = None,
+    deterministic: Annotated[
+        bool,
+        Option(
+            "--deterministic",
+            help="Let a GPU compute the same bytes in every repetition, more slowly (a CPU does so anyway).",
+        ),
+    ] = False,
     timeout: Annotated[
         str,
         Option(help="How long a process of several waits for the others before it gives them up, such as 90s or 5m."),
@@ -135,7 +142,7 @@ def train(
     )
     requested = Requested(
         precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices,
-        timeout=parse_timeout(timeout),
+        timeout=parse_timeout(timeout), deterministic=deterministic,
     )  # fmt: skip
     start = training.Start(
         batch=batch, seed=seed, fork=fork, init=init, keep_nimg=keep_nimg, fresh_discriminator=fresh_discriminator,

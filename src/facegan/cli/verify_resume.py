@@ -27,6 +27,10 @@ def verify_resume(
     precision: options.Precision = "auto",
     threads: options.Threads = None,
     forms: options.Forms = "auto",
+    devices: Annotated[int | None, Option(help="Processes of each run; default: all GPUs, or one CPU process.")] = None,
+    deterministic: Annotated[
+        bool, Option("--deterministic", help="On a GPU, which otherwise repeats nothing to the bit.")
+    ] = False,
     seed: Annotated[int, Option(help="Seed of the run, and of where it is interrupted.")] = 0,
     work: Annotated[
         Path | None, Option(help="Keep the runs in this new folder; default: a temporary one, deleted at the end.")
@@ -41,16 +45,20 @@ def verify_resume(
     \b
     facegan verify-resume data/celeba64 --recipe dcgan
     facegan verify-resume data/celeba64 --recipe classic-tanh --images 5k --precision bfloat16
+    facegan verify-resume data/celeba64 --recipe dcgan --devices 2
     """
     from facegan.runs.verify_resume import verify_resume as verify
 
     number = options.count(images, "--images")
     options.check_between("--batch", batch, 2, 65536)
+    options.check_between("--devices", devices, 1, 1024)
     if work is not None and is_taken(work) and (not work.is_dir() or any(work.iterdir())):
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
     arguments = [*map(str, data), *(f"--set={setting}" for setting in settings or [])]
     arguments += [f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
     arguments += [f"--threads={threads}"] if threads else []
+    arguments += [f"--devices={devices}"] if devices else []
+    arguments += ["--deterministic"] if deterministic else []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the temporary folder is deleted then
     with tempfile.TemporaryDirectory(prefix="facegan-verify-") as temporary:
         say = (lambda _: None) if as_json else typer.echo

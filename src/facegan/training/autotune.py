@@ -14,7 +14,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
-from facegan.machine import PRECISIONS, finish, short_precision
+from facegan.machine import PRECISIONS, finish, make_repeatable, short_precision
 from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
@@ -48,6 +48,8 @@ def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[E
             threads = _fastest_threads(config, pair, engine)
     torch.set_num_threads(threads)
     if engine.device.type == "cuda":
+        if requested.deterministic:
+            make_repeatable()
         return _on_gpu(config, pair, precision, threads, conv, engine)
     seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     if conv == "auto" or precision == "auto":

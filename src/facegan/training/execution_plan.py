@@ -26,6 +26,8 @@ class Requested:
     accelerator: str = "auto"
     devices: int | None = None
     """Processes, one a GPU; None: all GPUs, or one process on the CPU."""
+    deterministic: bool = False
+    """Whether a GPU is to compute the same bytes every time, at whatever cost; a CPU does so anyway."""
     timeout: float = 300.0
     """Seconds that a process waits for the others."""
 
@@ -38,6 +40,7 @@ class Requested:
     def named(self) -> dict[str, Any]:
         """Return what is not left to be measured."""
         given = {"precision": self.precision, "threads": self.threads, "forms": self.conv}
+        given["deterministic"] = self.deterministic or None
         return {name: value for name, value in given.items() if value not in ("auto", None)}
 
     def with_stored(self, stored: Any) -> Requested:
@@ -56,6 +59,8 @@ class ExecutionPlan:
 
     precision: str
     threads: int
+    deterministic: bool = False
+    """Whether a GPU computes the same bytes every time."""
     conv: str = DIRECT
     """What was asked for: auto, direct or plain."""
     generator: Mapping[str, str] = field(default_factory=dict)

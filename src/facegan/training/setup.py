@@ -162,6 +162,7 @@ def settle_plan(
         # A new run, or an earlier start failed before there was anything to keep.
         listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
         plan, seconds = autotune(config, requested, engine)
+        plan = replace(plan, deterministic=requested.deterministic)
         folder.create(
             {
                 "config": to_dict(config),
@@ -197,6 +198,7 @@ def _settle_again(
     wanted = requested.with_stored(contents.get("asked")).limited_to(max(1, now["cores"] // engine.local_size))
     listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
     again, seconds = autotune(config, wanted, engine)
+    again = replace(again, deterministic=wanted.deterministic)
     newest = nimg_of(folder.list_snapshots()[-1])
     move = {"nimg": newest, "machine": before, "choices": plan.to_dict(), "processes": processes}
     changes = {"choices": again.to_dict(), "measured_seconds": seconds, "machine": now, "processes": many}

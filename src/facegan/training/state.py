@@ -10,7 +10,7 @@ from torch import nn
 
 from facegan.augment import AdaptiveProbability
 from facegan.config import RecipeConfig, RunConfig
-from facegan.machine import prefer_speed
+from facegan.machine import make_repeatable, prefer_speed
 from facegan.networks import build_pair
 from facegan.networks.conv_autotune import algorithms_on, set_algorithms
 from facegan.training.engine import Engine
@@ -77,6 +77,8 @@ def state_of(
     set_algorithms(discriminator, algorithms_on(engine.device, plan.discriminator))
     if engine.device.type == "cuda":
         prefer_speed(plan.precision)
+        if plan.deterministic:
+            make_repeatable()
 
     def copied() -> nn.Module:
         return copy.deepcopy(generator).to(engine.device).eval().requires_grad_(False)
