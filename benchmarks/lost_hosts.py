@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.conftest import write_packed
-from tests.network_hosts import ADDRESSES, Hosts, kill_group, two_hosts, why_not
+from tests.network_hosts import ADDRESSES, Hosts, two_hosts, why_not
 
 TIMEOUT = 10
 SMALL = (
@@ -152,7 +152,7 @@ def the_cable_is_cut(trial: Trial) -> str:
 
 def a_host_is_lost_and_comes_back(trial: Trial) -> str:
     trained(trial.start())
-    kill_group(trial.torchruns[1])
+    trial.hosts.kill(1)
     said = until(lambda: " was lost" in trial.said(0))
     alone = went_on(trial)
     trial.start(1)

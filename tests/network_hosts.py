@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ class Hosts:
     def __init__(self, tag: str) -> None:
         self.names = [f"fg{tag}a", f"fg{tag}b"]
         self._cables = [f"v{tag}a", f"v{tag}b"]
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: list[tuple[int, subprocess.Popen[str]]] = []
 
     def make(self) -> None:
         first, second = self._cables
@@ -37,9 +38,8 @@ class Hosts:
             _ip("-n", name, "link", "set", "lo", "up")
 
     def remove(self) -> None:
-        for process in self._processes:
-            kill_group(process)
-        for name in self.names:
+        for host, name in enumerate(self.names):
+            self.kill(host)
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
             shutil.rmtree(Path("/etc/netns") / name, ignore_errors=True)
 
@@ -52,8 +52,19 @@ class Hosts:
                 [*within, *command], stdout=file, stderr=subprocess.STDOUT, text=True, start_new_session=True,
                 env=os.environ | environment,
             )  # fmt: skip
-        self._processes.append(process)
+        self._processes.append((host, process))
         return process
+
+    def kill(self, host: int) -> None:
+        """Kill all that runs on a host, as when it fails: launchers put what they start into sessions of its own."""
+        for _ in range(3):
+            found = subprocess.run(["ip", "netns", "pids", self.names[host]], capture_output=True, text=True)
+            for pid in found.stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+        for number, process in self._processes:
+            if number == host:
+                process.wait()
 
     def cut(self) -> None:
         """Cut the cable."""
@@ -62,16 +73,6 @@ class Hosts:
     def mend(self) -> None:
         """Join it again."""
         _ip("-n", self.names[0], "link", "set", self._cables[0], "up")
-
-
-def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
-    """Send a signal to a process and all that it started, as when a host fails."""
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
-    if number == signal.SIGKILL:
-        process.wait()
 
 
 def _ip(*arguments: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -118,6 +119,7 @@ def train(
     small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are all alike or
     repeat one face; a quick score far worse than the best.
     """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of a lost process we say enough ourselves
     from facegan.cli.progress import make_listener
     from facegan.config_changes import with_settings
     from facegan.runs.folder import RunFolder

@@ -79,7 +79,7 @@ def overview(folder: RunFolder) -> RunOverview:
     rates = [line["images_per_s"] for line in lines[-50:] if isinstance(line.get("images_per_s"), float)]
     known = scores(folder)
     best = best_of(snapshots, known)
-    incidents = read(folder)
+    incidents = [entry for entry in read(folder) if entry["kind"] != "processes"]  # that number may change
     health = (
         f"{incidents[-1]['kind']} at {incidents[-1]['nimg']:,}: {incidents[-1].get('action')}" if incidents else "well"
     )

@@ -239,8 +239,8 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     named = [(name, tensor.detach()) for name, tensor in tensors.items() if tensor.dtype in known and tensor.numel()]
     if not named:
         return None
-    extremes = torch.stack([torch.stack(torch.aminmax(tensor)).double() for _, tensor in named])  # NaN survives
-    finite = torch.isfinite(extremes).all(1).tolist()
+    # NaN is its tensor's extreme; no float64, which an Apple GPU has not.
+    finite = torch.stack([torch.stack(torch.aminmax(tensor)).isfinite().all() for _, tensor in named]).tolist()
     return next((name for (name, _), good in zip(named, finite, strict=True) if not good), None)
 
 

@@ -219,32 +219,38 @@ class Engine:
 
     def who_answers(self, seconds: float = 3.0) -> tuple[set[int], bool]:
         """Return the ranks of the processes that are there to answer, after one was lost, this one among them; and
-        whether one has told its user why it ended."""
-        answering, told = {self.rank}, False
-        try:
-            store = dist.distributed_c10d._get_default_store()
-            limit = timedelta(seconds=seconds)
-            store.set_timeout(limit)
-            store.set(f"facegan/answers/{self.rank}", "")
-            for rank in set(range(self.world_size)) - answering:
-                told = told or store.check([f"facegan/told/{rank}"])
-                try:
-                    store.wait([f"facegan/answers/{rank}"], limit)
-                    answering.add(rank)
-                except RuntimeError:
-                    continue
-                finally:
+        whether one has told its user why it ended. Takes about so many ``seconds``."""
+        answering, told = {self.rank}, set[int]()
+
+        def ask() -> None:
+            store, limit = _store(), timedelta(seconds=seconds)
+            with contextlib.suppress(RuntimeError):  # the store went with the process that held it
+                store.set(f"facegan/answers/{self.rank}", "")
+                for rank in set(range(self.world_size)) - answering:
+                    if store.check([f"facegan/told/{rank}"]):
+                        told.add(rank)
+                    with contextlib.suppress(RuntimeError):
+                        store.wait([f"facegan/answers/{rank}"], limit)
+                        answering.add(rank)
                     limit = timedelta(seconds=0.5)
-        except (RuntimeError, AttributeError):
-            pass  # the store went with the process that held it
-        return answering, told
+
+        # In a thread of its own: where the cable to the store is cut, it waits for minutes.
+        asking = threading.Thread(target=ask, name="facegan-who-answers", daemon=True)
+        asking.start()
+        asking.join(seconds + 2)
+        return set(answering), bool(told)
 
     def say_told(self) -> None:
         """Let the other processes know that this one ends, and that its user is told why."""
         if self.world_size == 1:
             return
-        with contextlib.suppress(RuntimeError, AttributeError):
-            dist.distributed_c10d._get_default_store().set(f"facegan/told/{self.rank}", "")
+        with contextlib.suppress(RuntimeError):
+            _store().set(f"facegan/told/{self.rank}", "")
+
+
+def _store() -> Any:
+    """Return where processes leave notes for each other: the store by which they found each other."""
+    return dist.distributed_c10d._get_default_store()
 
 
 def _accelerator(name: str) -> str:
