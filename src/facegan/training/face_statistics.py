@@ -84,7 +84,7 @@ def training_rank(discriminator: nn.Module, training_NHWC: np.ndarray, held_out_
     """
     was_training = discriminator.training
     discriminator.eval()
-    training_M, held_out_H = (_logits(discriminator, faces) for faces in (training_NHWC, held_out_NHWC))
+    training_M, held_out_H = (_logits(discriminator, faces).cpu() for faces in (training_NHWC, held_out_NHWC))
     discriminator.train(was_training)
     above = (training_M[:, None] > held_out_H).double().mean()
     level = (training_M[:, None] == held_out_H).double().mean()
