@@ -161,7 +161,9 @@ def train(
             data or [], run, chosen, start=start, schedule=schedule, requested=requested, labeller=_label,
             listener=listener,
         )  # fmt: skip
-    if not result.is_main:
+    if not result.is_main:  # the main process speaks
+        if result.alarm is not None or result.signal is not None:
+            raise typer.Exit(1 if result.signal is None else 128 + result.signal)
         return
     if result.alarm is not None or result.signal is not None:
         _stopped_early(result)
