@@ -16,7 +16,7 @@ ORDER = [
     {"training"},
     {"evaluation"},
     {"report", "api"},
-    {"synthetic_dataset", "editing", "export"},
+    {"synthetic_dataset", "bulk", "editing", "export"},
     {"studio"},
     {"cli"},
 ]
