@@ -45,8 +45,8 @@ def evaluate(
 ) -> None:
     """Score faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
 
-    The faces are a model's, or any tool's: a folder, a zip or Parquet files of pictures of any size, a .npy or .npz
-    array. Every picture counts, also one that is there twice. --count takes the first by name.
+    The faces are a model's, or any tool's: a folder, a zip, tar shards or Parquet files of pictures of any size,
+    a .npy or .npz array. Every picture counts, also one that is there twice. --count takes the first by name.
 
     Every score comes with a 95% interval and a floor: the score of one half of the real people against the other half.
     The receipt (--out) records everything that a score depends on; facegan compare compares two of them. The default
