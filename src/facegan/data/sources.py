@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,13 +17,15 @@ from facegan.data.formats import SNIFFED_BYTES, kind_of_content, kind_of_suffix,
 from facegan.data.tar_archive import TarMember
 from facegan.data.zip_archive import ZipMember
 from facegan.errors import UserError, brief, is_out_of_memory
-from facegan.files import read_bytes
+from facegan.files import check_regular, read_bytes
 
 if TYPE_CHECKING:
     from facegan.data.parquet import GroupReader, ParquetPlace, ParquetRows
 
 LARGEST_TEXT = 64 << 20
-"""Bytes of an annotation file; CelebA's largest has 26 million."""
+"""Bytes of an annotation file that is held in memory, and that any source may have; CelebA's largest has 26 million."""
+_BYTES_A_ROW = 1024
+"""More than a row of a table has: CelebA's 40 attributes take 130, a path a few hundred."""
 _MAC = re.compile(r"(^|/)(__MACOSX/|\._)")
 """What macOS adds to zips and foreign disks: no pictures, whatever they are called."""
 _HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
@@ -267,15 +270,54 @@ class Reader:
             raise UnreadableError(str(getattr(error, "strerror", None) or error)) from error
 
 
+def largest_table(images: int) -> int:
+    """Return how many bytes an annotation file of so many images may have: more is no table of these."""
+    return max(LARGEST_TEXT, images * _BYTES_A_ROW)
+
+
 def read_text_file(source: Path, path: str) -> bytes:
-    """Return the bytes of a file of a source that is no image: an annotation file.
+    """Return the bytes of a small file of a source that is no image, such as ``about.json``.
 
     Raises:
-        UserError: it is damaged, or larger than any annotation file.
+        UserError: it is damaged, or larger than ``LARGEST_TEXT``.
     """
-    if not source.is_dir():
-        return zip_archive.read_text_member(source, path, LARGEST_TEXT)
+    content = open_table(Listing(source), path)
+    return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def open_table(listing: Listing, path: str) -> bytes | Path:
+    """Return an annotation file of a source: its bytes, or, above ``LARGEST_TEXT``, a file with them, which is there as
+    long as the listing is.
+
+    Raises:
+        UserError: it is damaged, or larger than ``largest_table``.
+    """
+    source, images = listing.source, len(listing.images)
+    if source.is_dir():
+        return open_table_file(source / path, images, f"{path} in {source}")
+    content = zip_archive.open_text_member(source, path, kept=LARGEST_TEXT, limit=largest_table(images))
+    if isinstance(content, Path):
+        weakref.finalize(listing, content.unlink, missing_ok=True)
+    return content
+
+
+def open_table_file(file: Path, images: int, name: str) -> bytes | Path:
+    """Return an annotation file as ``open_table`` does; ``name``: what messages call it.
+
+    Raises:
+        UserError: as ``open_table``.
+    """
     try:
-        return read_bytes((source / path).resolve(), LARGEST_TEXT)
+        size = check_regular(file.resolve()).st_size
+        if size <= LARGEST_TEXT:
+            return read_bytes(file.resolve(), LARGEST_TEXT)
+        if size <= largest_table(images):
+            return file.resolve()
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} in {source} cannot be read ({brief(error)}): download it again") from error
+        raise UserError(
+            f"{name} cannot be read ({brief(error)}): expected an annotation file of CelebA; download it again"
+        ) from error
+    raise UserError(
+        f"{name} has {size:,} bytes, and a table of {images:,} images has at most {largest_table(images):,}: give the "
+        "table of these images, or cut it down to their rows"
+    )
