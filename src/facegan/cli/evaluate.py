@@ -78,6 +78,8 @@ def evaluate(
 
     keep_freed_memory()
     view = open_view(real_faces(model, data, held_out=people == "held-out"), people)
+    for sentence in view.warnings:
+        typer.echo(f"warning: {sentence}", err=True)
     place = inference_device(device)
     spaces = [open_space(name, inception_file=inception, device=place) for name in dict.fromkeys(space or DEFAULT)]
 
