@@ -27,6 +27,7 @@ def test_a_stopped_folder_goes_on(style_run, tmp_path):
     for number in (5, 70, 149):
         (tmp_path / "stopped" / f"{number:06d}.png").unlink()
     (tmp_path / "stopped" / "000006.png").write_bytes(b"")  # after a power cut
+    (tmp_path / "stopped" / ".000008.png.4711.partial").write_bytes(b"half")
     half = tmp_path / "stopped" / "000007.png"
     half.write_bytes(half.read_bytes()[:-20])
     done = facegan(*command, tmp_path / "stopped")

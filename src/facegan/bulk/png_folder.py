@@ -101,7 +101,10 @@ def write(
     try:
         with locked(lock):
             goes_on = check(folder, force)
-            if not goes_on:
+            if goes_on:
+                for left_over in path.glob("*/.*.png.*.partial" if folder.split else ".*.png.*.partial"):
+                    left_over.unlink(missing_ok=True)  # of a process that was killed
+            else:
                 _begin(folder, tell)
             batches = [range(at, min(at + INTERNAL_BATCH, job.count)) for at in range(0, job.count, INTERNAL_BATCH)]
             absent = [sum(not (goes_on and folder.is_whole(place)) for place in batch) for batch in batches]
