@@ -17,7 +17,7 @@ ORDER = [
     {"training"},
     {"evaluation"},
     {"report", "api"},
-    {"synthetic_dataset", "editing", "export"},
+    {"synthetic_dataset", "bulk", "editing", "export"},
     {"studio"},
     {"cli"},
 ]

@@ -94,5 +94,5 @@ def test_an_annotation_file_of_gigabytes_is_not_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("1.png", b"1")
         archive.writestr("identity_CelebA.txt", bytes(LARGEST_TEXT + 1))
-    with pytest.raises(UserError, match="no annotation file"):
+    with pytest.raises(UserError, match="no annotation file of its images"):
         find_annotations(tmp_path / "a.zip", find_source(tmp_path / "a.zip"))

@@ -10,8 +10,12 @@ from PIL import Image
 import facegan
 from facegan.api import faces_of
 from facegan.attributes import ATTRIBUTE_NAMES, asked_vector
+from facegan.data.labels import read_labels
+from facegan.data.layout import IMAGES_FOLDER, digits_of, file_name, write_annotations
 from facegan.data.packed import PackedDataset
+from facegan.data.preflight import Preflight
 from facegan.data.prepare import prepare
+from facegan.data.sources import find_source
 from facegan.errors import UserError
 from facegan.perception.labeller import shipped
 from facegan.synthetic_dataset import write_synthetic_dataset
@@ -79,3 +83,22 @@ def test_the_shipped_models_labels_are_drawn_and_receipts_say_so():
         batches, described, _ = faces_of(Path("celeba64"), [], 2, 5, labels=labels)
         assert described["labels"] == labels
         np.testing.assert_array_equal(next(batches), model.sample(2, seed=5, labels=labels))
+
+
+def test_a_million_faces_and_more_have_names_that_prepare_reads(tmp_path):
+    count = 1_000_001
+
+    def faces():
+        for number in (0, 8, 9, 999_999, 1_000_000):
+            Image.new("RGB", (178, 218), (number % 251, 0, 99)).save(images / file_name(number, digits_of(count)))
+            yield number, {"Male": 1 if number % 2 else -1}, number + 1
+
+    images = tmp_path / IMAGES_FOLDER
+    images.mkdir()
+    write_annotations(tmp_path, faces(), count, people=count)
+    names = sorted(file.name for file in images.iterdir())
+    assert names == ["0000001.jpg", "0000009.jpg", "0000010.jpg", "1000000.jpg", "1000001.jpg"]
+    assert (tmp_path / "list_eval_partition.txt").read_text().split()[1::2] == ["0", "0", "0", "2", "2"]
+    labels = read_labels(find_source(tmp_path), {}, Preflight("x"))
+    assert labels.identities.tolist() == [1, 9, 10, 1_000_000, 1_000_001]
+    assert labels.attributes[:, ATTRIBUTE_NAMES.index("Male")].tolist() == [-1, -1, 1, 1, -1]

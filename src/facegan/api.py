@@ -242,8 +242,8 @@ def evaluate(
 ) -> Receipt:
     """Return the scores of faces, whoever made them, against the real ones of packed datasets.
 
-    ``faces``: a model, or pictures of any tool (a folder, a zip, Parquet files, .npy), by its path; an array uint8
-    [N, R, R, 3] or [N, 3, R, R]; or an iterator of such arrays. Other sizes than that of the data are resized by
+    ``faces``: a model, or pictures of any tool (a folder, a zip, tars, Parquet files, .npy), by its path; an array
+    uint8 [N, R, R, 3] or [N, 3, R, R]; or an iterator of such arrays. Other sizes than that of the data are resized by
     Lanczos. ``count``: at most so many; 10,000 of a model by default, and of anything else all. ``receipt.scores`` has
     a value with a 95% interval for each score in each of the ``spaces``, by default judge-net and random-net;
     ``receipt.save`` writes what ``facegan compare`` reads.

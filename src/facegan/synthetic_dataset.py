@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_NAMES
-from facegan.data.layout import ABOUT_FILE, IMAGES_FOLDER, MADE_BY, MOST_FACES, file_name, write_annotations
+from facegan.data.layout import ABOUT_FILE, IMAGES_FOLDER, MADE_BY, digits_of, file_name, write_annotations
 from facegan.errors import UserError, reason
 from facegan.files import NewFolder
 from facegan.perception.labeller import Labeller
@@ -37,8 +37,7 @@ def write_synthetic_dataset(
     Raises:
         UserError: ``out`` exists and is not an empty folder, or cannot be written, or ``count`` is out of range.
     """
-    if not 1 <= count <= MOST_FACES:
-        raise UserError(f"--count {count}: expected 1 to {MOST_FACES} faces")
+    model.batches(count, seed=seed)  # refused now, and not in a folder that is begun
     provenance = model.provenance(count, seed=seed)
     about = {
         "made_by": f"{MADE_BY}: no photograph is among these faces",
@@ -54,23 +53,35 @@ def write_synthetic_dataset(
         images = partial.folder / IMAGES_FOLDER
         try:
             images.mkdir()
-            rows: list[tuple[int, dict[str, int], int]] = []
-            for face_NHWC, _ in model.batches(count, seed=seed):
-                there_NA = np.where(labeller.logits(face_NHWC) > 0, 1, -1).tolist()
-                for face, there in zip(face_NHWC, there_NA, strict=True):
-                    number = len(rows)
-                    picture = Image.fromarray(face)
-                    said = provenance.of_face(number).save_options("JPEG")
-                    picture.save(images / file_name(number), quality=_JPEG_QUALITY, subsampling=0, **said)
-                    rows.append((number, dict(zip(ATTRIBUTE_NAMES, there, strict=True)), number + 1))
-                if progress is not None:
-                    progress(len(rows), count)
-            write_annotations(partial.folder, rows)
+            faces = _faces(images, model, labeller, count, seed, progress)
+            write_annotations(partial.folder, faces, count, people=count)
             (partial.folder / ABOUT_FILE).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             partial.put_in_place()
         except OSError as error:
             raise UserError(f"cannot go on with {partial.folder}: {reason(error)}") from error
     return about
+
+
+def _faces(
+    images: Path,
+    model: Model,
+    labeller: Labeller,
+    count: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[int, dict[str, int], int]]:
+    """Write each face's picture, and yield (number, attributes, identity)."""
+    provenance, digits, number = model.provenance(count, seed=seed), digits_of(count), 0
+    for face_NHWC, _ in model.batches(count, seed=seed):
+        there_NA = np.where(labeller.logits(face_NHWC) > 0, 1, -1).tolist()
+        for face, there in zip(face_NHWC, there_NA, strict=True):
+            said = provenance.of_face(number).save_options("JPEG")
+            file = images / file_name(number, digits)
+            Image.fromarray(face).save(file, quality=_JPEG_QUALITY, subsampling=0, **said)
+            yield number, dict(zip(ATTRIBUTE_NAMES, there, strict=True)), number + 1
+            number += 1
+        if progress is not None:
+            progress(number, count)
 
 
 def copies_sentence(about: dict[str, Any]) -> str:

@@ -135,7 +135,7 @@ def test_sample_grid_folder_and_array_agree(run, tmp_path):
         assert done.returncode == 0, done.stderr
     array = np.load(tmp_path / "faces.npy")
     assert array.shape == (5, 16, 16, 3)
-    files = sorted((tmp_path / "faces").iterdir())
+    files = sorted((tmp_path / "faces").glob("*.png"))
     assert [file.name for file in files] == [f"{number:06d}.png" for number in range(5)]
     np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), array)
     picture = np.asarray(Image.open(tmp_path / "grid.png"))
@@ -149,7 +149,7 @@ def test_sample_says_what_made_the_faces(run, tmp_path):
         assert facegan("sample", run, *asked, "--out", tmp_path / out).returncode == 0
     (snapshot,) = list((run / "snapshots").glob("nimg-000000032"))
     weights = json.loads((snapshot / "snapshot.json").read_text())["sha256"]["ema.safetensors"]
-    for number, file in enumerate(sorted((tmp_path / "faces").iterdir()), 10):
+    for number, file in enumerate(sorted((tmp_path / "faces").glob("*.png")), 10):
         text = Image.open(file).text
         told = f"dcgan, 32 images seen, weights {weights[:16]}, seed 3, number {number}, truncation 0.5"
         assert text["Description"].endswith(told) and "Title" not in text
@@ -199,7 +199,7 @@ def test_sample_does_not_overwrite_unasked(run, tmp_path):
     (folder / "000002.png").write_bytes(b"mine")
     done = facegan("sample", run, "--count", "2", "--out", folder, "--force")
     assert done.returncode == 0 and "1 other files before; they are still there" in done.stderr
-    assert (folder / "000002.png").read_bytes() == b"mine" and len(list(folder.iterdir())) == 3
+    assert (folder / "000002.png").read_bytes() == b"mine" and len(list(folder.glob("*.png"))) == 3
 
 
 @pytest.mark.parametrize(("arguments", "word"), [

@@ -45,7 +45,8 @@ def celeba(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (out / IMAGES_FOLDER).mkdir(parents=True)
     for number in range(48):
         simple_face(number).save(out / IMAGES_FOLDER / file_name(number), quality=95)
-    write_annotations(out, [(number, *labels_of(number)) for number in range(48)])
+    faces = [(number, *labels_of(number)) for number in range(48)]
+    write_annotations(out, faces, 48, people=max(identity for _, _, identity in faces))
     return out
 
 

@@ -1,6 +1,7 @@
 """Tables that are not what they are taken for are refused or told: wrong labels are worse than none."""
 
 import csv
+import gc
 import shutil
 import zipfile
 
@@ -10,8 +11,11 @@ from PIL import Image
 
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.cli.prepare import describe_held_out
-from facegan.data.celeba import parse_attributes, parse_numbers
+from facegan.data import sources
+from facegan.data.celeba import find_annotations, parse_attributes, parse_numbers
 from facegan.data.held_out import held_out_warnings
+from facegan.data.labels import read_labels
+from facegan.data.preflight import Preflight
 from facegan.data.prepare import prepare
 from facegan.data.sources import find_source
 from facegan.data.table import Table
@@ -225,3 +229,58 @@ def test_a_preview_of_photographs_is_no_face(celeba, tmp_path):
     result = pack(own, tmp_path)
     assert len(result.dataset) == 5 and result.preflight.counts["sheet of faces", "set aside"] == 1
     assert np.asarray(result.dataset.images).shape == (5, 16, 16, 3)
+
+
+def many_rows(count):
+    """Return list_attr_celeba.txt of so many faces, whose first attribute has the parity of their number."""
+    rest = " -1" * 39
+    rows = "".join(f"{number:07d}.jpg {1 if number % 2 else -1:2d}{rest}\n" for number in range(count))
+    return f"{count}\n{' '.join(ATTRIBUTE_NAMES)}\n{rows}".encode()
+
+
+@pytest.mark.parametrize("packing", ["folder", "zip"])
+def test_a_table_larger_than_what_is_held_in_memory(tmp_path, monkeypatch, packing):
+    monkeypatch.setattr(sources, "LARGEST_TEXT", 8_000)
+    content, names = many_rows(100), [f"{number:07d}.jpg" for number in range(100)]
+    if packing == "folder":
+        source = tmp_path / "celeba"
+        source.mkdir()
+        (source / "list_attr_celeba.txt").write_bytes(content)
+        for name in names:
+            (source / name).write_bytes(b"")
+    else:
+        source = tmp_path / "celeba.zip"
+        with zipfile.ZipFile(source, "w") as archive:
+            for name in ("list_attr_celeba.txt", *names):
+                archive.writestr(name, content if name.endswith("txt") else b"")
+    listing = find_source(source)
+    assert not isinstance(find_annotations(source, listing)["attributes"].data, bytes)
+    labels = read_labels(listing, {}, Preflight("x"))
+    assert labels.attributes[:, 0].tolist() == [-1, 1] * 50
+    np.testing.assert_array_equal(labels.attributes, parse_attributes("t", content).values)
+    (copy,) = [find_annotations(source, listing)["attributes"].data]
+    del listing
+    gc.collect()
+    assert copy.exists() == (packing == "folder"), "the copy of what is in a zip goes with the listing"
+
+
+def test_a_table_of_other_images_than_these_is_refused_by_its_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LARGEST_TEXT", 8_000)
+    (tmp_path / "celeba").mkdir()
+    (tmp_path / "celeba" / "1.jpg").write_bytes(b"")
+    table = tmp_path / "celeba" / "list_attr_celeba.txt"
+    table.write_bytes(many_rows(100))
+    with pytest.raises(UserError, match=r"has 13,\d+ bytes, and a table of 1 images has at most 8,000"):
+        find_annotations(tmp_path / "celeba", find_source(tmp_path / "celeba"))
+    with pytest.raises(UserError, match=r"t has 103 lines, and a table of these images at most 50"):
+        parse_attributes("t", many_rows(100), most=50)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_file_is_read_as_bytes_are(tmp_path, encoding):
+    content = "image_id;Male;Smiling\r\n" + "".join(f"{n}-\u00e9.jpg;{n % 2};1\r\n" for n in range(99))
+    data = content.encode(encoding)
+    (tmp_path / "t").write_bytes(data)
+    whole, streamed = Table("t", data), Table("t", tmp_path / "t")
+    assert list(whole) == list(streamed) == [(f"{n}-\u00e9.jpg", [str(n % 2), "1"]) for n in range(99)]
+    assert list(streamed) == list(whole), "it is read again from its beginning"

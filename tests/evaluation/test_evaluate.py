@@ -7,16 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import facegan as facegan_module
 from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
-from facegan.evaluation.evaluate import evaluate, open_view, remarks
+from facegan.evaluation import evaluate as evaluate_module
+from facegan.evaluation import reference as reference_module
+from facegan.evaluation.evaluate import describe_protocol, evaluate, open_view, remarks
 from facegan.evaluation.receipt import compare, read_receipt
-from facegan.evaluation.reference import view_batches
+from facegan.evaluation.reference import RealFeatures, drawn, reference_of, view_batches
+from facegan.metrics.kernel import mean_of_pairs
+from facegan.metrics.neighbours import neighbour_estimates
 from facegan.perception.spaces import open_space
+from facegan.randomness import Stream
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
@@ -240,3 +246,40 @@ def test_few_pictures_may_be_meant_for_training(data, tmp_path):
         Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
     done = facegan("evaluate", tmp_path, data, "--space", "random-net")
     assert done.returncode == 2 and f"facegan prepare {tmp_path} OUT" in done.stderr
+
+
+def test_of_very_many_faces_pairs_are_drawn_and_the_receipt_says_so(data, space, monkeypatch):
+    whole = receipt_of(data, space, darker)
+    assert "pairs" not in whole.protocol and "of these faces against" not in describe_protocol(whole)
+    monkeypatch.setattr(evaluate_module, "MOST_PAIRED", 600)
+    part = receipt_of(data, space, darker)
+    assert part.protocol["pairs"] == {
+        "generated": 600, "real": COUNT, "drawn": "Philox order, seed 0, stream pairs"
+    }  # fmt: skip
+    assert "600 of these faces against 1,040 real ones" in describe_protocol(part)
+    with pytest.raises(UserError, match="pairs: only in the second"):
+        compare(whole, part)
+    values = [{score.name: score.estimate for score in receipt.scores} for receipt in (whole, part)]
+    assert values[0]["frechet"] == values[1]["frechet"], "it looks at no pairs"
+    features_ND = torch.cat(
+        [
+            space.features(darker(image_NHWC))
+            for image_NHWC in view_batches(open_view([PackedDataset.open(data)], "all"))
+        ]
+    )
+    reference = reference_of(open_view([PackedDataset.open(data)], "all"), "all", space)
+    found = neighbour_estimates(drawn(features_ND, 600), reference.features_MD)
+    assert all(values[1][name] == estimate for name, estimate in found.items())
+    assert values[1]["kernel"].value == pytest.approx(values[0]["kernel"].value, rel=0.2)
+
+
+def test_what_is_drawn_is_in_philox_order_and_the_same_for_any_number(monkeypatch):
+    features_ND = torch.arange(1000.0)[:, None]
+    few, more = (set(drawn(features_ND, most).flatten().tolist()) for most in (100, 300))
+    order = Stream(0, "pairs").permutation(0, 1000)
+    assert few == set(order[:100].tolist()) and few < more and drawn(features_ND, 1000) is features_ND
+    monkeypatch.setattr(reference_module, "MOST_PAIRED_REAL", 100)
+    real = RealFeatures(features_ND, np.zeros(1000, np.int32))
+    assert set(real.paired.flatten().tolist()) == few and len(real.radii) == 100
+    assert real.pairs == mean_of_pairs(drawn(features_ND, 100))
+    assert real.gaussian.mean_D.item() == pytest.approx(499.5), "all of them"

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from facegan.metrics import frechet
 from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 
 
@@ -55,3 +56,13 @@ def test_features_of_few_directions_are_no_trouble():
     inside = torch.linalg.qr(basis.T.double())[0]
     expected = frechet_distance(Gaussian.of(one.double() @ inside), Gaussian.of(other.double() @ inside))
     assert found == pytest.approx(expected, rel=1e-3)
+
+
+def test_very_many_samples_are_summed_in_parts(monkeypatch):
+    features_ND = torch.randn(1000, 5)
+    whole = Sums.of(features_ND)
+    monkeypatch.setattr(frechet, "_PART", 300)
+    parts = Sums.of(features_ND)
+    assert parts.count == 1000
+    torch.testing.assert_close(parts.products_DD, whole.products_DD, rtol=1e-12, atol=1e-9)
+    torch.testing.assert_close(parts.sum_D, whole.sum_D, rtol=1e-12, atol=1e-9)

@@ -45,8 +45,8 @@ def evaluate(
 ) -> None:
     """Score faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
 
-    The faces are a model's, or any tool's: a folder, a zip or Parquet files of pictures of any size, a .npy or .npz
-    array. Every picture counts, also one that is there twice. --count takes the first by name.
+    The faces are a model's, or any tool's: a folder, a zip, tar shards or Parquet files of pictures of any size,
+    a .npy or .npz array. Every picture counts, also one that is there twice. --count takes the first by name.
 
     Every score comes with a 95% interval and a floor: the score of one half of the real people against the other half.
     The receipt (--out) records everything that a score depends on; facegan compare compares two of them. The default
@@ -78,6 +78,8 @@ def evaluate(
 
     keep_freed_memory()
     view = open_view(real_faces(model, data, held_out=people == "held-out"), people)
+    for sentence in view.warnings:
+        typer.echo(f"warning: {sentence}", err=True)
     place = inference_device(device)
     spaces = [open_space(name, inception_file=inception, device=place) for name in dict.fromkeys(space or DEFAULT)]
 

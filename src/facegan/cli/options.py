@@ -28,7 +28,7 @@ def _check_labels(text: str) -> str:
 
 
 SOURCE_HELP = (
-    "A run, a snapshot or celeba64; or faces of any tool: a folder, a zip, Parquet files, .npy, a packed dataset."
+    "A run, a snapshot or celeba64; or faces of any tool: a folder, zip or tars, Parquet, .npy, a packed dataset."
 )
 Source = Annotated[Path, Argument(help=SOURCE_HELP)]
 """Where faces to be measured come from."""

@@ -26,8 +26,8 @@ def prepare(
         Path,
         Argument(
             metavar="SRC",
-            help="img_align_celeba.zip, its folder, the folder around it, Kaggle's archive, Parquet files (a folder or "
-            "a quoted pattern), or any folder or zip of images.",
+            help="img_align_celeba.zip, its folder, the folder around it, Kaggle's archive, Parquet files or tars (a "
+            "folder or a quoted pattern), or any folder or zip of images.",
         ),
     ],
     out: Annotated[Path, Argument(metavar="OUT", help="New folder; nothing is ever overwritten.")],

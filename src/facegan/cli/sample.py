@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
+from facegan.bulk.names import DESCRIPTION, FORMATS, check_pattern, parse_share
 from facegan.cli import options
 from facegan.errors import UserError
-from facegan.files import is_taken
+from facegan.files import is_taken, refuse_unwritable
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from facegan.api import Model
     from facegan.provenance import Provenance
 
     Batches = Iterator[tuple[np.ndarray, np.ndarray | None]]
 
 _OUT_HELP = (
-    "A grid (faces.png), a folder with one PNG a face (faces/), or all as uint8 [N, R, R, 3] (faces.npy, and beside it "
-    "faces.npy.json, which says what made them). Of one face (--count 1): a small file that morph, mix and edit take "
-    "(face.safetensors)."
+    "A grid (faces.png), a folder with one PNG a face (faces/; above 100,000, a folder for each thousand), WebDataset "
+    "shards (faces-%05d.tar), or all as uint8 [N, R, R, 3] (faces.npy, and beside it faces.npy.json, which says what "
+    "made them). Of one face (--count 1): a small file that morph, mix and edit take (face.safetensors)."
 )
+_KINDS = {".png": "grid", ".npy": "array", ".safetensors": "saved", ".tar": "shards"}
 _GRID_LIMIT = 10_000
 
 
@@ -42,9 +45,22 @@ def sample(
     score: Annotated[
         bool,
         Option(
-            "--score", help="Show the discriminator's score (0 to 1) under each face; print it for a folder or .npy."
+            "--score",
+            help="The discriminator's score (0 to 1): under each face of a grid, in the JSON of a shard; printed for a "
+            "folder or .npy.",
         ),
     ] = False,
+    shard_size: Annotated[str | None, Option(help="Faces in a shard; default: 10k.")] = None,
+    shard: Annotated[
+        str | None,
+        Option(
+            metavar="I/N",
+            help="Make only this share of the shards: N processes or machines, from 1/N to N/N, make them all.",
+        ),
+    ] = None,
+    form: Annotated[
+        str | None, Option("--format", metavar="png|npy", help="What a face is in a shard; default: png.")
+    ] = None,
     device: options.Device = "auto",
     force: Annotated[
         bool, Option("--force", help="Overwrite what is at --out; in a folder, faces of the same numbers.")
@@ -54,6 +70,8 @@ def sample(
 
     Attributes that are not given are drawn for each face, as in training, to fit those that are.
 
+    Where a folder or shards were being made and the command was stopped, or killed, the same command goes on.
+
     \b
     facegan sample
     facegan sample --attr Smiling=1 --attr Eyeglasses=1 --truncation 0.7 --out smiling.png
@@ -61,26 +79,15 @@ def sample(
     facegan sample runs/first --count 16 --seed 7 --score --out scored.png
     facegan sample runs/first --count 50k --out faces/
     facegan sample runs/first/snapshots/nimg-000020000 --count 10k --out faces.npy
+    facegan sample --count 1M --out faces/faces-%05d.tar
+    facegan sample --count 1M --out faces/faces-%05d.tar --shard 2/3
     facegan sample --first 7 --count 1 --out seven.safetensors
     """
     number = options.count(count, "--count")
     attributes = options.amounts(attr or [])
-    grid = out.suffix.lower() == ".png"
-    saved = out.suffix.lower() == ".safetensors"
-    if out.suffix and not grid and not saved and out.suffix.lower() != ".npy" and not out.is_dir():
-        raise UserError(f"--out {out}: give a name that ends in .png or .npy, or a folder that ends in /")
-    if saved and number > 1:
-        raise UserError(f"--out {out} holds one face: add --count 1 (and --first, its number)")
-    if saved and score:
-        raise UserError(f"--score does not go into {out}: leave it out, or choose a .png")
-    if grid and number > _GRID_LIMIT:
-        raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
-    array = out.suffix.lower() == ".npy" and not out.is_dir()
-    taken = any(out.iterdir()) if out.is_dir() else is_taken(out)
-    if array and is_taken(beside := _beside(out)) and not (taken or force):
-        raise UserError(f"{beside} exists already: choose another --out, or add --force to overwrite it")
-    if taken and not force:
-        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+    kind = _kind(out, number, score)
+    size, share = _shards(kind, out, shard_size, shard, form)
+    _check_free(kind, out, force)
 
     from facegan import api
     from facegan.machine import inference_device, keep_freed_memory
@@ -90,27 +97,75 @@ def sample(
     asked: dict[str, Any] = {
         "seed": seed, "first": first, "attributes": attributes, "truncation": truncation, "labels": labels
     }  # fmt: skip
-    if saved:
-        from facegan.editing.saved_face import numbered_face
-
-        face = numbered_face(loaded, seed, first, attributes=attributes, truncation=truncation, labels=labels)
-        with options.writing("--out", out):
-            face.save(out)
-        typer.echo(f"face {first} of seed {seed} in {out}", err=True)
-        return
-    batches = loaded.batches(number, **asked, scores=score)
-    provenance = loaded.provenance(number, **asked, sheet=grid and number > 1)
     with options.writing("--out", out):
-        if grid:
-            _write_grid(batches, provenance, out)
-        elif array:
-            _write_npy(batches, provenance, loaded.resolution, out)
+        if kind in ("folder", "shards"):
+            from facegan.bulk.job import Job
+            from facegan.cli.bulk import write_folder, write_shards
+
+            job = Job(model=loaded, count=number, scores=score, **asked)
+            if kind == "folder":
+                done = write_folder(job, out, force=force)
+            else:
+                done = write_shards(job, out, size=size, form=form or FORMATS[0], share=share, force=force)
+        elif kind == "saved":
+            done = _write_saved(loaded, out, asked)
         else:
-            _write_folder(batches, provenance, out)
-    typer.echo(f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}", err=True)
+            provenance = loaded.provenance(number, **asked, sheet=kind == "grid" and number > 1)
+            write = _write_grid if kind == "grid" else _write_npy
+            write(loaded.batches(number, **asked, scores=score), provenance, loaded.resolution, out)
+            done = f"{number:,} face{'s' if number > 1 else ''} of seed {seed} in {out}"
+    typer.echo(done, err=True)
 
 
-def _write_grid(batches: Batches, provenance: Provenance, out: Path) -> None:
+def _kind(out: Path, number: int, score: bool) -> str:
+    """Return what ``--out`` asks for: "grid", "array", "saved", "shards" or "folder"."""
+    kind = "folder" if out.is_dir() or not out.suffix else _KINDS.get(out.suffix.lower(), "")
+    if not kind:
+        raise UserError(f"--out {out}: give a name that ends in .png, .npy or .tar, or a folder that ends in /")
+    if kind == "saved" and number > 1:
+        raise UserError(f"--out {out} holds one face: add --count 1 (and --first, its number)")
+    if kind == "saved" and score:
+        raise UserError(f"--score does not go into {out}: leave it out, or choose a .png")
+    if kind == "grid" and number > _GRID_LIMIT:
+        raise UserError(f"--count {number} is too many for one picture: choose --out faces/ or --out faces.npy")
+    return kind
+
+
+def _shards(kind: str, out: Path, size: str | None, share: str | None, form: str | None) -> tuple[int, tuple[int, int]]:
+    """Return the size of a shard and the share to be made."""
+    given = {"--shard-size": size, "--shard": share, "--format": form}
+    if kind != "shards" and (flag := next((name for name, value in given.items() if value is not None), None)):
+        raise UserError(
+            f"{flag} is for shards, and --out {out} is none: give --out faces-%05d.tar, or leave {flag} out"
+        )
+    if form is not None and form not in FORMATS:
+        raise UserError(f"--format {form}: choose {' or '.join(FORMATS)}")
+    if kind == "shards":
+        check_pattern(out)
+    return options.count(size or "10k", "--shard-size"), parse_share(share or "1/1")
+
+
+def _check_free(kind: str, out: Path, force: bool) -> None:
+    """Refuse to overwrite what is there; a folder and shards that say what made them are looked at later."""
+    if kind == "shards":
+        refuse_unwritable(out)
+        return
+    taken = any(out.iterdir()) if out.is_dir() else is_taken(out)
+    if kind == "array" and is_taken(beside := _beside(out)) and not (taken or force):
+        raise UserError(f"{beside} exists already: choose another --out, or add --force to overwrite it")
+    if taken and not force and not (kind == "folder" and (out / DESCRIPTION).is_file()):
+        raise UserError(f"{out} exists already: choose another --out, or add --force to overwrite it")
+
+
+def _write_saved(model: Model, out: Path, asked: dict[str, Any]) -> str:
+    from facegan.editing.saved_face import numbered_face
+
+    seed, first = asked.pop("seed"), asked.pop("first")
+    numbered_face(model, seed, first, **asked).save(out)
+    return f"face {first} of seed {seed} in {out}"
+
+
+def _write_grid(batches: Batches, provenance: Provenance, _resolution: int, out: Path) -> None:
     import numpy as np
 
     from facegan import pixels
@@ -118,30 +173,6 @@ def _write_grid(batches: Batches, provenance: Provenance, out: Path) -> None:
     faces, scores = zip(*batches, strict=True)
     captions = None if scores[0] is None else [f"{value:.2f}" for part in scores for value in part]
     pixels.save_png(out, pixels.grid(np.concatenate(faces), captions=captions), provenance)
-
-
-def _write_folder(batches: Batches, provenance: Provenance, out: Path) -> None:
-    from facegan import pixels
-    from facegan.cli.progress import stages
-
-    assert provenance.first is not None
-    count, first = provenance.count, provenance.first
-    out.mkdir(parents=True, exist_ok=True)
-    digits = max(6, len(str(first + count - 1)))
-    names = [f"{number:0{digits}d}.png" for number in range(first, first + count)]
-    others = {file.name for file in out.iterdir()}.difference(names)
-    with stages() as stage:
-        done = 0
-        for faces, scores in batches:
-            for place, face in enumerate(faces):
-                name = names[done + place]
-                pixels.save_png(out / name, face, provenance.of_face(done + place))
-                if scores is not None:
-                    typer.echo(f"{name} {scores[place]:.4f}")
-            done += len(faces)
-            stage("", done, count)
-    if others:
-        typer.echo(f"{out} held {len(others):,} other files before; they are still there", err=True)
 
 
 def _beside(out: Path) -> Path:

@@ -15,9 +15,9 @@ from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from facegan.data.label_values import EMPTY, MOST_STRANGE, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
 from facegan.data.layout import ABOUT_FILE, MADE_BY
 from facegan.data.preflight import Problem
-from facegan.data.sources import LARGEST_TEXT, Listing, read_text_file
-from facegan.data.table import INDEX_COLUMNS, Table, plain
-from facegan.errors import UserError, brief
+from facegan.data.sources import Listing, open_table, open_table_file, read_text_file
+from facegan.data.table import INDEX_COLUMNS, MOST_ROWS, Table, plain
+from facegan.errors import UserError
 from facegan.files import LARGEST_JSON, parse_json, read_bytes
 
 ANNOTATIONS = {
@@ -50,6 +50,7 @@ EXPECTED = {"partition": "0 train, 1 valid, 2 test", "identities": "a whole numb
 KNOWN_FOLDER = re.compile(r"celeba", re.IGNORECASE)
 """In the name of a folder or zip that holds CelebA's pictures, as img_align_celeba and CelebA-HQ-img do."""
 _FOLDERS_BESIDE = (".", "Anno", "Eval", "..", "../Anno", "../Eval", "../..", "../../Anno", "../../Eval")
+_ROWS_AHEAD = 1 << 14
 _POSITIONS = {plain(name): position for position, name in enumerate(ATTRIBUTE_NAMES)}
 
 
@@ -166,11 +167,15 @@ def _base_stem(name: str) -> str:
 
 
 class Annotation(NamedTuple):
-    """An annotation file: its name and bytes, and whether it was named, is in the source, or lies beside it."""
+    """An annotation file: its name and bytes, and whether it was named, is in the source, or lies beside it.
+
+    ``data`` of a large one is its path; ``most_rows``: more are refused.
+    """
 
     name: str
-    data: bytes
+    data: bytes | Path
     place: str
+    most_rows: int = MOST_ROWS
 
 
 def find_annotations(source: Path, listing: Listing) -> dict[str, Annotation]:
@@ -182,10 +187,25 @@ def find_annotations(source: Path, listing: Listing) -> dict[str, Annotation]:
         beside = _file_beside(source, wanted)
         if inside:
             path = min(inside, key=lambda path: (path.count("/"), wanted.index(_base_name(path))))
-            found[what] = Annotation(path, read_text_file(source, path), "inside")
+            data = open_table(listing, path)
+            found[what] = Annotation(path, data, "inside", most_rows(len(listing.images)))
         elif beside is not None:
-            found[what] = Annotation(str(beside), read_annotation(beside), "beside")
+            found[what] = annotation_at(beside, "beside", len(listing.images))
     return found
+
+
+def most_rows(images: int) -> int:
+    """Return how many rows a table of so many images may have: it may be of all, where only some are there."""
+    return max(MOST_ROWS, 4 * images)
+
+
+def annotation_at(file: Path, place: str, images: int) -> Annotation:
+    """Return the annotation file at a path, of so many images.
+
+    Raises:
+        UserError: it cannot be read, or is larger than a table of these can be.
+    """
+    return Annotation(str(file), open_table_file(file, images, str(file)), place, most_rows(images))
 
 
 def is_of_made_faces(annotation: Annotation, listing: Listing) -> bool:
@@ -207,27 +227,15 @@ def _file_beside(source: Path, wanted: Sequence[str]) -> Path | None:
     return next((place.resolve() for place in places if place.is_file()), None)
 
 
-def read_annotation(file: Path) -> bytes:
-    """Return the bytes of an annotation file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return read_bytes(file.resolve(), LARGEST_TEXT)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({brief(error)}): expected an annotation file of CelebA") from error
-
-
-def parse_attributes(name: str, data: bytes) -> LabelFile:
+def parse_attributes(name: str, data: bytes | Path, most: int = MOST_ROWS) -> LabelFile:
     """Parse a table of attributes: columns in any order, found by their names; what is not understood is unknown.
 
     See ``label_values.judge`` for the values. Columns that are none of the 40 do not matter.
 
     Raises:
-        UserError: no header with any of the 40 names, or no row at all.
+        UserError: no header with any of the 40 names, no row at all, or more than ``most``.
     """
-    table = Table(name, data)
+    table = Table(name, data, most)
     positions = attribute_positions(table.columns)
     if not positions:
         found = repr(" ".join(table.columns)[:60]) if table.columns else "rows of values only"
@@ -236,12 +244,15 @@ def parse_attributes(name: str, data: bytes) -> LabelFile:
             f"the file list_attr_celeba.txt or .csv"
         )
     label_file = LabelFile(name, np.zeros((0, ATTRIBUTE_COUNT), np.int8))
-    codes = np.full((table.most_rows, len(positions)), EMPTY, np.int8)
+    codes = np.empty((0, len(positions)), np.int8)
     code_of = CellCodes()
     for file, cells in table:
         number = label_file.enter(file)
         if number is None:
             continue
+        if number >= len(codes):
+            more = np.full((max(_ROWS_AHEAD, len(codes) // 2), len(positions)), EMPTY, np.int8)
+            codes = np.concatenate([codes, more])
         if len(cells) != len(table.columns):
             reason = f"{len(cells)} values in {name}, expected {len(table.columns)}: labels unknown"
             label_file.note(file, "attribute count", reason)
@@ -291,20 +302,16 @@ def judge_attributes(label_file: LabelFile, codes: np.ndarray, columns: Sequence
     return values
 
 
-def has_column(name: str, data: bytes, what: str) -> bool:
-    """Return whether a table of attributes has a column of partitions or identities too."""
-    return any(plain(column) in COLUMNS[what] for column in Table(name, data).columns)
-
-
-def parse_numbers(name: str, data: bytes, what: str) -> LabelFile:
+def parse_numbers(name: str, data: bytes | Path, what: str, most: int = MOST_ROWS) -> LabelFile:
     """Parse a table of one number for each image, or such a column of a larger table: partitions or identities.
 
     Numbers that are not allowed are noted and become -1; train, valid and test are 0, 1 and 2.
 
     Raises:
-        UserError: there is no row, several columns of which none is called so, or too many numbers are not allowed.
+        UserError: there is no row, several columns of which none is called so, too many numbers are not allowed, or
+            there are more than ``most`` rows.
     """
-    table = Table(name, data)
+    table = Table(name, data, most)
     place = next((place for place, column in enumerate(table.columns) if plain(column) in COLUMNS[what]), None)
     possible = [place for place, column in enumerate(table.columns) if plain(column) not in INDEX_COLUMNS]
     if place is None and len(possible) == 1:
@@ -319,13 +326,13 @@ def parse_numbers(name: str, data: bytes, what: str) -> LabelFile:
         raise UserError(
             f"{name} has the columns {there}, and none is called {wanted}: give the one with the {what} such a heading"
         )
-    cells_of = {}
+    values: list[str] = []
     label_file = LabelFile(name, np.zeros((0, 1), np.int32))
     for file, cells in table:
         if label_file.enter(file) is not None:
-            cells_of[file] = " ".join(cells) if place is None else "".join(cells[place : place + 1])
-    numbers = numbers_of(name, what, list(cells_of.values()))
-    for (file, cell), number in zip(cells_of.items(), numbers.tolist(), strict=True):
+            values.append(" ".join(cells) if place is None else "".join(cells[place : place + 1]))
+    numbers = numbers_of(name, what, values)
+    for file, cell, number in zip(label_file.row_of, values, numbers, strict=True):
         if number < 0:
             label_file.note(file, f"{what} value", f"{cell!r:.60} in {name}, expected {EXPECTED[what]}: unknown")
     label_file.values = numbers[:, None]

@@ -39,7 +39,7 @@ def read_face_files(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> FaceFiles:
-    """Read the first ``count`` faces by name of ``source`` that can be read: a folder, a zip or Parquet files.
+    """Read the first ``count`` faces by name of ``source`` that can be read: a folder, a zip, tars or Parquet files.
 
     Every face counts, also one that is there twice, or is of one colour. A face of another size is resized by Lanczos;
     one of the shape of CelebA's aligned images has the frame's ``crop``, any other its largest square. The pixels stand

@@ -60,7 +60,7 @@ def judge(codes: np.ndarray) -> Judged:
     cells (and more than two) mean nothing, or where those do and none means absent: 1 and 2 may mean either.
     """
     has_minus, has_zero = (codes == -1).any(axis=0), (codes == 0).any(axis=0)
-    nothing_else = ~np.isin(codes, (1, -1, TRUE, FALSE)).any(axis=0)
+    nothing_else = ~_has_any(codes, (1, -1, TRUE, FALSE))
     zero_is_unknown = bool((has_minus & has_zero).any())
     absent = has_zero & ~has_minus & ~(nothing_else & has_minus.any()) & (not zero_is_unknown)
     values = np.zeros(codes.shape, np.int8)
@@ -68,10 +68,15 @@ def judge(codes: np.ndarray) -> Judged:
     values[(codes == -1) | (codes == FALSE) | ((codes == 0) & absent)] = -1
     said = np.count_nonzero(codes != EMPTY, axis=0)
     strange = np.count_nonzero(codes == OTHER, axis=0)
-    one_sided = ~np.isin(codes, (-1, 0, FALSE)).any(axis=0)
+    one_sided = ~_has_any(codes, (-1, 0, FALSE))
     unusable = (strange > 2) & ((strange > MOST_STRANGE * said) | one_sided)
     values[:, unusable] = 0
     return Judged(values, _places(absent & ~unusable), _places(unusable))
+
+
+def _has_any(codes: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    """Return bool [C]: which columns hold any of the wanted codes."""
+    return np.any([(codes == code).any(axis=0) for code in wanted], axis=0)
 
 
 def _places(mask: np.ndarray) -> list[int]:

@@ -19,13 +19,12 @@ from facegan.data.celeba import (
     ImagePaths,
     LabelFile,
     Match,
+    annotation_at,
     attribute_positions,
     find_annotations,
-    has_column,
     is_of_made_faces,
     parse_attributes,
     parse_numbers,
-    read_annotation,
 )
 from facegan.data.crop import is_aligned
 from facegan.data.decode import image_size
@@ -33,7 +32,7 @@ from facegan.data.label_values import listed
 from facegan.data.parquet import ParquetRows
 from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, UnreadableError, read_text_file
-from facegan.data.table import Table
+from facegan.data.table import Table, plain
 from facegan.errors import UserError
 
 _TEXTS_LOOKED_AT = 20
@@ -158,11 +157,11 @@ def _annotations(listing: Listing, given: dict[str, Path | None], labels: Labels
     for what in ANNOTATIONS:
         file = given.get(what)
         if file is not None:
-            found[what] = Annotation(str(file), read_annotation(file), "given")
+            found[what] = annotation_at(file, "given", len(listing.images))
     table = found.get("attributes")
-    for what in COLUMNS:
-        if table is not None and what not in found and has_column(table.name, table.data, what):
-            found[what] = table
+    if table is not None and (wanted := [what for what in COLUMNS if what not in found]):
+        columns = {plain(column) for column in Table(table.name, table.data, table.most_rows).columns}
+        found |= {what: table for what in wanted if columns & COLUMNS[what]}
     return found
 
 
@@ -175,8 +174,8 @@ def _any_known(what: str, values: np.ndarray) -> bool:
 
 def _parse(what: str, file: Annotation) -> LabelFile:
     if what == "attributes":
-        return parse_attributes(file.name, file.data)
-    return parse_numbers(file.name, file.data, what)
+        return parse_attributes(file.name, file.data, file.most_rows)
+    return parse_numbers(file.name, file.data, what, file.most_rows)
 
 
 def _check_fit(

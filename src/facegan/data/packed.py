@@ -20,7 +20,7 @@ import numpy as np
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.data.folder import start_of_file
 from facegan.data.held_out import RULES, Rule, held_out_mask
-from facegan.data.overlap import refuse_shared_pictures
+from facegan.data.overlap import Overlap, overlap_of
 from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, read_json
 
@@ -237,13 +237,22 @@ def _refuse_empty_view(datasets: Sequence[PackedDataset], held_out: bool) -> NoR
     )
 
 
+def _rows_of(dataset: PackedDataset, held_out: bool | None, left_out_N: np.ndarray) -> np.ndarray:
+    """Return the rows of a dataset that a view shows; ``left_out_N``: what is held out in another dataset."""
+    if held_out is None:
+        return np.arange(len(dataset))
+    held_out_N = dataset.held_out()
+    return np.flatnonzero(held_out_N if held_out else ~(held_out_N | left_out_N))
+
+
 class DataView:
     """Several packed datasets of one resolution as one, restricted to the faces that its user may see.
 
-    ``held_out``: False for all but held-out images (training), True for held-out ones only, None for all.
+    ``held_out``: False for all but held-out images (training), True for held-out ones only, None for all. What one
+    dataset holds out is not trained on in another that has it too.
 
     Raises:
-        UserError: no dataset, unlike resolutions, the same pictures in two of them, or no face left.
+        UserError: no dataset, unlike resolutions, most pictures of one in another, or no face left.
     """
 
     def __init__(self, datasets: Sequence[PackedDataset], *, held_out: bool | None = False) -> None:
@@ -258,13 +267,14 @@ class DataView:
         paths = [dataset.path.resolve() for dataset in datasets]
         if twice := next((path for path in paths if paths.count(path) > 1), None):
             raise UserError(f"{twice} is given twice: its faces would count double")
-        if len(datasets) > 1:
-            refuse_shared_pictures(datasets)
+        overlap = overlap_of(datasets) if len(datasets) > 1 else Overlap([np.zeros(len(datasets[0]), bool)], [])
+        self.warnings = overlap.sentences
+        """What deserves a warning: which pictures several of the datasets hold."""
         self.datasets = list(datasets)
         self.resolution = datasets[0].resolution
         rows = [
-            np.arange(len(dataset)) if held_out is None else np.flatnonzero(dataset.held_out() == held_out)
-            for dataset in datasets
+            _rows_of(dataset, held_out, left_out_N)
+            for dataset, left_out_N in zip(datasets, overlap.left_out, strict=True)
         ]
         self._row_M = np.concatenate(rows)
         self._dataset_M = np.repeat(np.arange(len(datasets)), [len(part) for part in rows])

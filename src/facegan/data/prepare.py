@@ -56,7 +56,7 @@ def prepare(
     preview: bool | Path = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PrepareResult:
-    """Pack the images of ``source`` (a folder, a zip or Parquet files) into folder ``out`` and return it opened.
+    """Pack the images of ``source`` (a folder, a zip, tars or Parquet files) into folder ``out`` and return it opened.
 
     ``hold_out``: a rule of ``held_out.RULES``, or auto. Without ``use_attributes`` no labels are read. The result does
     not depend on ``workers`` (processes; by default as many as cores). ``limit``: only the first images by name.

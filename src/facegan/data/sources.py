@@ -1,8 +1,9 @@
-"""Where images come from: a folder, a zip or Parquet files; listed, and read one by one."""
+"""Where images come from: a folder, a zip, tar shards or Parquet files; listed, and read one by one."""
 
 from __future__ import annotations
 
 import re
+import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,25 +11,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from facegan.data import zip_archive
+from facegan.data import tar_archive, zip_archive
 from facegan.data.folder import MASKS, Walk, no_source, read_file, start_of_file
 from facegan.data.formats import SNIFFED_BYTES, kind_of_content, kind_of_suffix, suffix_of
+from facegan.data.tar_archive import TarMember
 from facegan.data.zip_archive import ZipMember
 from facegan.errors import UserError, brief, is_out_of_memory
-from facegan.files import read_bytes
+from facegan.files import check_regular, read_bytes
 
 if TYPE_CHECKING:
     from facegan.data.parquet import GroupReader, ParquetPlace, ParquetRows
 
 LARGEST_TEXT = 64 << 20
-"""Bytes of an annotation file; CelebA's largest has 26 million."""
+"""Bytes of an annotation file that is held in memory, and that any source may have; CelebA's largest has 26 million."""
+_BYTES_A_ROW = 1024
+"""More than a row of a table has: CelebA's 40 attributes take 130, a path a few hundred."""
 _MAC = re.compile(r"(^|/)(__MACOSX/|\._)")
 """What macOS adds to zips and foreign disks: no pictures, whatever they are called."""
 _HIDDEN = re.compile(r"(^|/)(\.(?!\.?/)|__MACOSX/)")
 
 
 class ImageFile(NamedTuple):
-    """One image. ``place`` says where it is in a zip or in a Parquet file, None for a file in a folder.
+    """One image. ``place`` says where it is in a zip, tar or Parquet file, None for a file in a folder.
 
     ``name`` is relative to the folder that all images have in common, with ``/``; ``path`` leads there from the
     source.
@@ -36,7 +40,7 @@ class ImageFile(NamedTuple):
 
     name: str
     path: str
-    place: ZipMember | ParquetPlace | None = None
+    place: ZipMember | TarMember | ParquetPlace | None = None
 
 
 @dataclass
@@ -63,9 +67,9 @@ class UnreadableError(Exception):
 
 
 def find_source(path: Path) -> Listing:
-    """Return the images of ``path``: a folder or zip of images, or a folder that holds such a zip, or Parquet files.
+    """Return the images of ``path``: a folder or zip of images, or a folder with such a zip, or tars or Parquet files.
 
-    ``path`` may be a pattern such as ``data/train-*.parquet``.
+    ``path`` may be a pattern such as ``data/train-*.parquet`` or ``faces-*.tar``.
 
     Raises:
         UserError: no image is in there, or several zips might be meant; or as ``list_images``.
@@ -74,15 +78,18 @@ def find_source(path: Path) -> Listing:
         _refuse_own(path)
     if path.suffix == ".parquet" or (path.name.endswith("*") and not path.exists()):
         return _list_parquet(path.parent, _matching(path))
+    if path.suffix == ".tar" and not path.is_dir():
+        return _list_tars(path.parent, _matching(path))
     listing = list_images(path)
-    tables = [other for other in listing.others if other.lower().endswith(".parquet")] if path.is_dir() else []
-    if tables and listing.images:
-        raise UserError(
-            f"{path} holds {len(listing.images):,} images (such as {listing.images[0].path}) and {len(tables):,} "
-            f"Parquet files (such as {tables[0]}): give the folder of one or the other"
-        )
-    if tables:
-        return _list_parquet(path, [path / table for table in sorted(tables)])
+    for suffix, called, list_them in ((".parquet", "Parquet files", _list_parquet), (".tar", "tars", _list_tars)):
+        files = sorted(other for other in listing.others if other.lower().endswith(suffix)) if path.is_dir() else []
+        if files and listing.images:
+            raise UserError(
+                f"{path} holds {len(listing.images):,} images (such as {listing.images[0].path}) and {len(files):,} "
+                f"{called} (such as {files[0]}): give the folder of one or the other"
+            )
+        if files:
+            return list_them(path, [path / file for file in files])
     if listing.images:
         return listing
     zips = sorted(other for other in listing.others if other.lower().endswith(".zip")) if path.is_dir() else []
@@ -123,7 +130,7 @@ def _refuse_empty(listing: Listing) -> None:
 def _matching(path: Path) -> list[Path]:
     files = [path] if path.exists() else sorted(path.parent.glob(path.name))
     if not files:
-        raise UserError(f"{path} does not exist: give a Parquet file, a folder of them, or a pattern that fits some")
+        raise UserError(f"{path} does not exist: give such a file, a folder of them, or a pattern that fits some")
     return files
 
 
@@ -133,6 +140,23 @@ def _list_parquet(source: Path, files: Sequence[Path]) -> Listing:
     rows = list_rows(source, files)
     images = [ImageFile(name, place.file, place) for name, place in zip(rows.names, rows.places, strict=True)]
     return Listing(source, images, rows=rows)
+
+
+def _list_tars(source: Path, files: Sequence[Path]) -> Listing:
+    """Return the images in tars; other members, such as WebDataset's JSON of each image, do not matter."""
+    listing, others = Listing(source), 0
+    for file in files:
+        for path, place in tar_archive.read_directory(source, file.relative_to(source).as_posix()):
+            if kind_of_suffix(path) == "image" and not _HIDDEN.search(path):
+                listing.images.append(ImageFile(path, path, place))
+            else:
+                others += 1
+    if not listing.images:
+        raise UserError(
+            f"{files[0]}{f' and {len(files) - 1:,} more' if files[1:] else ''}: {others:,} files and no image such as "
+            ".jpg or .png in it; arrays (.npy) in tars are not read: make the shards with --format png"
+        )
+    return _sorted_by_name(listing)
 
 
 def list_images(source: Path) -> Listing:
@@ -170,6 +194,11 @@ def list_images(source: Path) -> Listing:
     listing.others = [path for path, kind in kinds.items() if kind == "other"]
     if "mask" in kinds.values():
         listing.skipped.append((f"{source.name}", "in part masks, and no faces"))
+    return _sorted_by_name(listing)
+
+
+def _sorted_by_name(listing: Listing) -> Listing:
+    """Name the images from the folder on that they have in common, and put them into the order of their names."""
     cut = _common_folder([file.path for file in listing.images])
     listing.images = sorted(file._replace(name=file.path[cut:]) for file in listing.images)
     return listing
@@ -199,7 +228,8 @@ class Reader:
 
     def __init__(self, source: Path) -> None:
         self.source = source
-        self._zip: BinaryIO | None = None
+        self._archive: BinaryIO | None = None
+        self._tar = ""
         self._groups: GroupReader | None = None
 
     def __enter__(self) -> Reader:
@@ -208,8 +238,8 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._zip is not None:
-            self._zip.close()
+        if self._archive is not None:
+            self._archive.close()
 
     def read(self, file: ImageFile) -> bytes:
         """Return the image's bytes, as a file has them.
@@ -220,30 +250,74 @@ class Reader:
         try:
             if file.place is None:
                 return read_file(self.source / file.path)
+            if isinstance(file.place, TarMember):
+                if self._archive is None or self._tar != file.place.file:
+                    self.__exit__(None, None, None)
+                    self._archive, self._tar = (self.source / file.place.file).open("rb"), file.place.file
+                return tar_archive.read_member(self._archive, file.place)
             if not isinstance(file.place, ZipMember):
                 if self._groups is None:
                     from facegan.data.parquet import GroupReader
 
                     self._groups = GroupReader(self.source)
                 return self._groups.read(file.place)
-            if self._zip is None:
-                self._zip = self.source.open("rb")
-            return zip_archive.read_member(self._zip, file.place)
+            if self._archive is None:
+                self._archive = self.source.open("rb")
+            return zip_archive.read_member(self._archive, file.place)
         except (OSError, zlib.error, ValueError) as error:
             if is_out_of_memory(error):
                 raise
             raise UnreadableError(str(getattr(error, "strerror", None) or error)) from error
 
 
+def largest_table(images: int) -> int:
+    """Return how many bytes an annotation file of so many images may have: more is no table of these."""
+    return max(LARGEST_TEXT, images * _BYTES_A_ROW)
+
+
 def read_text_file(source: Path, path: str) -> bytes:
-    """Return the bytes of a file of a source that is no image: an annotation file.
+    """Return the bytes of a small file of a source that is no image, such as ``about.json``.
 
     Raises:
-        UserError: it is damaged, or larger than any annotation file.
+        UserError: it is damaged, or larger than ``LARGEST_TEXT``.
     """
-    if not source.is_dir():
-        return zip_archive.read_text_member(source, path, LARGEST_TEXT)
+    content = open_table(Listing(source), path)
+    return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def open_table(listing: Listing, path: str) -> bytes | Path:
+    """Return an annotation file of a source: its bytes, or, above ``LARGEST_TEXT``, a file with them, which is there as
+    long as the listing is.
+
+    Raises:
+        UserError: it is damaged, or larger than ``largest_table``.
+    """
+    source, images = listing.source, len(listing.images)
+    if source.is_dir():
+        return open_table_file(source / path, images, f"{path} in {source}")
+    content = zip_archive.open_text_member(source, path, kept=LARGEST_TEXT, limit=largest_table(images))
+    if isinstance(content, Path):
+        weakref.finalize(listing, content.unlink, missing_ok=True)
+    return content
+
+
+def open_table_file(file: Path, images: int, name: str) -> bytes | Path:
+    """Return an annotation file as ``open_table`` does; ``name``: what messages call it.
+
+    Raises:
+        UserError: as ``open_table``.
+    """
     try:
-        return read_bytes((source / path).resolve(), LARGEST_TEXT)
+        size = check_regular(file.resolve()).st_size
+        if size <= LARGEST_TEXT:
+            return read_bytes(file.resolve(), LARGEST_TEXT)
+        if size <= largest_table(images):
+            return file.resolve()
     except (ValueError, OSError) as error:
-        raise UserError(f"{path} in {source} cannot be read ({brief(error)}): download it again") from error
+        raise UserError(
+            f"{name} cannot be read ({brief(error)}): expected an annotation file of CelebA; download it again"
+        ) from error
+    raise UserError(
+        f"{name} has {size:,} bytes, and a table of {images:,} images has at most {largest_table(images):,}: give the "
+        "table of these images, or cut it down to their rows"
+    )

@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 from facegan.errors import UserError, brief
 
@@ -26,6 +28,11 @@ INDEX_COLUMNS = frozenset(("", "unnamed0", "index", "level0"))
 _WORDS = frozenset(("true", "false", "yes", "no"))
 _IMAGE_NAME = re.compile(r"[^.]\.[a-z][a-z0-9]{2,3}$", re.IGNORECASE)
 _SAMPLED_ROWS = 50
+_HEAD = 1 << 16
+"""Characters at the beginning by which a table's form is known."""
+_CHUNK = 1 << 20
+MOST_ROWS = 4 << 20
+"""Lines of a table, if no more images are there: 64 MiB of the shortest rows that there are."""
 
 
 def plain(name: str) -> str:
@@ -37,24 +44,29 @@ class Table:
     """The rows of a table of labels; iterating yields (the file's name, the row's other cells).
 
     ``columns`` are the headings of the other cells, empty where the table has no header. ``promised_rows`` is the
-    number that stands alone in the first line of CelebA's own files. Read row by row: all cells of CelebA's 202,599
-    rows at once would take half a gigabyte.
+    number that stands alone in the first line of CelebA's own files. ``data``: its bytes, or a file, which is read
+    row by row: all cells of CelebA's 202,599 rows would take half a gigabyte.
 
     Raises:
-        UserError: it is a web page or no table, or it has no row.
+        UserError: it is a web page or no table, it has no row, or more lines than ``most``.
     """
 
-    def __init__(self, name: str, data: bytes) -> None:
-        if b"<html" in data[:2048].lower() or data[:64].lstrip().lower().startswith(b"<!doctype"):
-            raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
-        self.name = name
-        self.encoding = _encoding(data)
-        text = data.decode(self.encoding, errors="replace")
-        self.promised_rows, self._start = _count_line(text)
-        self._text = text
-        self._delimiter = _delimiter(text[self._start : self._start + 65536])
-        self.most_rows = text.count("\n", self._start) + text.count("\r", self._start) + 1
-        """No more rows than this are in there."""
+    def __init__(self, name: str, data: bytes | Path, most: int = MOST_ROWS) -> None:
+        self.name, self._data = name, data
+        with self._stream() as stream:
+            start = stream.read(2048)
+            if b"<html" in start.lower() or start[:64].lstrip().lower().startswith(b"<!doctype"):
+                raise UserError(f"{name} is an HTML page, not the annotation file: download it again")
+            stream.seek(0)
+            self.encoding, lines = _encoding(start, stream)
+        if lines > most:
+            raise UserError(
+                f"{name} has {lines:,} lines, and a table of these images at most {most:,}: give the table of these"
+            )
+        with self._text() as text:
+            head = text.read(2 * _HEAD)
+        self.promised_rows, self._start = _count_line(head)
+        self._delimiter = _delimiter(head[self._start : self._start + _HEAD])
         sample = list(itertools.islice(self._cells(), _SAMPLED_ROWS))
         self._has_header = bool(sample) and _is_header(sample[0])
         rows = sample[1:] if self._has_header else sample
@@ -75,33 +87,48 @@ class Table:
             yield (row.pop(self._name_place) if len(row) > self._name_place else ""), row
 
     def _cells(self) -> Iterator[list[str]]:
-        lines = io.StringIO(self._text, newline="")
-        lines.seek(self._start)
-        if self._delimiter is None:
-            yield from (cells for line in lines if (cells := line.split()))
-            return
+        with self._text() as lines:
+            lines.read(self._start)
+            if self._delimiter is None:
+                yield from (cells for line in lines if (cells := line.split()))
+                return
+            try:
+                for row in csv.reader(lines, delimiter=self._delimiter):
+                    cells = [cell.strip() for cell in row]
+                    if any(cells):
+                        yield cells
+            except csv.Error as error:
+                raise UserError(f"{self.name} cannot be read as a table: {brief(error)}") from error
+
+    def _stream(self) -> BinaryIO:
+        return io.BytesIO(self._data) if isinstance(self._data, bytes) else self._data.open("rb")
+
+    def _text(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(self._stream(), self.encoding, errors="replace", newline="")
+
+
+def _encoding(start: bytes, stream: BinaryIO) -> tuple[str, int]:
+    """Return a table's encoding, and how many lines it has at the most; ``start``: its first bytes."""
+    decoder, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
+    feeds = returns = 0
+    while chunk := stream.read(_CHUNK):
+        feeds, returns = feeds + chunk.count(b"\n"), returns + chunk.count(b"\r")
         try:
-            for row in csv.reader(lines, delimiter=self._delimiter):
-                cells = [cell.strip() for cell in row]
-                if any(cells):
-                    yield cells
-        except csv.Error as error:
-            raise UserError(f"{self.name} cannot be read as a table: {brief(error)}") from error
+            is_utf8 = is_utf8 and decoder.decode(chunk) is not None
+        except UnicodeDecodeError:
+            is_utf8 = False
+    return _marked_encoding(start[:2000]) or ("utf-8" if is_utf8 else "cp1252"), max(feeds, returns) + 1
 
 
-def _encoding(data: bytes) -> str:
+def _marked_encoding(start: bytes) -> str | None:
+    """Return the encoding that a byte order mark, or zeros in every second place, tell."""
     for mark, encoding in _BYTE_ORDER_MARKS.items():
-        if data.startswith(mark):
+        if start.startswith(mark):
             return encoding
-    start = data[:2000]
     for encoding, zeros in (("utf-16-le", start[1::2].count(0)), ("utf-16-be", start[::2].count(0))):
         if zeros > 0.4 * len(start) / 2 and start.count(0) < 1.2 * zeros:
             return encoding
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8"
+    return None
 
 
 def _count_line(text: str) -> tuple[int | None, int]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 from facegan.data.folder import check_size
 from facegan.errors import UserError, brief, reason
 
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1
+_CHUNK = 1 << 20
 _DAMAGED = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, ValueError, EOFError, OSError, KeyError)
 _NOT_ZIP = {
     b"7z\xbc\xaf": "a 7z archive: unpack it and give the folder",
@@ -105,8 +107,8 @@ def read_start(source: Path, paths: list[str], count: int) -> dict[str, bytes]:
     return found
 
 
-def read_text_member(source: Path, path: str, limit: int) -> bytes:
-    """Return the bytes of an annotation file in a zip.
+def open_text_member(source: Path, path: str, *, kept: int, limit: int) -> bytes | Path:
+    """Return an annotation file in a zip: its bytes, or, where it has more than ``kept``, a temporary file of them.
 
     Raises:
         UserError: it is damaged, or has more than ``limit`` bytes.
@@ -115,12 +117,31 @@ def read_text_member(source: Path, path: str, limit: int) -> bytes:
         with zipfile.ZipFile(source) as archive:
             info = next(info for info in archive.infolist() if _path(info) == path)
             with archive.open(info) as member:
-                content = member.read(limit + 1)
+                content = member.read(min(kept, limit) + 1)
+                if len(content) <= min(kept, limit):
+                    return content
+                if (copy := _copied(content, member, limit)) is not None:
+                    return copy
     except (*_DAMAGED, StopIteration) as error:
         raise UserError(f"{path} in {source} cannot be read ({brief(error)}): download it again") from error
-    if len(content) > limit:
-        raise UserError(f"{path} in {source} has more than {limit:,} bytes: it is no annotation file of CelebA")
-    return content
+    raise UserError(f"{path} in {source} has more than {limit:,} bytes: it is no annotation file of its images")
+
+
+def _copied(start: bytes, rest: IO[bytes], limit: int) -> Path | None:
+    """Return a temporary file with ``start`` and ``rest``, None if they are longer than ``limit``."""
+    with tempfile.NamedTemporaryFile(prefix="facegan-table-", delete=False) as file:
+        copy = Path(file.name)
+        try:
+            while start and file.tell() + len(start) <= limit:
+                file.write(start)
+                start = rest.read(_CHUNK)
+        except BaseException:
+            copy.unlink()
+            raise
+    if start:
+        copy.unlink()
+        return None
+    return copy
 
 
 def _why_no_zip(start: bytes, size: int) -> str:

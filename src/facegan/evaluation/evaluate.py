@@ -17,7 +17,7 @@ import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, Score
-from facegan.evaluation.reference import Stage, counter, kept_floor, reference_of
+from facegan.evaluation.reference import MOST_PAIRED, MOST_PAIRED_REAL, Stage, counter, kept_floor, reference_of
 from facegan.evaluation.scores import all_scores, floor_scores, refuse_few
 from facegan.metrics.inception_score import inception_score
 from facegan.metrics.intervals import GROUPS, LEVEL
@@ -87,7 +87,7 @@ def evaluate(
         stage("scores", number, len(spaces))
         features_ND, reference = torch.cat(parts.pop(space.name)), references[space.name]
         floor = kept_floor(view, people, space, partial(floor_scores, reference, space.name))
-        scores += all_scores(features_ND, reference, space.name, floor)
+        scores += all_scores(features_ND, reference, space.name, floor, most_paired=MOST_PAIRED)
         if isinstance(space.network, Inception):
             device = next(space.network.parameters()).device
             estimate = inception_score(space.network.class_logits(features_ND.to(device)).cpu())
@@ -104,7 +104,11 @@ def evaluate(
 def _protocol(
     model: dict[str, Any], view: DataView, spaces: Sequence[Space], count: int, people: str
 ) -> dict[str, Any]:
+    paired, paired_real = min(count, MOST_PAIRED), min(len(view), MOST_PAIRED_REAL)
+    in_part = (paired, paired_real) != (count, len(view))
+    drawn = {"pairs": {"generated": paired, "real": paired_real, "drawn": "Philox order, seed 0, stream pairs"}}
     return {
+        **(drawn if in_part else {}),
         "spaces": {space.name: space.describe() for space in spaces},
         "count": count,
         "labels": model.get("labels", "none"),
@@ -134,9 +138,16 @@ def describe_protocol(receipt: Receipt) -> str:
     """Return the protocol in a line, as it stands under the table of scores."""
     reference = receipt.protocol["reference"]
     digest = hashlib.sha256(json.dumps(receipt.protocol, sort_keys=True).encode()).hexdigest()[:12]
+    pairs = receipt.protocol.get("pairs")
+    in_part = (
+        f"kernel, precision, recall, density and coverage: {pairs['generated']:,} of these faces against "
+        f"{pairs['real']:,} real ones; "
+        if pairs
+        else ""
+    )
     return (
         f"{receipt.protocol['count']:,} faces at {receipt.protocol['resolution']} px against {reference['count']:,} of "
-        f"{reference['people']} people; floor: half of those people against the other half, about "
+        f"{reference['people']} people; {in_part}floor: half of those people against the other half, about "
         f"{reference['count'] // 2:,} faces each (at other counts real faces score otherwise, coverage most of all); "
         f"protocol {digest}"
     )

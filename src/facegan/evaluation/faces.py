@@ -47,8 +47,8 @@ def is_model(path: Path) -> bool:
 def faces_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Progress | None = None) -> Faces:
     """Return the first ``count`` faces, or all if there are fewer, of what is no model.
 
-    That is a packed dataset, a .npy or .npz file, or pictures: a folder, a zip, Parquet files. Arrays and pictures of
-    another size are resized to that of ``data``, the real faces.
+    That is a packed dataset, a .npy or .npz file, or pictures: a folder, a zip, tars, Parquet files. Arrays and
+    pictures of another size are resized to that of ``data``, the real faces.
 
     Raises:
         UserError: no face can be read there.

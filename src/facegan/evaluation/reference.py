@@ -31,10 +31,23 @@ from facegan.randomness import Stream
 
 _BATCH = 256
 _CACHE_VERSION = 2
+MOST_PAIRED = 50_000
+"""Generated faces of which each pair, and each pair with a real one, is looked at: that takes the square of their
+number. Of more, so many are drawn."""
+MOST_PAIRED_REAL = 250_000
+"""The same of the real faces: more than CelebA has."""
 Progress = Callable[[int], None]
 """Called with the number of faces that were looked at."""
 Stage = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
+
+
+def drawn(features_ND: Tensor, most: int) -> Tensor:
+    """Return ``most`` of the samples in Philox order, or all if there are no more; they keep their order."""
+    if len(features_ND) <= most:
+        return features_ND
+    row_K = np.sort(Stream(0, "pairs").permutation(0, len(features_ND))[:most])
+    return features_ND[torch.from_numpy(row_K)]
 
 
 @dataclass(frozen=True)
@@ -52,13 +65,19 @@ class RealFeatures:
         return Gaussian.of(self.features_MD)
 
     @cached_property
+    def paired(self) -> Tensor:
+        """Those of the faces that pairs are made with: at most ``MOST_PAIRED_REAL``."""
+        return drawn(self.features_MD, MOST_PAIRED_REAL)
+
+    @cached_property
     def pairs(self) -> float:
-        """Mean kernel between two of the faces."""
-        return float(self.known["pairs"]) if "pairs" in self.known else mean_of_pairs(self.features_MD)
+        """Mean kernel between two of ``paired``."""
+        return float(self.known["pairs"]) if "pairs" in self.known else mean_of_pairs(self.paired)
 
     @cached_property
     def radii(self) -> Tensor:
-        return self.known["radii"] if "radii" in self.known else neighbours.radii(self.features_MD)
+        """Of ``paired``, float64 [K]."""
+        return self.known["radii"] if "radii" in self.known else neighbours.radii(self.paired)
 
     def halves(self, seed: int = 0) -> tuple[RealFeatures, RealFeatures]:
         """Return two references of unlike people, about half of the faces each."""
@@ -134,7 +153,7 @@ def reference_of(view: DataView, people: str, space: Space, progress: Progress =
     """
     features_MD, person_M = view_features(view, space, progress), view.identities(np.arange(len(view)))
     file = _cache_file("statistics", space, view.content_hash, people).with_suffix(".safetensors")
-    shapes = {"pairs": (torch.float64, (1,)), "radii": (torch.float64, (len(view),))}
+    shapes = {"pairs": (torch.float64, (1,)), "radii": (torch.float64, (min(len(view), MOST_PAIRED_REAL),))}
     known = _cached(file, shapes)
     if known is None:
         found = RealFeatures(features_MD, person_M)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Score
-from facegan.evaluation.reference import RealFeatures
+from facegan.evaluation.reference import MOST_PAIRED_REAL, RealFeatures, drawn
 from facegan.metrics.frechet import Gaussian, Sums, frechet_distance
 from facegan.metrics.intervals import GROUPS, Estimate, groups_of, jackknife
 from facegan.metrics.kernel import kernel_estimate
@@ -56,11 +58,22 @@ def extrapolated_frechet(features_ND: Tensor, reference: RealFeatures, *, sizes:
     return float(max(0.0, constant))
 
 
-def all_scores(features_ND: Tensor, reference: RealFeatures, space_name: str, floor: list[Score] | None) -> list[Score]:
-    """Return every score of generated features; ``floor``: what this function returned for two halves of the real."""
+def all_scores(
+    features_ND: Tensor,
+    reference: RealFeatures,
+    space_name: str,
+    floor: list[Score] | None,
+    *,
+    most_paired: int = sys.maxsize,
+) -> list[Score]:
+    """Return every score of generated features; ``floor``: what this function returned for two halves of the real.
+
+    Those that look at pairs, all but the Frechet distance, do so with at most ``most_paired`` of the features.
+    """
+    paired_KD = drawn(features_ND, most_paired)
     found = {"frechet": frechet_estimate(features_ND, reference)}
-    found["kernel"] = kernel_estimate(features_ND, reference.features_MD, reference_pairs=reference.pairs)
-    found |= neighbour_estimates(features_ND, reference.features_MD, reference_radii=reference.radii)
+    found["kernel"] = kernel_estimate(paired_KD, reference.paired, reference_pairs=reference.pairs)
+    found |= neighbour_estimates(paired_KD, reference.paired, reference_radii=reference.radii)
     floors = {score.name: score.estimate for score in floor or []}
     extrapolated = {"frechet": extrapolated_frechet(features_ND, reference)}
     return [
@@ -73,4 +86,4 @@ def floor_scores(reference: RealFeatures, space_name: str) -> list[Score]:
     one, other = reference.halves()
     if min(len(one.person_M), len(other.person_M)) <= 2 * reference.features_MD.shape[1]:
         return []
-    return all_scores(one.features_MD, other, space_name, None)
+    return all_scores(one.features_MD, other, space_name, None, most_paired=MOST_PAIRED_REAL // 2)

@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_PART = 1 << 18
+"""Samples that are summed at once."""
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -44,7 +47,10 @@ class Sums:
 
     @classmethod
     def of(cls, features_ND: Tensor) -> Sums:
-        """Sum features [N, D] in float64."""
+        """Sum features [N, D] in float64; very many in parts, as a copy of all would fill the memory."""
+        if len(features_ND) > _PART:
+            first, *others = (cls.of(part_BD) for part_BD in features_ND.split(_PART))
+            return sum(others, start=first)
         features_ND = features_ND.double()
         return cls(features_ND.sum(0), features_ND.T @ features_ND, len(features_ND))
 

@@ -134,7 +134,7 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
         **space,
         **plan.to_dict(),
     )
-    for sentence in [*damaged, *([told] if told else [])]:
+    for sentence in [*view.warnings, *damaged, *([told] if told else [])]:
         listener.event("warning", nimg=state.nimg, message=sentence)
     with engine.main_works():
         return Trainer(replace(context, labels_MA=labels_MA), state)
