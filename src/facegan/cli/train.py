@@ -163,7 +163,7 @@ def train(
         )  # fmt: skip
     if not result.is_main:  # the main process speaks
         if result.alarm is not None or result.signal is not None:
-            raise typer.Exit(1 if result.signal is None else 128 + result.signal)
+            raise typer.Exit(1 if result.alarm is not None else 128 + (result.signal or 0))
         return
     if result.alarm is not None or result.signal is not None:
         _stopped_early(result)
