@@ -4,7 +4,7 @@
 
 Every recipe is trained from the same weights on the same images, in one process, in two and in four, and in one, then
 two, then one again. What is printed is how far the generator's weights are from those of one process, as a share of how
-far they moved at all; beside it a control of pure rounding, one process whose convolutions are computed as they are
+far they moved at all; beside it a control of pure rounding, one process in two threads, whose convolutions are computed as they are
 defined instead of by the library. Adam divides a gradient by its size, so that rounding near 0 becomes a whole step;
 SGD shows sums as they are.
 
@@ -66,7 +66,7 @@ def work(task: dict[str, Any]) -> None:
                 recipe_of(name, optimizer), start=training.Start(batch=BATCH),
                 schedule=Schedule(images=task["steps"] * BATCH, score_count=0, sample_every=10**9, log_every=10**9),
                 requested=Requested(
-                    precision="float32", threads=1, conv=task["conv"], accelerator="cpu", devices=task["processes"]
+                    precision="float32", threads=task["threads"], conv=task["conv"], accelerator="cpu", devices=task["processes"]
                 ),
             )  # fmt: skip
     return None
@@ -126,7 +126,7 @@ def time_steps(task: dict[str, Any]) -> None:
 
 def start(task: dict[str, Any]) -> str:
     """Run a task in a process of its own; return what it prints."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "FACEGAN_TASK": json.dumps(task)}
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "FACEGAN_TASK": json.dumps(task)}
     done = subprocess.run(
         [sys.executable, __file__], env=environment, capture_output=True, text=True, cwd=ROOT, check=False
     )
@@ -155,11 +155,12 @@ def compare(recipes: list[str], steps: int) -> None:
         folder = Path(name)
         data = write_packed(folder / "data", 64, SIDE)
         common = {"what": "train", "recipes": recipes, "folder": name, "data": str(data)}
-        plans = {"one": (1, "direct"), "control": (1, "plain"), "two": (2, "direct"), "four": (4, "direct")}
-        for run, (processes, conv) in plans.items():
-            start(common | {"run": run, "processes": processes, "conv": conv, "steps": steps})
+        direct = {"conv": "direct", "threads": 1, "steps": steps}
+        for run, processes in {"one": 1, "two": 2, "four": 4}.items():
+            start(common | direct | {"run": run, "processes": processes})
+        start(common | direct | {"run": "control", "processes": 1, "conv": "plain", "threads": 2})
         for part, processes in ((steps // 3, 1), (2 * steps // 3, 2), (steps, 1)):
-            start(common | {"run": "changing", "processes": processes, "conv": "direct", "steps": part})
+            start(common | direct | {"run": "changing", "processes": processes, "steps": part})
         columns = ("control", "two", "four", "changing")
         print(f"G after {steps} steps of {BATCH} images, apart from one process's, as a share of the way it went")
         print(f"{'recipe':14} {'':5} {'control':>9} {'2':>9} {'4':>9} {'1-2-1':>9}   most / control")
@@ -172,7 +173,7 @@ def compare(recipes: list[str], steps: int) -> None:
                 first = generator_of(folder / f"{recipe}-{optimizer}-one", 0)
                 values = [apart(states[run], states["one"], first) for run in columns]
                 row = " ".join(f"{value:9.2e}" for value in values)
-                print(f"{recipe:14} {optimizer:5} {row}   {max(values[1:]) / values[0]:.2f}", flush=True)
+                print(f"{recipe:14} {optimizer:5} {row}   {max(values[1:]) / max(values[0], 1e-12):.2f}", flush=True)
 
 
 def communication(steps: int) -> None:

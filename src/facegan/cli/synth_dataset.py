@@ -16,6 +16,7 @@ def synth_dataset(
     count: options.Count = "2000",
     seed: Annotated[int, Option(help="The same seed makes the same faces.")] = 0,
     model: Annotated[Path, Option(help="The shipped model, a run or a snapshot.")] = Path("celeba64"),
+    device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Make a labelled set of faces in CelebA's exact layout, without a photograph and without a download.
@@ -30,7 +31,7 @@ def synth_dataset(
     """
     from facegan import api
     from facegan.cli.progress import make_listener, progress_reporter
-    from facegan.machine import keep_freed_memory
+    from facegan.machine import inference_device, keep_freed_memory
     from facegan.perception.labeller import shipped
     from facegan.synthetic_dataset import copies_sentence, write_synthetic_dataset
 
@@ -38,8 +39,9 @@ def synth_dataset(
     options.check_between("--seed", seed, 0, 2**63 - 1)
     keep_freed_memory()
     with make_listener(as_json) as listener:
+        place = str(inference_device(device))
         about = write_synthetic_dataset(
-            out, api.load(model), shipped(), number, seed, progress=progress_reporter(listener)
+            out, api.load(model, device=place), shipped(place), number, seed, progress=progress_reporter(listener)
         )
     if as_json:
         listener.event("made", dataset=str(out), count=number, seed=seed)

@@ -208,8 +208,8 @@ def _settle_again(
         what.append(f"{processes} process{'es' if processes > 1 else ''} trained this run and {many} do now")
         record_change(folder, newest, processes, many, engine)
     return again, (
-        f"{'; '.join(what)}. Precision, threads and algorithms were measured again ({plan.precision}, "
-        f"{plan.threads} threads then; {again.precision}, {again.threads} now): up to {newest:,} images the run can "
+        f"{'; '.join(what)}. Precision, threads and algorithms were measured again (then {plan.precision} and threads "
+        f"{plan.threads}, now {again.precision} and {again.threads}): up to {newest:,} images the run can "
         "be repeated to the bit, beyond them to rounding"
     )
 
