@@ -77,6 +77,8 @@ _FLAGS: dict[str, str] = {
     **dict.fromkeys(
         ("n", "num", "num_samples", "num_images", "num_generate", "n_samples", "num_image_tiles", "n_sample"), "--count"
     ),
+    **dict.fromkeys(("samples_per_shard", "images_per_shard", "shard_count"), "--shard-size"),
+    **dict.fromkeys(("num_shards", "n_shards", "shards", "shard_index", "rank", "part"), "--shard: I/N, such as 1/4"),
     **dict.fromkeys(("network", "network_pkl", "model", "model_path"), "MODEL: the folder of a run, without a flag"),
     **dict.fromkeys(("metrics", "metric"), "--space, or facegan evaluate MODEL DATA after the training"),
     **dict.fromkeys(("warmup_steps", "lr_warmup_steps"), "--warmup, in images"),

@@ -9,8 +9,15 @@ from PIL import Image
 
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
-from facegan.evaluation.audit import audit
-from facegan.evaluation.memorisation import judge_copies, nearest_training, pixel_features, tail_p_value
+from facegan.evaluation.audit import _Closest, audit
+from facegan.evaluation.memorisation import (
+    Nearest,
+    judge_copies,
+    nearest_training,
+    pixel_features,
+    places,
+    tail_p_value,
+)
 from facegan.perception.labeller import Labeller
 from facegan.randomness import Stream
 from tests.command import facegan, mistake
@@ -130,3 +137,17 @@ def test_other_data_than_the_models_is_said_and_another_resolution_refused(peopl
         audit(iter(batches), {"resolution": 32}, 200, data, [], Labeller())
     with pytest.raises(UserError, match="199 faces are too few"):
         audit(iter(batches), told, 199, data, [], Labeller())
+
+
+def test_the_closest_of_parts_are_the_closest_of_all():
+    draws = np.random.default_rng(0)
+    held_out = Nearest(draws.random(20), draws.random(20), np.zeros(20, np.int64))
+    all_of = Nearest(draws.random(300), draws.random(300), draws.integers(0, 50, 300))
+    image_NHWC = draws.integers(0, 256, (300, 2, 2, 3), dtype=np.uint8)
+    closest = _Closest(held_out, 24)
+    for part in np.split(np.arange(300), [7, 40, 190]):
+        closest.add(image_NHWC[part], Nearest(*(values_N[part] for values_N in all_of)))
+    expected = places(all_of, held_out)[0].argsort(kind="stable")[:24]  # many share a place: the earlier ones
+    np.testing.assert_array_equal(closest.image_PHWC, image_NHWC[expected])
+    np.testing.assert_array_equal(closest.ratio_P, all_of.ratio_N[expected])
+    np.testing.assert_array_equal(closest.index_P, all_of.index_N[expected])

@@ -63,7 +63,12 @@ def sample(
     ] = None,
     device: options.Device = "auto",
     force: Annotated[
-        bool, Option("--force", help="Overwrite what is at --out; in a folder, faces of the same numbers.")
+        bool,
+        Option(
+            "--force",
+            help="Overwrite what is at --out; in a folder, faces of the same numbers; of shards, those of other "
+            "settings.",
+        ),
     ] = False,
 ) -> None:
     """Make faces from noise. Where no model is named, the shipped one makes them.

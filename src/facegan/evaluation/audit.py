@@ -48,8 +48,29 @@ class _Seen:
     """What was seen of some faces."""
 
     nearest: dict[str, Nearest]
-    image_NHWC: np.ndarray
     there_NA: np.ndarray
+
+
+class _Closest:
+    """The ``pairs`` faces that are closest to a training face in one space, of all that were looked at so far."""
+
+    def __init__(self, held_out: Nearest, pairs: int) -> None:
+        self._held_out, self._pairs = held_out, pairs
+        self._place_P, self.ratio_P = np.empty(0, np.int64), np.empty(0)
+        self.index_P = np.empty(0, np.int64)
+        self.image_PHWC: list[np.ndarray] = []
+
+    def add(self, image_NHWC: np.ndarray, nearest: Nearest) -> None:
+        """Look at further faces, uint8 [n, R, R, 3]; of faces of one place, the earlier ones are kept."""
+        place_P = np.concatenate([self._place_P, places(nearest, self._held_out)[0]])
+        kept = place_P.argsort(kind="stable")[: self._pairs]
+        before = len(self._place_P)
+        self.image_PHWC = [
+            self.image_PHWC[row] if row < before else image_NHWC[row - before].copy() for row in kept.tolist()
+        ]
+        self._place_P = place_P[kept]
+        self.ratio_P = np.concatenate([self.ratio_P, nearest.ratio_N])[kept]
+        self.index_P = np.concatenate([self.index_P, nearest.index_N])[kept]
 
 
 def audit(
@@ -81,26 +102,27 @@ def audit(
         plain, mirrored = (view_features(training, space, advance, mirrored=way) for way in (False, True))
         both[space.name] = (plain, mirrored)
 
-    def look_at(name: str, source: Iterator[np.ndarray], whole: int) -> _Seen:
+    def look_at(name: str, source: Iterator[np.ndarray], whole: int, closest: dict[str, _Closest]) -> _Seen:
         found: dict[str, list[Nearest]] = {space: [] for space in lookers}
-        faces, logits, advance = [], [], counter(stage, name, whole)
+        there, advance = [], counter(stage, name, whole)
         for image_NHWC in source:
-            faces.append(image_NHWC)
-            logits.append(labeller.logits(image_NHWC))
+            there.append(labeller.logits(image_NHWC) > 0)
             for space, look in lookers.items():
                 found[space].append(nearest_training(look(image_NHWC), both[space]))
+                if space in closest:
+                    closest[space].add(image_NHWC, found[space][-1])
             advance(len(image_NHWC))
-        nearest = {space: Nearest.joined(parts) for space, parts in found.items()}
-        return _Seen(nearest, np.concatenate(faces), np.concatenate(logits) > 0)
+        return _Seen({space: Nearest.joined(parts) for space, parts in found.items()}, np.concatenate(there))
 
-    unseen = look_at("held-out faces", view_batches(held_out), len(held_out))
-    made = look_at("generated faces", batches, count)
+    unseen = look_at("held-out faces", view_batches(held_out), len(held_out), {})
+    closest = {space: _Closest(nearest, pairs) for space, nearest in unseen.nearest.items()}
+    made = look_at("generated faces", batches, count, closest)
     return Audit(
         copy_test=judge_copies(made.nearest, unseen.nearest),
-        generated=len(made.image_NHWC),
+        generated=len(made.there_NA),
         training=len(training),
         held_out=len(held_out),
-        closest=_closest(made, unseen, training, pairs),
+        closest=_pairs_of(closest, training),
         coverage=presences(made.there_NA, unseen.there_NA, held_out.identities(np.arange(len(held_out)))),
         other_data=(model.get("data") or training.content_hash) != training.content_hash,
     )
@@ -122,17 +144,13 @@ def _check(training: DataView, held_out: DataView, resolution: int, count: int) 
         raise UserError(f"{count} faces are too few to find copies, or who is left out: give at least {LEAST_FACES}")
 
 
-def _closest(
-    made: _Seen, unseen: _Seen, training: DataView, pairs: int
-) -> list[tuple[str, float, np.ndarray, np.ndarray]]:
-    """Return the closest ``pairs`` of each space, as ``Audit`` has them."""
-    closest = []
-    for name, nearest in made.nearest.items():
-        order_N = places(nearest, unseen.nearest[name])[0].argsort(kind="stable")
-        for place in order_N[:pairs]:
-            match = training.images(nearest.index_N[place : place + 1])[0]
-            closest.append((name, float(nearest.ratio_N[place]), made.image_NHWC[place], match))
-    return closest
+def _pairs_of(closest: dict[str, _Closest], training: DataView) -> list[tuple[str, float, np.ndarray, np.ndarray]]:
+    """Return the closest pairs of each space, as ``Audit`` has them."""
+    return [
+        (space, float(found.ratio_P[row]), image, training.images(found.index_P[row : row + 1])[0])
+        for space, found in closest.items()
+        for row, image in enumerate(found.image_PHWC)
+    ]
 
 
 def _pixels(view: DataView) -> tuple[Tensor, Tensor]:
