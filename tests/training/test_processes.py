@@ -48,6 +48,12 @@ def in_two(tmp_path_factory, packed16):
     return folder
 
 
+def _losses(run):
+    """Return the newest line of a run's log that has losses."""
+    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [line for line in lines if "D_loss" in line][-1]
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_two_processes_equal_one(tmp_path, packed16, in_two, name):
     sgd = OptimizerConfig(name="sgd", learning_rate=0.01)  # Adam would make a whole step of a gradient near 0
@@ -62,6 +68,10 @@ def test_two_processes_equal_one(tmp_path, packed16, in_two, name):
     assert json.loads((in_two / name / "run.json").read_text())["processes"] == 2
     two = read_info(in_two / name / "snapshots" / one.snapshot.name)
     assert two.state.get("ada") == read_info(one.snapshot).state.get("ada")
+    lines = [_losses(folder) for folder in (one.run, in_two / name)]
+    assert lines[0]["D_ranks"] == pytest.approx(lines[1]["D_ranks"], abs=0.01)  # of all pairs, not each process's
+    assert lines[0]["D_loss"] == pytest.approx(lines[1]["D_loss"], rel=1e-3)
+    assert "processes" not in lines[0] and lines[1]["processes"] == 2
     start = read_info(tmp_path / "one" / "snapshots" / "nimg-000000000")
     for stem in ("generator", "discriminator"):
         expected, found, first = (read_tensors(info, stem) for info in (read_info(one.snapshot), two, start))
