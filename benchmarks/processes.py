@@ -4,9 +4,9 @@
 
 Every recipe is trained from the same weights on the same images, in one process, in two and in four, and in one, then
 two, then one again. What is printed is how far the generator's weights are from those of one process, as a share of how
-far they moved at all; beside it a control of pure rounding, one process in two threads, whose convolutions are computed as they are
-defined instead of by the library. Adam divides a gradient by its size, so that rounding near 0 becomes a whole step;
-SGD shows sums as they are.
+far they moved at all; beside it a control of pure rounding: one process whose convolutions are computed as they are
+defined instead of by the library, or in two threads, or both; the one that is farthest. Adam divides a gradient by its
+size, so that rounding near 0 becomes a whole step; SGD shows sums as they are.
 
 Then, for two recipes at 64 px, the share of a step that a process spends in sums with the others, and the bytes that
 it sends; and, reckoned from that, what eight GPUs in a box and four such boxes would spend.
@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 BATCH, SIDE = 16, 16
 RECIPES = ("classic-tanh", "classic-dcgan", "dcgan", "style-s", "style", "style-m")
+CONTROLS = (("plain", 1), ("direct", 2), ("plain", 2))
 WIDTHS = {"style": {"width": 16, "max_channels": 64}, "style-m": {"width": 16, "max_channels": 96}}
 """Narrower than they are, so that all of it takes minutes."""
 TIMED = {"style-s": 16, "dcgan": 64}
@@ -66,7 +67,8 @@ def work(task: dict[str, Any]) -> None:
                 recipe_of(name, optimizer), start=training.Start(batch=BATCH),
                 schedule=Schedule(images=task["steps"] * BATCH, score_count=0, sample_every=10**9, log_every=10**9),
                 requested=Requested(
-                    precision="float32", threads=task["threads"], conv=task["conv"], accelerator="cpu", devices=task["processes"]
+                    precision="float32", threads=task["threads"], conv=task["conv"], accelerator="cpu",
+                    devices=task["processes"],
                 ),
             )  # fmt: skip
     return None
@@ -158,10 +160,11 @@ def compare(recipes: list[str], steps: int) -> None:
         direct = {"conv": "direct", "threads": 1, "steps": steps}
         for run, processes in {"one": 1, "two": 2, "four": 4}.items():
             start(common | direct | {"run": run, "processes": processes})
-        start(common | direct | {"run": "control", "processes": 1, "conv": "plain", "threads": 2})
+        for number, (conv, threads) in enumerate(CONTROLS):
+            start(common | direct | {"run": f"control{number}", "processes": 1, "conv": conv, "threads": threads})
         for part, processes in ((steps // 3, 1), (2 * steps // 3, 2), (steps, 1)):
             start(common | direct | {"run": "changing", "processes": processes, "steps": part})
-        columns = ("control", "two", "four", "changing")
+        columns = (*(f"control{number}" for number in range(len(CONTROLS))), "two", "four", "changing")
         print(f"G after {steps} steps of {BATCH} images, apart from one process's, as a share of the way it went")
         print(f"{'recipe':14} {'':5} {'control':>9} {'2':>9} {'4':>9} {'1-2-1':>9}   most / control")
         for recipe in recipes:
@@ -172,8 +175,9 @@ def compare(recipes: list[str], steps: int) -> None:
                 }
                 first = generator_of(folder / f"{recipe}-{optimizer}-one", 0)
                 values = [apart(states[run], states["one"], first) for run in columns]
-                row = " ".join(f"{value:9.2e}" for value in values)
-                print(f"{recipe:14} {optimizer:5} {row}   {max(values[1:]) / max(values[0], 1e-12):.2f}", flush=True)
+                control, *values = max(values[: len(CONTROLS)]), *values[len(CONTROLS) :]
+                row = " ".join(f"{value:9.2e}" for value in (control, *values))
+                print(f"{recipe:14} {optimizer:5} {row}   {max(values) / control:.2f}", flush=True)
 
 
 def communication(steps: int) -> None:
