@@ -14,6 +14,7 @@ ORDER = [
     {"runs"},
     {"perception"},
     {"training"},
+    {"doctor"},
     {"evaluation"},
     {"report", "api"},
     {"synthetic_dataset", "editing", "export"},

@@ -94,6 +94,7 @@ _COMMANDS = {
     **dict.fromkeys(("video", "animate", "gif"), "film"),
     **dict.fromkeys(("describe", "info", "architecture", "recipes"), "summary"),
     **dict.fromkeys(("html", "dashboard"), "report"),
+    **dict.fromkeys(("diagnose", "check", "env", "collect_env", "debug"), "doctor"),
 }
 
 

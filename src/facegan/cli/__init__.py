@@ -15,6 +15,7 @@ from facegan.cli import (
     average,
     blind,
     demo,
+    doctor,
     edit,
     evaluate,
     export,
@@ -42,6 +43,7 @@ COMMANDS = (
     morph.mix, invert.invert, edit.directions, studio.studio, export.export, evaluate.evaluate,
     evaluate.compare, audit.audit, blind.blind, train_attributes.train_attributes, report.report, average.average,
     summary.summary, film.film, import_keras.import_keras, demo.demo, synth_dataset.synth_dataset,
+    doctor.doctor,
 )  # fmt: skip
 """In the order of the help; a command is called as its function, with dashes."""
 
