@@ -14,7 +14,7 @@ ORDER = [
     {"runs"},
     {"perception"},
     {"training"},
-    {"doctor"},
+    {"doctor", "planning"},
     {"evaluation"},
     {"report", "api"},
     {"synthetic_dataset", "editing", "export"},

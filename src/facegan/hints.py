@@ -95,6 +95,7 @@ _COMMANDS = {
     **dict.fromkeys(("describe", "info", "architecture", "recipes"), "summary"),
     **dict.fromkeys(("html", "dashboard"), "report"),
     **dict.fromkeys(("diagnose", "check", "env", "collect_env", "debug"), "doctor"),
+    **dict.fromkeys(("estimate", "budget", "benchmark", "dry_run", "profile"), "plan"),
 }
 
 

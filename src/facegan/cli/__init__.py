@@ -24,6 +24,7 @@ from facegan.cli import (
     import_keras,
     invert,
     morph,
+    plan,
     prepare,
     report,
     runs,
@@ -39,11 +40,10 @@ from facegan.cli.console import lost_output, settle_streams
 from facegan.errors import UserError, system_failure
 
 COMMANDS = (
-    prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, edit.edit, morph.morph,
-    morph.mix, invert.invert, edit.directions, studio.studio, export.export, evaluate.evaluate,
+    prepare.prepare, plan.plan, train.train, runs.runs, doctor.doctor, verify_resume.verify_resume, sample.sample,
+    edit.edit, morph.morph, morph.mix, invert.invert, edit.directions, studio.studio, export.export, evaluate.evaluate,
     evaluate.compare, audit.audit, blind.blind, train_attributes.train_attributes, report.report, average.average,
     summary.summary, film.film, import_keras.import_keras, demo.demo, synth_dataset.synth_dataset,
-    doctor.doctor,
 )  # fmt: skip
 """In the order of the help; a command is called as its function, with dashes."""
 

@@ -1,0 +1,210 @@
+"""How the quick score of real runs fell with the images they saw, and what that lets expect of another run.
+
+``curves.json`` beside this file holds them (``benchmarks/plan_curves.py`` collects it from run folders). Of N images is
+expected: the mean of the curves' log scores there, each interpolated over log N. The interval is for one new run. Its
+variance has two parts: how much a score is off its neighbours' line, along every curve of the recipe, and how much
+runs that differ in their seed alone are apart beyond that; a t quantile stands for how few runs there are (degrees of
+freedom by Welch and Satterthwaite). The score is the quick score of 2,000 faces, and lower is better.
+
+Legend: N images seen, y log score.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FILE = Path(__file__).parent / "curves.json"
+_T95 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
+"""95% quantiles of Student's t for 1 to 10 degrees of freedom: the interval holds 90% of runs."""
+_T95_MANY = 1.64
+_GRID = 1.1
+"""Ratio of two neighbouring numbers of images at which curves are compared."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The scores of one run."""
+
+    recipe: str
+    resolution: int
+    batch: int
+    seed: int
+    faces: int
+    """Images that the run trained on."""
+    points: tuple[tuple[int, float], ...]
+    """(images seen, quick score), images rising and above 0."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings in which it differs from the recipe, by their dotted names."""
+    facegan: str = ""
+    name: str = ""
+
+    def at(self, nimg: float) -> float | None:
+        """Return the log score at so many images; None outside of what the run saw."""
+        images, scores = np.array([point[0] for point in self.points]), np.array([point[1] for point in self.points])
+        if not images[0] <= nimg <= images[-1]:
+            return None
+        return float(np.interp(math.log(nimg), np.log(images), np.log(scores)))
+
+    @property
+    def last(self) -> int:
+        return self.points[-1][0]
+
+    def jitter(self) -> list[float]:
+        """Return by how much each inner score is off the line between its neighbours, in logs, as a single score's
+        standard deviation would make it."""
+        off = []
+        for (n0, s0), (n1, s1), (n2, s2) in zip(self.points, self.points[1:], self.points[2:], strict=False):
+            share = math.log(n1 / n0) / math.log(n2 / n0)
+            line = (1 - share) * math.log(s0) + share * math.log(s2)
+            off.append((math.log(s1) - line) / math.sqrt(1 + share**2 + (1 - share) ** 2))
+        return off
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The quick score to expect of a run after so many images."""
+
+    nimg: int
+    score: float | None
+    """None: nothing is known there."""
+    low: float | None
+    high: float | None
+    """The interval that holds nine of ten such runs, if runs here are like the kept ones."""
+    curves: int
+    """How many kept runs it rests on."""
+    exact: bool
+    """Whether those runs had the very settings that were asked about."""
+    trust: str
+    """How far to trust it, in words."""
+
+
+@lru_cache
+def kept_curves(file: Path = FILE) -> tuple[Curve, ...]:
+    """Return the curves that come with facegan."""
+    contents = json.loads(file.read_text(encoding="utf-8"))
+    return tuple(
+        Curve(
+            recipe=entry["recipe"], resolution=entry["resolution"], batch=entry["batch"], seed=entry["seed"],
+            faces=entry["faces"], settings=entry["settings"], facegan=entry["facegan"], name=entry["name"],
+            points=tuple((int(nimg), float(score)) for nimg, score in entry["points"]),
+        )
+        for entry in contents["curves"]
+    )  # fmt: skip
+
+
+def expect(
+    curves: Sequence[Curve],
+    recipe: str,
+    resolution: int,
+    batch: int,
+    settings: Mapping[str, Any],
+    faces: int,
+    nimg: int,
+) -> Expected:
+    """Return the score to expect of a recipe after ``nimg`` images, from the kept curves.
+
+    ``settings``: in what the run differs from the recipe. ``faces``: images that it trains on.
+    """
+    same_size = [curve for curve in curves if curve.recipe == recipe and curve.resolution == resolution]
+    exact = [curve for curve in same_size if curve.batch == batch and dict(curve.settings) == dict(settings)]
+    used = exact or same_size
+    if not used:
+        sizes = sorted({curve.resolution for curve in curves if curve.recipe == recipe})
+        seen = f" (only at {', '.join(map(str, sizes))} px)" if sizes else ""
+        return Expected(nimg, None, None, None, 0, False, f"no run of it was kept{seen}: nothing is known")
+    there = [curve for curve in used if curve.at(max(nimg, 1)) is not None]
+    told = [_others(used[0], batch, settings)] if not exact else []
+    told += _other_data(used, faces)
+    if not there:
+        return Expected(nimg, None, None, None, 0, bool(exact), "; ".join([_outside(used, nimg), *told]))
+    values = [y for curve in there if (y := curve.at(nimg)) is not None]
+    mean, half, how = _interval(values, curves, recipe)
+    told.insert(0, how)
+    return Expected(
+        nimg, math.exp(mean), math.exp(mean - half), math.exp(mean + half), len(there), bool(exact), "; ".join(told)
+    )
+
+
+def _interval(values: Sequence[float], curves: Sequence[Curve], recipe: str) -> tuple[float, float, str]:
+    """Return the mean of log scores, half the width of the interval for one more, and what that rests on."""
+    own = [curve for curve in curves if curve.recipe == recipe]
+    jitter = [off for curve in own for off in curve.jitter()] or [off for curve in curves for off in curve.jitter()]
+    along, along_freedom = _mean_square(jitter), max(1.0, len(jitter) / 2)  # neighbours share scores
+    count = len(values)
+    how = f"{count} kept runs" if count > 1 else "one kept run"
+    spread, freedom = pooled_spread(own)
+    if not freedom:
+        spread, freedom = pooled_spread(curves)
+        how += "; between runs it has the spread of other recipes" if freedom else "; without the spread between runs"
+    between = max(0.0, spread**2 - along)
+    total = along + between
+    if total == 0:
+        return sum(values) / count, math.inf, f"{how}; too few scores for an interval"
+    effective = total**2 / (along**2 / along_freedom + (between**2 / freedom if freedom else 0.0))
+    return sum(values) / count, t95(effective) * math.sqrt(total * (1 + 1 / count)), how
+
+
+def _mean_square(values: Sequence[float]) -> float:
+    return sum(value**2 for value in values) / len(values) if values else 0.0
+
+
+def t95(freedom: float) -> float:
+    """Return the 95% quantile of Student's t; degrees of freedom are rounded down, to 1 at least."""
+    whole = max(1, int(freedom))
+    return _T95[whole - 1] if whole <= len(_T95) else _T95_MANY + (_T95[-1] - _T95_MANY) * len(_T95) / whole
+
+
+def pooled_spread(curves: Sequence[Curve]) -> tuple[float, int]:
+    """Return the standard deviation of log scores between runs of the same settings, and its degrees of freedom.
+
+    Runs are compared at numbers of images that lie evenly on a log scale, as far as all of a group go; each group of k
+    runs counts with k - 1 degrees of freedom, however many numbers it is compared at.
+    """
+    groups: dict[Any, list[Curve]] = {}
+    for curve in curves:
+        groups.setdefault((curve.recipe, curve.resolution, curve.batch, json.dumps(dict(curve.settings))), []).append(
+            curve
+        )
+    total, freedom = 0.0, 0
+    for group in groups.values():
+        first, last = max(curve.points[0][0] for curve in group), min(curve.last for curve in group)
+        if len(group) < 2 or first >= last:
+            continue
+        count = max(2, round(math.log(last / first) / math.log(_GRID)))
+        at = np.geomspace(first, last, count).clip(first, last)
+        variances = [float(np.var([y for curve in group if (y := curve.at(nimg)) is not None], ddof=1)) for nimg in at]
+        total += float(np.mean(variances)) * (len(group) - 1)
+        freedom += len(group) - 1
+    return (math.sqrt(total / freedom), freedom) if freedom else (0.0, 0)
+
+
+def _outside(used: Sequence[Curve], nimg: int) -> str:
+    first, last = min(curve.points[0][0] for curve in used), max(curve.last for curve in used)
+    if nimg < first:
+        return f"nothing is known before {first:,} images"
+    longest = max(used, key=lambda curve: curve.last)
+    return f"nothing is known beyond {last:,} images, where the score was {longest.points[-1][1]:.3g}"
+
+
+def _others(curve: Curve, batch: int, settings: Mapping[str, Any]) -> str:
+    differing = [f"{name}={value}" for name, value in curve.settings.items() if settings.get(name) != value]
+    differing += [f"without {name}={value}" for name, value in settings.items() if name not in curve.settings]
+    if curve.batch != batch:
+        differing.append(f"batch {curve.batch}")
+    few = ", ".join(differing[:4]) + (" ..." if len(differing) > 4 else "")
+    return f"of runs with other settings ({few}): a hint, no more"
+
+
+def _other_data(used: Sequence[Curve], faces: int) -> list[str]:
+    least, most = min(curve.faces for curve in used), max(curve.faces for curve in used)
+    if least / 2 <= faces <= most * 2:
+        return []
+    return [f"kept runs had {least:,} to {most:,} faces of CelebA, here are {faces:,}: what that changes is not known"]
