@@ -90,6 +90,13 @@ def test_a_damaged_tensor(here):
     assert "nimg-000000064" in fault["sentence"] and "facegan train --run run" in fault["cure"]
 
 
+def test_no_snapshot_is_whole(here):
+    for info in here.glob("run/snapshots/*/snapshot.json"):
+        info.write_text("{")
+    faults = [line for line in findings("run") if line["level"] == "fault"]
+    assert len(faults) == 5 and all("backup" in fault["cure"] for fault in faults)
+
+
 def test_data_cut_short(here):
     images = here / "data" / "images.npy"
     os.truncate(images, images.stat().st_size - 1000)

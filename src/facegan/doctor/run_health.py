@@ -109,6 +109,8 @@ def _status(folder: RunFolder) -> dict[str, Any]:
 
 def _state(pid: int) -> str:
     """Return a process's state as Linux has it (T: paused); "?" where it is there and nobody tells; "" of none."""
+    if pid < 1:
+        return ""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -147,20 +149,21 @@ def silence(folder: RunFolder, lines: list[dict[str, Any]]) -> float | None:
 
 def _snapshots(topic: str, folder: RunFolder, snapshots: list[Path], *, training: bool) -> list[Finding]:
     findings = []
-    for path in snapshots:
-        damage = _damage(path)
-        if damage and path.exists():  # a training may have deleted it just now
-            newest = path == snapshots[-1]
-            what = "the run goes on from the one before it" if newest and len(snapshots) > 1 else "it cannot be used"
-            cure = f"facegan train --run {folder.path} sets it aside and goes on" if newest else f"delete {path}"
-            if newest and len(snapshots) == 1:
-                cure = f"copy {path} back from a backup; else facegan train to a new --run"
-            findings.append(Finding("fault", topic, f"{damage}; {what}", cure, {"snapshot": path.name}))
+    damaged = {path: damage for path in snapshots if (damage := _damage(path)) and path.exists()}  # not just deleted
+    whole = [path for path in snapshots if path not in damaged]
+    for path, damage in damaged.items():
+        told, cure = "the run does not need it", f"delete {path}"
+        if not whole:
+            told, cure = "no snapshot is whole", f"copy {path} back from a backup, or train a new run"
+        elif whole[-1] < path:
+            told = f"the run goes on from {whole[-1].name}"
+            cure = f"facegan train --run {folder.path} sets it aside and goes on"
+        findings.append(Finding("fault", topic, f"{damage}; {told}", cure, {"snapshot": path.name}))
     if not snapshots:
         findings.append(Finding("warning", topic, "it has no snapshot", f"facegan train --run {folder.path}"))
     elif not findings:
-        whole = "its snapshot is" if len(snapshots) == 1 else f"all {len(snapshots)} snapshots are"
-        findings.append(Finding("ok", topic, f"{whole} whole", facts={"snapshots": len(snapshots)}))
+        said = "its snapshot is" if len(snapshots) == 1 else f"all {len(snapshots)} snapshots are"
+        findings.append(Finding("ok", topic, f"{said} whole", facts={"snapshots": len(snapshots)}))
     aside = folder.list_set_aside()
     leftovers = [] if training else sorted(folder.snapshots.glob(".nimg-*"))
     if aside or leftovers:
