@@ -57,6 +57,11 @@ def quality(told: dict[str, Any], run: Path) -> bool:
     if told["score"] is None:
         print(f"quick score                  told nothing ({told['trust']}); was {was['quick_score']:.2f}")
         return True
+    if told["low"] is None:
+        print(
+            f"quick score                  told {told['score']:.2f} without an interval; was {was['quick_score']:.2f}"
+        )
+        return True
     inside = told["low"] <= was["quick_score"] <= told["high"]
     print(
         f"quick score at {was['nimg']:,}: told {told['score']:.2f} ({told['low']:.2f} to {told['high']:.2f}; "

@@ -84,6 +84,7 @@ def test_nothing_measured_is_exit_code_1(packed16, measured):
     (["--measure", "soon"], "--measure"),
     (["--recipe", "dcgann"], "did you mean dcgan"),
     (["--batch", "1"], "--batch"),
+    (["--accelerator", "tpu"], "--accelerator"),
     (["--recipe", "dcgan", "--set", "width=3"], "did you mean"),
 ])  # fmt: skip
 def test_wrong_values_are_named(packed16, measured, arguments, word):

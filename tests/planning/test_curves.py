@@ -70,10 +70,19 @@ def test_other_settings_and_other_data_are_said():
     batch = ask(curves, 8_000, batch=32)
     assert not batch.exact and "other settings (batch 64)" in batch.trust
     changed = ask(curves, 8_000, settings={"flip": False})
-    assert not changed.exact and "without flip=False" in changed.trust
+    assert not changed.exact and "the usual flip" in changed.trust
     assert "faces of CelebA" in ask(curves, 8_000, faces=100).trust and "CelebA" not in ask(curves, 8_000).trust
     own = [*curves, curve(2, settings={"flip": False}), curve(3, settings={"flip": False})]
     assert ask(own, 8_000, settings={"flip": False}).exact
+    longer = curve(4, factor=2, batch=32, images=(*IMAGES, 64_000))
+    beyond = ask([*curves, longer], 50_000)
+    assert beyond.score == pytest.approx(2000 / math.sqrt(50_000)) and "batch 32" in beyond.trust and not beyond.exact
+    assert ask([*curves, longer], 8_000).exact and ask([*curves, longer], 8_000).curves == 2
+
+
+def test_a_single_run_of_two_scores_has_no_interval():
+    found = ask([curve(images=(1_000, 4_000))], 2_000)
+    assert found.score == pytest.approx(1000 / math.sqrt(2_000)) and found.low is None and "too few" in found.trust
 
 
 def test_jitter_is_the_deviation_of_a_single_score():

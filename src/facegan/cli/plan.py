@@ -10,6 +10,7 @@ import typer
 from typer import Option
 
 from facegan.cli import options
+from facegan.errors import UserError
 
 if TYPE_CHECKING:
     from facegan.planning.plan import RecipePlan
@@ -48,6 +49,8 @@ def plan(
     from facegan.planning.durations import seconds_of
     from facegan.planning.plan import Asked, make_plan, other_work
 
+    if accelerator not in ("auto", "cpu", "cuda"):
+        raise UserError(f"--accelerator {accelerator}: choose auto, cpu or cuda")
     options.check_between("--threads", threads, 1, 1024)
     options.check_between("--batch", batch, 2, 65536)
     asked = Asked(
@@ -89,8 +92,10 @@ def _lines(one: RecipePlan, budget: float) -> list[str]:
     disk = "" if one.disk is None else f", {one.disk / 1e6:,.0f} MB of disk"
     threads = f"{measured.threads} thread{'s' if (measured.threads or 0) > 1 else ''}"
     score, quality = one.expected, "not known"
-    if score.score is not None and score.low is not None and score.high is not None:
-        quality = f"quick score {score.score:.3g} ({score.low:.3g} to {score.high:.3g} for nine of ten runs)"
+    if score.score is not None:
+        quality = f"quick score {score.score:.3g}"
+    if score.low is not None and score.high is not None:
+        quality += f" ({score.low:.3g} to {score.high:.3g} for nine of ten runs)"
     until = ", ".join(f"{images:,} in {words(seconds)}" for images, seconds in one.marks)
     begin, end = words(costs.before), words(costs.after)
     return [

@@ -77,7 +77,7 @@ class Expected:
     """None: nothing is known there."""
     low: float | None
     high: float | None
-    """The interval that holds nine of ten such runs, if runs here are like the kept ones."""
+    """The interval that holds nine of ten such runs, if runs here are like the kept ones; None: it is not known."""
     curves: int
     """How many kept runs it rests on."""
     exact: bool
@@ -114,23 +114,19 @@ def expect(
     ``settings``: in what the run differs from the recipe. ``faces``: images that it trains on.
     """
     same_size = [curve for curve in curves if curve.recipe == recipe and curve.resolution == resolution]
-    exact = [curve for curve in same_size if curve.batch == batch and dict(curve.settings) == dict(settings)]
-    used = exact or same_size
-    if not used:
+    if not same_size:
         sizes = sorted({curve.resolution for curve in curves if curve.recipe == recipe})
         seen = f" (only at {', '.join(map(str, sizes))} px)" if sizes else ""
         return Expected(nimg, None, None, None, 0, False, f"no run of it was kept{seen}: nothing is known")
-    there = [curve for curve in used if curve.at(max(nimg, 1)) is not None]
-    told = [_others(used[0], batch, settings)] if not exact else []
-    told += _other_data(used, faces)
+    there = [curve for curve in same_size if curve.at(max(nimg, 1)) is not None]
     if not there:
-        return Expected(nimg, None, None, None, 0, bool(exact), "; ".join([_outside(used, nimg), *told]))
-    values = [y for curve in there if (y := curve.at(nimg)) is not None]
-    mean, half, how = _interval(values, curves, recipe)
-    told.insert(0, how)
-    return Expected(
-        nimg, math.exp(mean), math.exp(mean - half), math.exp(mean + half), len(there), bool(exact), "; ".join(told)
-    )
+        return Expected(nimg, None, None, None, 0, False, _outside(same_size, nimg))
+    fewest = min(len(_differences(curve, batch, settings)) for curve in there)
+    used = [curve for curve in there if len(_differences(curve, batch, settings)) == fewest]
+    mean, half, how = _interval([curve.at(nimg) or 0.0 for curve in used], curves, recipe)
+    told = [how, *_other_settings(used[0], batch, settings), *_other_data(used, faces)]
+    low, high = (None, None) if math.isinf(half) else (math.exp(mean - half), math.exp(mean + half))
+    return Expected(nimg, math.exp(mean), low, high, len(used), not fewest, "; ".join(told))
 
 
 def _interval(values: Sequence[float], curves: Sequence[Curve], recipe: str) -> tuple[float, float, str]:
@@ -194,13 +190,19 @@ def _outside(used: Sequence[Curve], nimg: int) -> str:
     return f"nothing is known beyond {last:,} images, where the score was {longest.points[-1][1]:.3g}"
 
 
-def _others(curve: Curve, batch: int, settings: Mapping[str, Any]) -> str:
-    differing = [f"{name}={value}" for name, value in curve.settings.items() if settings.get(name) != value]
-    differing += [f"without {name}={value}" for name, value in settings.items() if name not in curve.settings]
-    if curve.batch != batch:
-        differing.append(f"batch {curve.batch}")
-    few = ", ".join(differing[:4]) + (" ..." if len(differing) > 4 else "")
-    return f"of runs with other settings ({few}): a hint, no more"
+def _differences(curve: Curve, batch: int, settings: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a kept run that are not those that were asked about."""
+    names = [name for name in {**curve.settings, **settings} if curve.settings.get(name) != settings.get(name)]
+    found = [f"{name}={curve.settings[name]}" if name in curve.settings else f"the usual {name}" for name in names]
+    return found if curve.batch == batch else [f"batch {curve.batch}", *found]
+
+
+def _other_settings(curve: Curve, batch: int, settings: Mapping[str, Any]) -> list[str]:
+    found = _differences(curve, batch, settings)
+    if not found:
+        return []
+    few = ", ".join(found[:4]) + (" ..." if len(found) > 4 else "")
+    return [f"with other settings ({few}): a hint, no more"]
 
 
 def _other_data(used: Sequence[Curve], faces: int) -> list[str]:
