@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +57,12 @@ def run(request: dict[str, Any], teller: _Teller) -> None:
         threads=request["threads"], conv=request["forms"], accelerator=request["accelerator"], devices=1,
         precision="auto" if request["forms"] == "auto" else "float32",
     )  # fmt: skip
-    schedule = Schedule(images=_MAX_STEPS * batch, minutes=request["seconds"] / 60, score_count=0, keep=1)
+    schedule = Schedule(
+        images=_MAX_STEPS * batch, minutes=request["seconds"] / 60, sample_every=10**9, score_count=0, keep=1
+    )  # fmt: skip
     data, folder = [Path(path) for path in request["data"]], Path(request["run"])
     train(
-        data, folder, config, start=Start(batch=batch), schedule=replace(schedule, sample_every=10**9),
+        data, folder, config, start=Start(batch=batch), schedule=schedule,
         requested=requested, labeller=_no_labels, listener=teller,
     )  # fmt: skip
     _tell_memory(teller)
