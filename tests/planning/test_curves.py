@@ -85,11 +85,19 @@ def test_a_single_run_of_two_scores_has_no_interval():
     assert found.score == pytest.approx(1000 / math.sqrt(2_000)) and found.low is None and "too few" in found.trust
 
 
-def test_jitter_is_the_deviation_of_a_single_score():
+def test_what_is_off_the_trend_is_the_deviation_of_a_score():
     images = tuple(round(1_000 * 1.05**number) for number in range(120))
-    off = curve(5, noise=0.3, images=images).jitter()
-    assert math.sqrt(np.mean(np.square(off))) == pytest.approx(0.3, rel=0.25)
-    assert max(map(abs, curve().jitter())) < 1e-9
+    squares, freedom = curve(5, noise=0.3, images=images).off_trend()
+    assert math.sqrt(squares / freedom) == pytest.approx(0.3, rel=0.2)
+    assert curve().off_trend()[0] < 1e-12 and curve(images=IMAGES[:4]).off_trend() == (0.0, 0.0)
+
+
+def test_one_bad_snapshot_is_not_taken_for_the_rule():
+    images = tuple(range(1_000, 20_000, 500))
+    bumpy = curve(images=images)
+    points = tuple((nimg, score * (2 if nimg == 10_000 else 1)) for nimg, score in bumpy.points)
+    found = ask([curve(images=images, points=points)], 10_000)
+    assert found.score == pytest.approx(10, rel=0.2) and found.low < 10 < found.high
 
 
 def test_quantiles_of_t():

@@ -1,10 +1,11 @@
 """How the quick score of real runs fell with the images they saw, and what that lets expect of another run.
 
 ``curves.json`` beside this file holds them (``benchmarks/plan_curves.py`` collects it from run folders). Of N images is
-expected: the mean of the curves' log scores there, each interpolated over log N. The interval is for one new run. Its
-variance has two parts: how much a score is off its neighbours' line, along every curve of the recipe, and how much
-runs that differ in their seed alone are apart beyond that; a t quantile stands for how few runs there are (degrees of
-freedom by Welch and Satterthwaite). The score is the quick score of 2,000 faces, and lower is better.
+expected: the mean of the curves' log scores there, each interpolated over log N and averaged over a small stretch
+around it, since a score goes up and down from snapshot to snapshot. The interval is for one new run. Its variance has
+two parts: how much scores are off the trend of their curve, and how much runs that differ in their seed alone are apart
+beyond that; a t quantile stands for how few scores and runs there are (degrees of freedom by Welch and Satterthwaite).
+The score is the quick score of 2,000 faces, and lower is better.
 
 Legend: N images seen, y log score.
 """
@@ -25,6 +26,9 @@ FILE = Path(__file__).parent / "curves.json"
 _T95 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 """95% quantiles of Student's t for 1 to 10 degrees of freedom: the interval holds 90% of runs."""
 _T95_MANY = 1.64
+_REACH = 1.25
+_FEWEST = 5
+"""Scores of a curve from which on a trend is told from what is off it."""
 _GRID = 1.1
 """Ratio of two neighbouring numbers of images at which curves are compared."""
 
@@ -57,15 +61,25 @@ class Curve:
     def last(self) -> int:
         return self.points[-1][0]
 
-    def jitter(self) -> list[float]:
-        """Return by how much each inner score is off the line between its neighbours, in logs, as a single score's
-        standard deviation would make it."""
-        off = []
-        for (n0, s0), (n1, s1), (n2, s2) in zip(self.points, self.points[1:], self.points[2:], strict=False):
-            share = math.log(n1 / n0) / math.log(n2 / n0)
-            line = (1 - share) * math.log(s0) + share * math.log(s2)
-            off.append((math.log(s1) - line) / math.sqrt(1 + share**2 + (1 - share) ** 2))
-        return off
+    def around(self, nimg: float) -> float | None:
+        """Return the mean log score from N / 1.25 to 1.25 N, as far as the run went; None outside of what it saw."""
+        if self.at(nimg) is None:
+            return None
+        first = self.points[0][0]
+        reach = min(_REACH, self.last / nimg, nimg / first)  # as far to both sides: a mean over a slope is its middle
+        nearby = [self.at(min(max(nimg * factor, first), self.last)) for factor in np.geomspace(1 / reach, reach, 21)]
+        return float(np.mean([y for y in nearby if y is not None]))
+
+    def off_trend(self) -> tuple[float, float]:
+        """Return the sum of squares of what log scores are off a parabola over log N, and its degrees of freedom.
+
+        Half of them: neighbouring scores go up and down together. (0, 0) of fewer than five scores.
+        """
+        if len(self.points) < _FEWEST:
+            return 0.0, 0.0
+        x, y = (np.log([point[part] for point in self.points]) for part in (0, 1))
+        off = y - np.polyval(np.polyfit(x - x.mean(), y, 2), x - x.mean())
+        return float((off**2).sum() / 2), (len(off) - 3) / 2
 
 
 @dataclass(frozen=True)
@@ -123,7 +137,7 @@ def expect(
         return Expected(nimg, None, None, None, 0, False, _outside(same_size, nimg))
     fewest = min(len(_differences(curve, batch, settings)) for curve in there)
     used = [curve for curve in there if len(_differences(curve, batch, settings)) == fewest]
-    mean, half, how = _interval([curve.at(nimg) or 0.0 for curve in used], curves, recipe)
+    mean, half, how = _interval([curve.around(nimg) or 0.0 for curve in used], curves, recipe)
     told = [how, *_other_settings(used[0], batch, settings), *_other_data(used, faces)]
     low, high = (None, None) if math.isinf(half) else (math.exp(mean - half), math.exp(mean + half))
     return Expected(nimg, math.exp(mean), low, high, len(used), not fewest, "; ".join(told))
@@ -132,8 +146,10 @@ def expect(
 def _interval(values: Sequence[float], curves: Sequence[Curve], recipe: str) -> tuple[float, float, str]:
     """Return the mean of log scores, half the width of the interval for one more, and what that rests on."""
     own = [curve for curve in curves if curve.recipe == recipe]
-    jitter = [off for curve in own for off in curve.jitter()] or [off for curve in curves for off in curve.jitter()]
-    along, along_freedom = _mean_square(jitter), max(1.0, len(jitter) / 2)  # neighbours share scores
+    squares, along_freedom = _summed(own)
+    if not along_freedom:
+        squares, along_freedom = _summed(curves)
+    along = squares / along_freedom if along_freedom else 0.0
     count = len(values)
     how = f"{count} kept runs" if count > 1 else "one kept run"
     spread, freedom = pooled_spread(own)
@@ -144,12 +160,14 @@ def _interval(values: Sequence[float], curves: Sequence[Curve], recipe: str) -> 
     total = along + between
     if total == 0:
         return sum(values) / count, math.inf, f"{how}; too few scores for an interval"
-    effective = total**2 / (along**2 / along_freedom + (between**2 / freedom if freedom else 0.0))
+    shares = [part**2 / free for part, free in ((along, along_freedom), (between, freedom)) if free]
+    effective = total**2 / sum(shares)
     return sum(values) / count, t95(effective) * math.sqrt(total * (1 + 1 / count)), how
 
 
-def _mean_square(values: Sequence[float]) -> float:
-    return sum(value**2 for value in values) / len(values) if values else 0.0
+def _summed(curves: Sequence[Curve]) -> tuple[float, float]:
+    parts = [curve.off_trend() for curve in curves]
+    return sum(squares for squares, _ in parts), sum(freedom for _, freedom in parts)
 
 
 def t95(freedom: float) -> float:
