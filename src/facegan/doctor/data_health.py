@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facegan.data.overlap import refuse_shared_pictures
-from facegan.data.packed import PackedDataset
+from facegan.data.packed import DataView, PackedDataset
 from facegan.data.sources import find_source
 from facegan.doctor.finding import Finding, from_error
 from facegan.errors import UserError
@@ -102,10 +101,13 @@ def _known(topic: str, dataset: PackedDataset) -> list[Finding]:
 def _together(datasets: list[PackedDataset]) -> list[Finding]:
     topic = "data together"
     try:
-        refuse_shared_pictures(datasets)
+        view = DataView(datasets, held_out=None)
     except UserError as error:
         return [from_error(topic, str(error), "give one of them only")]
-    return [Finding("ok", topic, "they share no pictures that would count double, or be held out in one only")]
+    shared = getattr(view, "warnings", [])
+    return [Finding("warning", topic, sentence, "give one of them only") for sentence in shared] or [
+        Finding("ok", topic, "they share no pictures that would count double, or be held out in one only")
+    ]
 
 
 def source(path: Path) -> list[Finding]:
