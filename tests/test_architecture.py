@@ -15,6 +15,7 @@ ORDER = [
     {"runs"},
     {"perception"},
     {"training"},
+    {"doctor", "planning"},
     {"evaluation"},
     {"report", "api"},
     {"synthetic_dataset", "bulk", "editing", "export"},

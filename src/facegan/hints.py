@@ -96,6 +96,8 @@ _COMMANDS = {
     **dict.fromkeys(("video", "animate", "gif"), "film"),
     **dict.fromkeys(("describe", "info", "architecture", "recipes"), "summary"),
     **dict.fromkeys(("html", "dashboard"), "report"),
+    **dict.fromkeys(("diagnose", "check", "env", "collect_env", "debug"), "doctor"),
+    **dict.fromkeys(("estimate", "budget", "benchmark", "dry_run", "profile"), "plan"),
 }
 
 

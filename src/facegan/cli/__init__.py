@@ -15,6 +15,7 @@ from facegan.cli import (
     average,
     blind,
     demo,
+    doctor,
     edit,
     evaluate,
     export,
@@ -23,6 +24,7 @@ from facegan.cli import (
     import_keras,
     invert,
     morph,
+    plan,
     prepare,
     report,
     runs,
@@ -38,8 +40,8 @@ from facegan.cli.console import lost_output, settle_streams
 from facegan.errors import OthersSayError, UserError, system_failure
 
 COMMANDS = (
-    prepare.prepare, train.train, runs.runs, verify_resume.verify_resume, sample.sample, edit.edit, morph.morph,
-    morph.mix, invert.invert, edit.directions, studio.studio, export.export, evaluate.evaluate,
+    prepare.prepare, plan.plan, train.train, runs.runs, doctor.doctor, verify_resume.verify_resume, sample.sample,
+    edit.edit, morph.morph, morph.mix, invert.invert, edit.directions, studio.studio, export.export, evaluate.evaluate,
     evaluate.compare, audit.audit, blind.blind, train_attributes.train_attributes, report.report, average.average,
     summary.summary, film.film, import_keras.import_keras, demo.demo, synth_dataset.synth_dataset,
 )  # fmt: skip

@@ -1,0 +1,109 @@
+"""``facegan plan``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
+
+from facegan.cli import options
+from facegan.errors import UserError
+
+if TYPE_CHECKING:
+    from facegan.planning.plan import RecipePlan
+
+_SCORE = (
+    "The quick score is the Frechet distance between 2,000 faces and the data, in what attributes-net sees; lower is "
+    "better.\nfacegan's own runs are what it is expected from: docs/plan-and-doctor.md."
+)
+
+
+def plan(
+    data: options.PackedData,
+    budget: Annotated[str, Option(help="Time to train, such as 90s, 45m, 2h or 1d.")] = "2h",
+    recipe: Annotated[
+        list[str] | None, Option(help=f"Only this one (repeatable): {options.RECIPES}; default: every one that fits.")
+    ] = None,
+    batch: Annotated[int | None, Option(help="Real images in each step; default: the recipe's usual ones.")] = None,
+    settings: options.Settings = None,
+    threads: options.Threads = None,
+    accelerator: Annotated[str, Option(help="auto, cpu or cuda; one GPU is measured.")] = "auto",
+    run: Annotated[Path | None, Option(help="Folder for the run in the command; default: runs/RECIPE.")] = None,
+    measure: Annotated[str, Option(help="Time to measure in all, about.")] = "60s",
+    as_json: options.Json = False,
+) -> None:
+    """Say what a time of training gives on this machine, before it is spent.
+
+    Trains each recipe that fits for some seconds, each in a process of its own: images/s, memory, disk, the images
+    that the budget gives, the quality to expect by then from kept runs, and the command. One recipe alone is measured
+    as its run will compute; of many, the rate is rough. Nothing is kept.
+
+    \b
+    facegan plan data/celeba64
+    facegan plan data/celeba64 --recipe style-s --budget 10m
+    facegan plan data/celeba64 --recipe dcgan --recipe classic-tanh --batch 32 --budget 1d --json
+    """
+    from facegan.planning.durations import seconds_of
+    from facegan.planning.plan import Asked, make_plan, other_work
+
+    if accelerator not in ("auto", "cpu", "cuda"):
+        raise UserError(f"--accelerator {accelerator}: choose auto, cpu or cuda")
+    options.check_between("--threads", threads, 1, 1024)
+    options.check_between("--batch", batch, 2, 65536)
+    asked = Asked(
+        data=data, budget=seconds_of(budget, "--budget"), recipes=recipe or (), settings=settings or (), batch=batch,
+        threads=threads, accelerator=accelerator, run=run, measuring=seconds_of(measure, "--measure"),
+    )  # fmt: skip
+    busy = other_work()
+    if not as_json and busy >= 0.5:
+        typer.echo(f"Other work wants {busy:.1f} cores now: what is measured holds while it goes on.\n")
+
+    def say(name: str) -> None:
+        if not as_json:
+            typer.echo(f"measuring {name} ...", err=True)
+
+    known = 0
+    for one in make_plan(asked, say):
+        known += not one.reason
+        if as_json:
+            typer.echo(json.dumps({"event": "plan", **one.to_dict()}))
+        else:
+            typer.echo("\n".join(_lines(one, asked.budget)) + "\n")
+    if not as_json:
+        typer.echo(_SCORE)
+    if not known:
+        raise typer.Exit(1)
+
+
+def _lines(one: RecipePlan, budget: float) -> list[str]:
+    """Return what people see of a recipe's plan."""
+    from facegan.planning.durations import words
+
+    head = f"{one.recipe} at {one.resolution} px, batch {one.batch}"
+    if one.reason or one.costs is None or one.measured is None or one.expected is None:
+        return [f"{head}: {one.reason}"]
+    costs, measured = one.costs, one.measured
+    memory = "" if measured.memory is None else f", {measured.memory / 1e6:,.0f} MB of memory"
+    if measured.gpu_gib is not None:
+        memory += f", {measured.gpu_gib:.1f} GiB of the GPU's"
+    disk = "" if one.disk is None else f", {one.disk / 1e6:,.0f} MB of disk"
+    threads = f"{measured.threads} thread{'s' if (measured.threads or 0) > 1 else ''}"
+    score, quality = one.expected, "not known"
+    if score.score is not None:
+        quality = f"quick score {score.score:.3g}"
+    if score.low is not None and score.high is not None:
+        quality += f" ({score.low:.3g} to {score.high:.3g} for nine of ten runs)"
+    until = ", ".join(f"{images:,} in {words(seconds)}" for images, seconds in one.marks)
+    begin, end = words(costs.before), words(costs.after)
+    return [
+        head,
+        f"  speed    {costs.images_per_s:.3g} images/s ({measured.device}, {threads}){memory}{disk}",
+        f"  {words(budget):<8} {one.images:,} images; {begin} before the clock begins, {end} after it",
+        f"  quality  {quality}; {score.trust}",
+        f"  images   {until}",
+        *(f"  note     {note}" for note in one.notes),
+        f"  {one.command}",
+    ]

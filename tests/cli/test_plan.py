@@ -1,0 +1,95 @@
+"""``facegan plan``: what it prints of what was measured, and what it refuses."""
+
+import json
+import shlex
+
+import pytest
+
+from facegan.planning import plan as planning
+from facegan.planning.measure import Measured
+from tests.command import facegan, mistake
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Trials that take no time: 100 images/s, but not of classic-dcgan."""
+    asked = []
+
+    def measure(subject, *, tuned, stepping, limit):
+        asked.append((subject.recipe, tuned, subject.batch))
+        if subject.recipe == "classic-dcgan":
+            return Measured(cut_off="its first step", seconds=limit)
+        return Measured(images_per_s=100.0, rough=not tuned, steps=9, start=10.0, make=0.001, look=0.002, threads=2,
+                        memory=5 * 10**8, snapshot_bytes=10**6)  # fmt: skip
+
+    monkeypatch.setattr(planning, "measure", measure)
+    return asked
+
+
+def plans(*arguments):
+    done = facegan("plan", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return {line["recipe"]: line for line in map(json.loads, done.stdout.splitlines())}
+
+
+def test_one_recipe_is_measured_as_it_will_run(packed16, measured):
+    one = plans(packed16, "--recipe", "dcgan", "--budget", "10m", "--batch", "32")["dcgan"]
+    assert measured == [("dcgan", True, 32)]
+    # 600 s at 100 images/s, less 3 snapshots of 2,000 faces (6 s) and 11 grids of 64
+    assert one["images"] == pytest.approx(600 * 100 - 2 * 600 - 11 * 6.4, abs=100) and one["images"] % 32 == 0
+    assert one["disk"] == 5 * 10**6 and one["seconds_before"] == pytest.approx(10 + 50 * 0.002 + 6)
+    words = shlex.split(one["command"])
+    assert words[:3] == ["facegan", "train", str(packed16)]
+    assert words[words.index("--minutes") + 1] == "10" and words[words.index("--batch") + 1] == "32"
+    assert "nothing is known" in one["expected"]["trust"] and one["expected"]["score"] is None  # at 16 px
+
+
+def test_every_recipe_fits_or_says_why_not(packed16, measured):
+    found = plans(packed16)
+    assert set(found) == {"style-s", "style", "style-m", "dcgan", "classic-tanh", "classic-dcgan"}
+    assert "not measured" in found["classic-dcgan"]["reason"] and "its first step" in found["classic-dcgan"]["reason"]
+    assert all(not tuned for _, tuned, _ in measured)
+    assert any("rough" in note for note in found["style-s"]["notes"])
+    assert any("50 faces have no attributes" in note for note in found["style-s"]["notes"])
+
+
+def test_a_size_that_a_recipe_has_not(tmp_path, measured):
+    from tests.conftest import write_packed
+
+    found = plans(write_packed(tmp_path / "packed", 30, 20))
+    assert "20" in found["dcgan"]["reason"] and found["dcgan"]["costs"] is None
+    assert found["classic-tanh"]["reason"] == ""
+    assert "20" in mistake("plan", tmp_path / "packed", "--recipe", "dcgan")
+
+
+def test_a_long_budget_asks_for_more_images(packed16, measured):
+    command = plans(packed16, "--recipe", "dcgan", "--budget", "1d")["dcgan"]["command"]
+    images = int(shlex.split(command)[shlex.split(command).index("--images") + 1])
+    assert images > 86_400 * 100
+
+
+def test_the_page_for_people(packed16, measured):
+    done = facegan("plan", packed16, "--budget", "10m", "--run", "my runs/one", "--recipe", "dcgan")
+    assert done.returncode == 0 and "100 images/s" in done.stdout and "500 MB of memory" in done.stdout
+    assert "'my runs/one'" in done.stdout and "lower is better" in done.stdout and "10 min" in done.stdout
+    assert "measuring dcgan" in done.stderr
+
+
+def test_nothing_measured_is_exit_code_1(packed16, measured):
+    assert facegan("plan", packed16, "--recipe", "classic-dcgan").returncode == 1
+
+
+@pytest.mark.parametrize(("arguments", "word"), [
+    (["--budget", "10"], "--budget"),
+    (["--measure", "soon"], "--measure"),
+    (["--recipe", "dcgann"], "did you mean dcgan"),
+    (["--batch", "1"], "--batch"),
+    (["--accelerator", "tpu"], "--accelerator"),
+    (["--recipe", "dcgan", "--set", "width=3"], "did you mean"),
+])  # fmt: skip
+def test_wrong_values_are_named(packed16, measured, arguments, word):
+    assert word in mistake("plan", packed16, *arguments)
+
+
+def test_data_that_is_none(tmp_path):
+    assert "nowhere" in mistake("plan", tmp_path / "nowhere")
