@@ -21,14 +21,16 @@ _MAX_STEPS = 400
 
 
 class _Teller:
-    """A listener that prints when things happened, in seconds since the command was given."""
+    """A listener that prints when things happened, in seconds since the command was given, and the processor time that
+    had been used by then."""
 
     def __init__(self, begun: float) -> None:
         self._begun = begun
         self._steps = 0
 
     def tell(self, what: str, **fields: Any) -> None:
-        print(json.dumps({"what": what, "t": round(time.time() - self._begun, 4), **fields}), flush=True)
+        times = {"t": round(time.time() - self._begun, 4), "cpu": round(time.process_time(), 4)}
+        print(json.dumps({"what": what, **times, **fields}), flush=True)
 
     def event(self, kind: str, **fields: Any) -> None:
         names = {"start": ("threads", "precision", "device", "images_per_s", "snapshot_bytes", "free_bytes", "faces",
