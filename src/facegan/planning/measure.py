@@ -161,7 +161,7 @@ def understood(
 def _doing(last: Mapping[str, Any]) -> str:
     """Return what a trial was doing, by what it had told."""
     for what, doing in (
-        ("memory", "making faces"), ("stop", "making faces"), ("step", "its steps"), ("start", "its first step"),
+        ("stop", "making faces"), ("step", "its steps"), ("start", "its first step"),
         ("measuring", "looking for the fastest way to compute"), ("ready", "reading the data"),
     ):  # fmt: skip
         if what in last:
