@@ -44,7 +44,9 @@ def test_a_whole_trial():
     tuned = understood(lines, SUBJECT, tuned=True, ended=0, seconds=18)
     assert (tuned.images_per_s, tuned.rough, tuned.make, tuned.memory) == (16.0, False, 0.01, 5)
     assert understood(lines, SUBJECT, tuned=False, ended=0, seconds=18).rough
-    assert understood(lines, SUBJECT, tuned=True, ended=0, seconds=18).cut_off == ""
+    assert tuned.cut_off == "" and tuned.cores is None
+    shared = [line | {"cpu": line["t"] / 2} for line in lines]
+    assert understood(shared, SUBJECT, tuned=True, ended=0, seconds=18).cores == 0.5
 
 
 def test_a_trial_that_failed():
@@ -74,4 +76,4 @@ def test_a_real_trial(packed16):
     found = measuring.measure(subject, tuned=True, stepping=0.5, limit=300.0)
     assert found.error == "" and found.cut_off == "" and not found.rough and found.steps > 3
     assert found.images_per_s > 0 and found.memory > 10**7 and found.start > 0 and found.make > 0 and found.look > 0
-    assert found.snapshot_bytes > 10_000 and found.threads == 1
+    assert found.cores > 0 and found.snapshot_bytes > 10_000 and found.threads == 1

@@ -52,6 +52,8 @@ class Measured:
     make: float | None = None
     """Seconds for each face made for a quick score, and for each that attributes-net looks at."""
     look: float | None = None
+    cores: float | None = None
+    """Cores that its steps really got: fewer than its threads where other work took them."""
     memory: int | None = None
     """Peak bytes of the process."""
     gpu_gib: float | None = None
@@ -144,8 +146,11 @@ def understood(
     first = None
     if steps:
         first = steps[0] - (steps[1] - steps[0] if len(steps) > 1 else 0.0)
+    cores, timed = None, [line for line in lines if line["what"] == "step" and "cpu" in line]
+    if len(timed) > 1 and timed[-1]["t"] > timed[0]["t"]:
+        cores = round((timed[-1]["cpu"] - timed[0]["cpu"]) / (timed[-1]["t"] - timed[0]["t"]), 3)
     return Measured(
-        images_per_s=rate, rough=not exact, steps=len(steps), start=first, make=faces.get("make"),
+        images_per_s=rate, cores=cores, rough=not exact, steps=len(steps), start=first, make=faces.get("make"),
         look=faces.get("look"), memory=last.get("memory", {}).get("bytes"),
         gpu_gib=last.get("stop", {}).get("gpu_gib"), snapshot_bytes=start.get("snapshot_bytes"),
         threads=start.get("threads"), device=str(start.get("device", "cpu")), error=error, cut_off=doing,
@@ -156,7 +161,7 @@ def understood(
 def _doing(last: Mapping[str, Any]) -> str:
     """Return what a trial was doing, by what it had told."""
     for what, doing in (
-        ("memory", "making faces"), ("stop", "making faces"), ("step", "its steps"), ("start", "its first step"),
+        ("stop", "making faces"), ("step", "its steps"), ("start", "its first step"),
         ("measuring", "looking for the fastest way to compute"), ("ready", "reading the data"),
     ):  # fmt: skip
         if what in last:

@@ -36,6 +36,8 @@ _LEAST = 12.0
 """Seconds that a trial has at least."""
 _ROUGH_STEPS, _STEPS = 5.0, 15.0
 """Seconds of steps in a trial of many recipes, and of one."""
+_SHARE = 0.8
+"""Share of its threads below which a trial was held up by other work."""
 _WRITE_RATE = 100e6
 """Bytes/s at which a slow disk takes the last snapshot."""
 
@@ -224,6 +226,9 @@ def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int |
             + (f", cut off at {measured.cut_off}" if measured.cut_off else "")
             + f"; a run looks for faster ways to compute first); --recipe {config.name} alone measures it as a run does"
         )
+    threads = measured.threads or 0
+    if measured.device == "cpu" and measured.cores is not None and measured.cores < _SHARE * threads:
+        yield f"other work left it {measured.cores:.2g} of {threads} cores: when that changes, so does the rate"
     if measured.look is None:
         yield "the trial was cut off before it looked at faces: the time that quick scores take is not counted"
     if config.attributes and (without := _unlabelled(view)):
