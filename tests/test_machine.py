@@ -38,7 +38,7 @@ def test_without_a_gpu_it_says_so():
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:0", "auto:1", "cuda:", "cuda:-1", "cuda:x", ""])
 def test_other_names_are_refused(name):
-    with pytest.raises(UserError, match="choose auto, cpu, cuda or"):
+    with pytest.raises(UserError, match="choose auto, cpu, cuda, mps or"):
         inference_device(name)
 
 
