@@ -92,7 +92,7 @@ def test_gpus_that_this_torch_cannot_use(tmp_path, monkeypatch):
     ({"SLURM_JOB_ID": "1"}, "ok"),
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4"}, "warning"),
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, "warning"),
-    ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_NTASKS_PER_NODE": "4"}, "ok"),
+    ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}, "ok"),
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "x"}, "fault"),
     ({"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "29500"}, "ok"),
     ({"LOCAL_RANK": "0"}, "fault"),

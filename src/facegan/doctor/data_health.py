@@ -104,7 +104,7 @@ def _together(datasets: list[PackedDataset]) -> list[Finding]:
         view = DataView(datasets, held_out=None)
     except UserError as error:
         return [from_error(topic, str(error), "give one of them only")]
-    shared = getattr(view, "warnings", [])
+    shared = view.warnings
     return [Finding("warning", topic, sentence, "give one of them only") for sentence in shared] or [
         Finding("ok", topic, "they share no pictures that would count double, or be held out in one only")
     ]

@@ -51,10 +51,7 @@ def _slurm(environment: Mapping[str, str]) -> list[Finding]:
     tasks = environment.get("SLURM_NTASKS", "1")
     if not tasks.isdecimal():
         return [Finding("fault", TOPIC, f"SLURM_NTASKS={tasks!r} is no number", "unset SLURM_NTASKS", facts)]
-    if int(tasks) > 1 and "SLURM_PROCID" not in environment:
+    if int(tasks) > 1 and "SLURM_STEP_ID" not in environment:  # a batch script has a SLURM_PROCID too
         said = f"inside a Slurm job of {tasks} tasks, and not started by srun: only this process would train"
         return [Finding("warning", TOPIC, said, "srun facegan train ..., or torchrun", facts)]
-    if int(tasks) > 1 and "SLURM_NTASKS_PER_NODE" not in environment:
-        said = f"Slurm job of {tasks} tasks, asked for with --ntasks: how many are on a node is not told"
-        return [Finding("warning", TOPIC, said, "ask for them with sbatch --ntasks-per-node", facts)]
     return [Finding("ok", TOPIC, f"Slurm: {tasks} task{'s' if int(tasks) > 1 else ''}", facts=facts)]
