@@ -6,7 +6,7 @@ from pathlib import Path
 import facegan
 
 ORDER = [
-    {"errors", "cores", "files", "hints"},
+    {"errors", "cores", "files", "hints", "durations"},
     {"collectives"},
     {"randomness", "provenance", "pixels", "attributes", "config", "config_changes"},
     {"metrics"},

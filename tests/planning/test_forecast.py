@@ -3,7 +3,7 @@
 import pytest
 
 from facegan.errors import UserError
-from facegan.planning.durations import seconds_of, words
+from facegan.durations import seconds_of, words
 from facegan.planning.forecast import Costs
 
 

@@ -46,7 +46,7 @@ def plan(
     facegan plan data/celeba64 --recipe style-s --budget 10m
     facegan plan data/celeba64 --recipe dcgan --recipe classic-tanh --batch 32 --budget 1d --json
     """
-    from facegan.planning.durations import seconds_of
+    from facegan.durations import seconds_of
     from facegan.planning.plan import Asked, make_plan, other_work
 
     if accelerator not in ("auto", "cpu", "cuda"):
@@ -80,7 +80,7 @@ def plan(
 
 def _lines(one: RecipePlan, budget: float) -> list[str]:
     """Return what people see of a recipe's plan."""
-    from facegan.planning.durations import words
+    from facegan.durations import words
 
     head = f"{one.recipe} at {one.resolution} px, batch {one.batch}"
     if one.reason or one.costs is None or one.measured is None or one.expected is None:

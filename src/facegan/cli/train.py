@@ -122,10 +122,10 @@ def train(
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of a lost process we say enough ourselves
     from facegan.cli.progress import make_listener
     from facegan.config_changes import with_settings
+    from facegan.durations import seconds_of
     from facegan.runs.folder import RunFolder
     from facegan.training import train as training
     from facegan.training.execution_plan import Requested
-    from facegan.training.launch import parse_timeout
     from facegan.training.run_settings import base_recipe
     from facegan.training.schedule import Schedule
 
@@ -142,9 +142,12 @@ def train(
         score_count=options.count(score_faces, "--score-faces", least=0),
         on_collapse=on_collapse,  # type: ignore[arg-type]
     )
+    waiting = seconds_of(timeout, "--timeout")
+    if not 5 <= waiting <= 86400:
+        raise UserError(f"--timeout {timeout}: choose a time from 5s to 1d")
     requested = Requested(
         precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices,
-        timeout=parse_timeout(timeout), deterministic=deterministic,
+        timeout=waiting, deterministic=deterministic,
     )  # fmt: skip
     start = training.Start(
         batch=batch, seed=seed, fork=fork, init=init, keep_nimg=keep_nimg, fresh_discriminator=fresh_discriminator,

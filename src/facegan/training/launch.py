@@ -7,7 +7,6 @@ are. Otherwise Lightning Fabric starts one more process for each further device 
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -179,16 +178,3 @@ def _addresses_of(name: str) -> list[str]:
             return [socket.inet_ntoa(fcntl.ioctl(probe.fileno(), 0x8915, request)[20:24])]
     except (ImportError, OSError):
         return []
-
-
-def parse_timeout(text: str) -> float:
-    """Return the seconds of ``--timeout``, such as 90, 90s, 5m or 1h.
-
-    Raises:
-        UserError: it is no time, or one below five seconds.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(s|m|h)?", text.strip().lower())
-    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"] if found else 0.0
-    if not 5 <= seconds <= 86400:
-        raise UserError(f"--timeout {text}: give a time from 5s to 24h, such as 90s or 5m")
-    return seconds
