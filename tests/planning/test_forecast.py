@@ -2,8 +2,8 @@
 
 import pytest
 
-from facegan.errors import UserError
 from facegan.durations import seconds_of, words
+from facegan.errors import UserError
 from facegan.planning.forecast import Costs
 
 
