@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="style-s")
     parser.add_argument("--budget", default="10m")
     parser.add_argument("--measure", default="60s")
+    parser.add_argument("--threads", type=int, help="default: all cores, or fewer where that is faster")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     run = arguments.out / arguments.recipe
@@ -86,6 +87,7 @@ def main() -> None:
     print(f"load before the plan: {load()}", flush=True)
     command = [*facegan, "plan", str(arguments.data), "--recipe", arguments.recipe, "--budget", arguments.budget]
     command += ["--measure", arguments.measure, "--run", str(run), "--json"]
+    command += [] if arguments.threads is None else ["--threads", str(arguments.threads)]
     took, _, _, said = timed(command)
     plan = json.loads(said.splitlines()[0])
     if plan["reason"]:
