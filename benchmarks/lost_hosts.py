@@ -36,8 +36,10 @@ SMALL = (
 class Trial:
     """A training on two hosts."""
 
-    def __init__(self, hosts: Hosts, folder: Path, *, images: int, nodes: str = "2", processes: int = 1) -> None:
-        self.hosts, self.folder = hosts, folder
+    def __init__(
+        self, hosts: Hosts, folder: Path, *, images: int, nodes: str = "2", processes: int = 1, timeout: int = TIMEOUT
+    ) -> None:
+        self.hosts, self.folder, self.timeout = hosts, folder, timeout
         settings = [part for setting in SMALL for part in ("--set", setting)]
         self._before = [
             "torchrun", "--nnodes", nodes, "--nproc-per-node", str(processes), "--rdzv-backend", "c10d",
@@ -45,7 +47,7 @@ class Trial:
             "--", "facegan", "train",
         ]  # fmt: skip
         self._after = [
-            "--recipe", "style-s", "--batch", "16", "--images", str(images), "--timeout", f"{TIMEOUT}s",
+            "--recipe", "style-s", "--batch", "16", "--images", str(images), "--timeout", f"{timeout}s",
             "--snapshot-every", "320", "--log-every", "160", "--score-faces", "0", "--precision", "float32",
             "--threads", "1", "--forms", "direct", *settings,
         ]  # fmt: skip
@@ -139,7 +141,7 @@ def a_process_is_stopped(trial: Trial) -> str:
     trained(trial.start())
     os.kill(trial.workers(1)[0], signal.SIGSTOP)
     said = until(lambda: " was lost" in trial.said(0))
-    return f"sentence after {said:.1f} s (--timeout {TIMEOUT}s); training goes on after {said + went_on(trial):.0f} s"
+    return f"sentence after {said:.1f} s (--timeout {trial.timeout}s); training goes on after {said + went_on(trial):.0f} s"
 
 
 def the_cable_is_cut(trial: Trial) -> str:
@@ -147,7 +149,7 @@ def the_cable_is_cut(trial: Trial) -> str:
     trial.hosts.cut()
     said = until(lambda: " was lost" in trial.said(0))
     other = until(lambda: " was lost" in trial.said(1))
-    return f"sentence after {said:.1f} s here, {said + other:.1f} s there (--timeout {TIMEOUT}s)"
+    return f"sentence after {said:.1f} s here, {said + other:.1f} s there (--timeout {trial.timeout}s)"
 
 
 def a_host_is_lost_and_comes_back(trial: Trial) -> str:
