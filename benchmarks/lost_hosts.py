@@ -141,7 +141,8 @@ def a_process_is_stopped(trial: Trial) -> str:
     trained(trial.start())
     os.kill(trial.workers(1)[0], signal.SIGSTOP)
     said = until(lambda: " was lost" in trial.said(0))
-    return f"sentence after {said:.1f} s (--timeout {trial.timeout}s); training goes on after {said + went_on(trial):.0f} s"
+    on = said + went_on(trial)
+    return f"sentence after {said:.1f} s (--timeout {trial.timeout}s); training goes on after {on:.0f} s"
 
 
 def the_cable_is_cut(trial: Trial) -> str:
