@@ -19,7 +19,7 @@ def seconds_of(text: str, flag: str) -> float:
     plain = text.strip().lower().replace(" ", "")
     parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)([smhd])", plain)
     if not parts or "".join(number + unit for number, unit in parts) != plain:
-        raise UserError(f"{flag} {text}: give a time with its unit, such as 90s, 45m, 2h or 1d")
+        raise UserError(f"{flag} {text}: give a time with its unit, above 0, such as 90s, 45m, 2h or 1d")
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not 0 < total <= _LONGEST:
         raise UserError(f"{flag} {text}: give a time above 0 and of at most a year")

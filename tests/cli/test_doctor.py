@@ -176,8 +176,19 @@ def test_alarms_and_what_was_set_aside(here):
     (here / "run" / "incidents.jsonl").write_text('{"kind": "variety", "nimg": 99, "action": "warn"}\n')
     (here / "run" / "snapshots" / "set-aside-1-nimg-000000080").mkdir()
     found = findings("run")
-    assert "docs/runs.md" in the_one(found, "variety, warn", "warning")["cure"]
+    assert "docs/runs.md" in the_one(found, "variety (then: warn)", "warning")["cure"]
     assert the_one(found, "set-aside-1", "note")["cure"] == "facegan runs clean run"
+
+
+def test_a_process_that_was_lost_and_a_run_that_went_on(here):
+    lost = {"kind": "lost process", "nimg": 0, "message": "process 1 of 2 was lost", "action": "stop"}
+    (here / "run" / "incidents.jsonl").write_text(json.dumps(lost) + "\n")
+    log = here / "run" / "log.jsonl"
+    log.write_text(log.read_text() + 'garbage\n{"nimg": 99, "D_loss": 1.0}\n')
+    found = findings("run")
+    assert "lines of log.jsonl are damaged" in the_one(found, "log.jsonl", "note")["sentence"]
+    log.write_text('{"nimg": 99, "D_loss": 1.0}\n')
+    assert "has gone on since" in the_one(findings("run"), "process 1 of 2 was lost", "note")["sentence"]
 
 
 def test_a_temporary_folder_that_is_not_there(here, monkeypatch):

@@ -18,6 +18,7 @@ from tests.command import mistake
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "faces", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
     "GROUP_WORLD_SIZE": "2", "MASTER_ADDR": "first", "MASTER_PORT": "29500", "TORCHELASTIC_RESTART_COUNT": "2",
+    "TORCHELASTIC_MAX_RESTARTS": "3",
 }  # fmt: skip
 SRUN = {
     "SLURM_STEP_ID": "0", "SLURM_JOB_ID": "123456", "SLURM_JOB_NAME": "faces", "SLURM_PROCID": "5",
@@ -26,7 +27,7 @@ SRUN = {
 
 
 def test_what_torchrun_says():
-    assert find_launch(TORCHRUN) == Launch("torchrun", 3, 4, 1, 2, 2, "first", 29500, 2)
+    assert find_launch(TORCHRUN) == Launch("torchrun", 3, 4, 1, 2, 2, "first", 29500, 2, 3)
 
 
 def test_what_srun_says():

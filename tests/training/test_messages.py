@@ -13,6 +13,7 @@ import torch
 
 from facegan.collectives import brief_reason
 from facegan.training.messages import TIME_IS_UP, Messages
+from facegan.training.step_metrics import MetricWindow
 
 
 def engine(rank, world_size):
@@ -34,6 +35,25 @@ def test_what_one_says_all_hear_after_the_step_and_a_signal_comes_before_the_tim
     for messages in three:
         messages.receive(total)
     assert [messages.heard() for messages in three] == [int(signal.SIGTERM)] * 3
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 1), (2, 2), (4, 2), (1, 1)])
+def test_a_window_of_the_log_goes_on_in_another_number_of_processes(before, now):
+    """Means of the steps before and after are those of one process that saw all of it."""
+
+    def added(windows, value):
+        for rank, window in enumerate(windows):  # each sees its own share: their mean is the value
+            window.add({"loss": torch.tensor(value + (rank - (len(windows) - 1) / 2))})
+
+    def total_of(windows):
+        return lambda _: torch.stack([sum(window._sums.values()) for window in windows]).sum()[None]
+
+    first = [MetricWindow(is_main=rank == 0, processes=before) for rank in range(before)]
+    added(first, 1.0), added(first, 2.0)
+    saved = first[0].to_dict(total_of(first))
+    second = [MetricWindow(saved, is_main=rank == 0, processes=now) for rank in range(now)]
+    added(second, 6.0)
+    assert second[0].means(total_of(second)) == {"loss": pytest.approx(3.0)}
 
 
 @pytest.mark.parametrize(

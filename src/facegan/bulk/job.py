@@ -116,6 +116,6 @@ def refuse_other_settings(found: Any, wanted: dict[str, Any], what: str) -> None
     if unlike:
         said = "; ".join(f"{name} {setting_text(old)}, now {setting_text(new)}" for name, old, new in unlike)
         raise UserError(
-            f"{what} was made with other settings ({said}): repeat the first command, choose another --out, or add "
-            "--force to make it anew"
+            f"{what} was made with other settings ({said}): repeat the first command, choose another --out (for more "
+            "faces of the seed, with --first), or add --force to make it anew"
         )

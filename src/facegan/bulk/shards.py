@@ -264,7 +264,7 @@ def members(face: Face, job: Job, kind: str) -> Iterator[tuple[str, bytes]]:
     known: dict[str, Any] = {"number": face.number, "seed": job.seed}
     if face.said_A is not None:
         known["attributes"] = dict(
-            zip(ATTRIBUTE_NAMES, (round(value, 6) for value in face.said_A.tolist()), strict=True)
+            zip(ATTRIBUTE_NAMES, (round(value, 6) + 0.0 for value in face.said_A.tolist()), strict=True)
         )
     if face.score is not None:
         known["score"] = round(face.score, 6)

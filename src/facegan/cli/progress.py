@@ -75,7 +75,7 @@ def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
     at = f"{fields.get('nimg', 0):>10,} images  "
     match kind:
         case "measuring":
-            return ["measuring what is fastest on this machine: precision, threads, layers (once per run) ..."]
+            return ["measuring what is fastest on this machine: precision, threads, layers ..."]
         case "start":
             return _start_lines(fields)
         case "labels":
@@ -117,7 +117,7 @@ def _start_lines(fields: dict[str, Any]) -> list[str]:
     counted = ", ".join(f"{number} {form}" for form, number in forms.most_common()) or "direct"
     measured = "measured here: " if fields["forms"] == "auto" else ""
     rate = fields["images_per_s"]
-    expected = "" if rate is None else f"; about {rate:.3g} images/s, measured when the run began"
+    expected = "" if rate is None else f"; about {rate:.3g} images/s when that was measured"
 
     size, needed, free = (fields[f"{name}_bytes"] / 1e6 for name in ("snapshot", "needed", "free"))
     short = "" if needed < free else "; NOT ENOUGH: make room in time, or keep fewer"

@@ -89,6 +89,7 @@ def sample(
     facegan sample --first 7 --count 1 --out seven.safetensors
     """
     number = options.count(count, "--count")
+    options.check_between("--first", first, 0, 2**62)
     attributes = options.amounts(attr or [])
     kind = _kind(out, number, score)
     size, share = _shards(kind, out, shard_size, shard, form)

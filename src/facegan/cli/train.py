@@ -113,7 +113,8 @@ def train(
         --set penalty_schedule=1@0,0.1@10M --set augment=scheduled --set augment_schedule=0@500k,0.15@4M \\
         --set ema_halflife=100k --set extra_ema_halflives=500k
 
-    For settings that are not given, a continued run uses its run.json, and a fork that of the run it comes from.
+    For settings that are not given, a continued run uses its run.json, and a fork that of the run it comes from. How
+    long to train, and what to log, draw, save and score when, is asked for anew by every command.
 
     A watchdog monitors the log and the grids. It records its alarms in incidents.jsonl, each with its evidence and a
     small grid: a value that is not finite; a discriminator that has won or is fooled; samples that are all alike or

@@ -44,10 +44,11 @@ def describe(rule: Rule, identities_N: np.ndarray, held_out_N: np.ndarray) -> st
     return f"{DESCRIPTIONS[rule]}; other pictures of the same people may be trained on"
 
 
-def held_out_warnings(dataset: PackedDataset, wanted: str, known: Container[str]) -> Iterator[str]:
+def held_out_warnings(dataset: PackedDataset, wanted: str, known: Container[str], *, made: int = 0) -> Iterator[str]:
     """Yield what deserves a warning of who is held out.
 
-    ``wanted``: the rule that was asked for; ``known``: the labels that there are, such as "partition".
+    ``wanted``: the rule that was asked for; ``known``: the labels that there are, such as "partition"; ``made``: how
+    many of the faces say that a network made them, and are nobody's.
     """
     held_out_N, rule = dataset.held_out(), dataset.hold_out
     known_N = np.asarray(dataset.identities)[np.asarray(dataset.identities) > 0]
@@ -58,7 +59,12 @@ def held_out_warnings(dataset: PackedDataset, wanted: str, known: Container[str]
             else "are these identities right?"
         )
         yield f"every image is held out, and none is left to train on: {why}"
-    elif rule == "identities" and len(known_N) >= _FEWEST_PICTURES and len(np.unique(known_N)) == len(known_N):
+    elif (
+        rule == "identities"
+        and not made
+        and len(known_N) >= _FEWEST_PICTURES
+        and len(np.unique(known_N)) == len(known_N)
+    ):
         yield "each picture has an identity of its own: are these numbers of rows, and of no people?"
     elif held_out_N.mean() > 0.5:
         yield f"more than half of the images are held out; {np.count_nonzero(~held_out_N):,} are left to train on"

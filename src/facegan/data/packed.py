@@ -203,7 +203,8 @@ def map_array(file: Path) -> np.memmap:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # numpy's reader of headers meets a damaged one with any exception there is
-        raise ValueError(brief(error)) from error
+        short = "mmap length" in str(error)
+        raise ValueError("it is shorter than it says" if short else brief(error)) from error
 
 
 def _open_array(file: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

@@ -98,7 +98,7 @@ def prepare(
         )
     preview_file = _write_preview(dataset, preview, made_kept) if preview else None
     warnings = _warnings(listing, labels, preflight, made_kept)
-    warnings += held_out_warnings(dataset, hold_out, labels.sources)
+    warnings += held_out_warnings(dataset, hold_out, labels.sources, made=made_kept)
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
 
 

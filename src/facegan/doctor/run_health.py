@@ -13,7 +13,7 @@ from typing import Any
 from facegan.data.packed import PackedDataset
 from facegan.doctor.finding import Finding, from_error
 from facegan.errors import UserError
-from facegan.files import read_json
+from facegan.files import parse_json, read_json
 from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.incidents import read as read_incidents
@@ -57,6 +57,7 @@ def run(folder: RunFolder) -> list[Finding]:
         *_activity(topic, folder, str(name), lines, snapshots, training=training),
         *_snapshots(topic, folder, snapshots, training=training),
         *_room(topic, folder, snapshots),
+        *_log(topic, folder),
         *_scores(topic, lines),
         *_incidents(topic, folder, lines),
         *_data(topic, config, contents),
@@ -95,7 +96,7 @@ def _activity(
             return [Finding("warning", topic, sentence, again, facts)]
         if status.get("minutes") is not None:
             return [Finding("ok", topic, f"{said} of {images:,}: its time was up; {again} goes on", facts=facts)]
-        return [Finding("note", topic, f"{said} of {images:,}: it was stopped, and can go on", again, facts)]
+        return [Finding("note", topic, f"{said} of {images:,}: it was stopped", again, facts)]
     return [Finding("ok", topic, f"{said}: at its end", facts=facts)]
 
 
@@ -223,19 +224,44 @@ def _scores(topic: str, lines: list[dict[str, Any]]) -> list[Finding]:
     return [Finding("ok", topic, said + told, facts=facts)]
 
 
+def _log(topic: str, folder: RunFolder) -> list[Finding]:
+    """Return what of the log is no line that a training wrote; the line that is being written does not count."""
+    try:
+        texts = folder.log.read_bytes().splitlines(keepends=True)
+    except OSError:
+        return []
+    wrong = [number for number, text in enumerate(texts, 1) if text.endswith(b"\n") and not _is_line(text)]
+    if not wrong:
+        return []
+    said = f"{len(wrong)} of {len(texts)} lines of log.jsonl are damaged, the first is number {wrong[0]}"
+    return [
+        Finding("note", topic, said, "a training that goes on drops the lines from there on", {"lines": wrong[:100]})
+    ]
+
+
+def _is_line(text: bytes) -> bool:
+    try:
+        line = parse_json(text)
+    except ValueError:
+        return False
+    return isinstance(line, dict) and type(line.get("nimg")) is int
+
+
 def _incidents(topic: str, folder: RunFolder, lines: list[dict[str, Any]]) -> list[Finding]:
-    incidents = read_incidents(folder)
+    incidents = [entry for entry in read_incidents(folder) if entry["kind"] != "processes"]
     if not incidents:
         return []
     last, count = incidents[-1], len(incidents)
     facts = {"count": count, "kind": last["kind"], "nimg": last["nimg"]}
     alarms = "1 alarm" if count == 1 else f"{count} alarms, the newest"
-    said = f"{alarms} at {last['nimg']} images: {last['kind']}, {last.get('action')}"
+    said = f"{alarms} at {last['nimg']} images: {last.get('message') or last['kind']} (then: {last.get('action')})"
     scored = [line for line in lines if isinstance(line.get("quick_score"), float)]
     best = min(scored, key=lambda line: line["quick_score"])["nimg"] if scored else 0
-    better = isinstance(last["nimg"], int) and best > last["nimg"]
-    cure = f"look at {folder.path / 'incidents'} and {folder.incidents.name}; docs/runs.md says what each means"
+    better, newest = isinstance(last["nimg"], int) and best > last["nimg"], lines[-1]["nimg"] if lines else 0
+    cure = f"look at {folder.incidents}; docs/runs.md says what each means"
     told = ", and its best score came after it" if better else ""
+    if last["kind"] in ("lost process", "error") and isinstance(last["nimg"], int) and newest > last["nimg"]:
+        better, told = True, ", and the run has gone on since"
     return [Finding("note" if better else "warning", topic, said + told, cure, facts)]
 
 

@@ -222,9 +222,8 @@ def other_work() -> float:
 def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int | None, run: Path) -> Iterator[str]:
     if measured.rough:
         yield (
-            f"the rate is rough ({measured.steps} steps"
-            + (f", cut off at {measured.cut_off}" if measured.cut_off else "")
-            + f"; a run looks for faster ways to compute first); --recipe {config.name} alone measures it as a run does"
+            f"the rate is rough, of {measured.steps} steps: a run looks for the fastest way to compute first; "
+            f"--recipe {config.name} --measure 2m does so too"
         )
     threads = measured.threads or 0
     if measured.device == "cpu" and measured.cores is not None and measured.cores < _SHARE * threads:

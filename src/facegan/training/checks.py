@@ -105,8 +105,8 @@ def refuse_other_process(view: DataView, config: RunConfig, engine: Engine, *, l
     if batch % many:
         fitting = [str(number) for number in range(1, batch + 1) if batch % number == 0][:6]
         raise UserError(
-            f"--batch {batch} cannot be split over {many} processes: choose a multiple of it, or start "
-            f"{', '.join(fitting)} processes"
+            f"--batch {batch} cannot be split over {many} processes: choose a multiple of {many}, or start "
+            f"{', '.join(fitting[:-1])} or {fitting[-1]} processes"
         )
     refuse_impossible(config.recipe, batch // many, labelled=labelled)
 

@@ -39,6 +39,8 @@ class Launch:
     port: int
     restarts: int = 0
     """How often torchrun has started this process anew."""
+    most_restarts: int = 0
+    """How often it may."""
 
 
 def find_launch(environment: Mapping[str, str] | None = None) -> Launch | None:
@@ -54,6 +56,7 @@ def find_launch(environment: Mapping[str, str] | None = None) -> Launch | None:
         return Launch(
             "torchrun", number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], number["LOCAL_WORLD_SIZE"], hosts,
             variables["MASTER_ADDR"], number["MASTER_PORT"], int(variables.get("TORCHELASTIC_RESTART_COUNT", "0")),
+            int(variables.get("TORCHELASTIC_MAX_RESTARTS", "0")),
         )  # fmt: skip
     if "SLURM_STEP_ID" in variables and variables.get("SLURM_JOB_NAME") not in _INTERACTIVE:
         number = _numbers(variables, _SRUN, "srun")

@@ -30,9 +30,11 @@ def lost_process(error: LostProcessError, engine: Engine, folder: RunFolder) -> 
     message = f"{named} of {engine.world_size} was lost: {error}"
     evidence = {"processes": engine.world_size, "missing": missing, "timeout": engine.timeout}
     kept = _record(folder, "lost process", message, evidence, "stop")
-    starts = "torchrun starts all of them again" if engine.launch and engine.launch.by == "torchrun" else ""
-    again = starts or "the same command goes on from there"
-    return LostProcessError(f"{message}; the run stands at {kept:,} images, {again}" if kept is not None else message)
+    again = "the same command goes on from there"
+    if engine.launch is not None and engine.launch.restarts < engine.launch.most_restarts:
+        again = "torchrun starts all processes again, from there"
+    saved = f"; the last snapshot is of {kept:,} images, and {again}" if kept is not None else ""
+    return LostProcessError(f"{message}{saved}")
 
 
 @contextmanager

@@ -115,12 +115,14 @@ class Monitor:
 
     def restart(self, state: TrainingState) -> None:
         """Go on from a state that was loaded again."""
-        self._window = MetricWindow(state.extra.get("window"), is_main=self._engine.is_main)
+        self._window = MetricWindow(
+            state.extra.get("window"), is_main=self._engine.is_main, processes=self._engine.world_size
+        )
         self._logged = self._drawn = self._saved = state.nimg
         self._calibrated = -1
 
     def _write_losses(self, state: TrainingState, *, unfinished: bool = False) -> None:
-        means = self._window.means(self._engine.world_size, self._engine.sum)
+        means = self._window.means(self._engine.sum)
         if state.adaptive is not None:
             means["augment_p"] = state.adaptive.p
         values = {**means, "images_per_s": self.throughput.window_rate()}

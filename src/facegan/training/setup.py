@@ -205,12 +205,16 @@ def _settle_again(
     folder.update(changes | {"moves": [*contents.get("moves", []), move]})
     what = [] if other is None else [f"this machine has {other}"]
     if processes != many:
-        what.append(f"{processes} process{'es' if processes > 1 else ''} trained this run and {many} do now")
+        what.append(
+            f"until now the run was trained by {processes} process{'es' if processes > 1 else ''}, now by {many}"
+        )
         record_change(folder, newest, processes, many, engine)
+    anew = ""
+    if (plan.precision, plan.threads) != (again.precision, again.threads):
+        anew = f"; measured again, it computes in {again.precision} with {again.threads} threads"
+        anew += f", before in {plan.precision} with {plan.threads}"
     return again, (
-        f"{'; '.join(what)}. Precision, threads and algorithms were measured again (then {plan.precision} and threads "
-        f"{plan.threads}, now {again.precision} and {again.threads}): up to {newest:,} images the run can "
-        "be repeated to the bit, beyond them to rounding"
+        f"{'; '.join(what)}{anew}: up to {newest:,} images the run can be repeated to the bit, beyond them to rounding"
     )
 
 

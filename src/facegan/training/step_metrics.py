@@ -13,12 +13,20 @@ from torch import Tensor
 class MetricWindow:
     """Sums of the steps since the last line of the log, kept on the device until they are asked for."""
 
-    def __init__(self, saved: Mapping[str, Any] | None = None, *, is_main: bool = True) -> None:
-        """Begin anew, or where ``to_dict`` left off: the main process then has the sums of all."""
+    def __init__(self, saved: Mapping[str, Any] | None = None, *, is_main: bool = True, processes: int = 1) -> None:
+        """Begin anew, or where ``to_dict`` left off, in so many processes.
+
+        The main process then has the sums of all; of another number of processes, each has their mean.
+        """
         saved = saved or {"sums": {}}
-        self._sums = {name: torch.tensor(value if is_main else 0.0) for name, value in saved["sums"].items()}
+        before = int(saved.get("processes", processes))  # unknown of snapshots of version 0.1.0
+        self._processes = processes
+        self._sums = {
+            name: torch.tensor((value if is_main else 0.0) if before == processes else value / before)
+            for name, value in saved["sums"].items()
+        }
         # How many steps had each value: where D learns alone, G's are missing. Version 0.1.0 stored one number for all.
-        self._counts = saved.get("counts") or dict.fromkeys(self._sums, int(saved.get("steps", 0)))
+        self._counts = dict(saved.get("counts") or dict.fromkeys(self._sums, int(saved.get("steps", 0))))
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
         """Add one step."""
@@ -33,9 +41,9 @@ class MetricWindow:
             return {}
         return dict(zip(names, total(torch.stack([self._sums[name] for name in names])).tolist(), strict=True))
 
-    def means(self, world_size: int, total: Any) -> dict[str, float]:
+    def means(self, total: Any) -> dict[str, float]:
         """Return the means over steps and processes. ``total`` sums a tensor over processes."""
-        return {name: value / (self._counts[name] * world_size) for name, value in self._summed(total).items()}
+        return {name: value / (self._counts[name] * self._processes) for name, value in self._summed(total).items()}
 
     def restart(self) -> None:
         """Forget the steps so far."""
@@ -43,7 +51,7 @@ class MetricWindow:
 
     def to_dict(self, total: Any) -> dict[str, Any]:
         """Return the sums over processes, for a snapshot: a resumed run's next line has them in."""
-        return {"sums": self._summed(total), "counts": dict(self._counts)}
+        return {"sums": self._summed(total), "counts": dict(self._counts), "processes": self._processes}
 
 
 class Throughput:

@@ -28,6 +28,7 @@ from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm
 
+_FLOAT16 = "float16 is for GPUs without bfloat16: a processor is slower in it than in float32"
 _NO_LOCKS = "the file system of {} knows no locks, so nothing keeps a second training out of this run: start only one"
 
 
@@ -178,7 +179,8 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
             context, told = _context(asked, folder, config, initial, view, engine)
             trainer = set_up(context, initial, asked.labeller, told=told)
         advised = "" if engine.launch is None else advice(engine.launch)
-        for sentence in [fitted, advised, "" if locks else _NO_LOCKS.format(folder.path)]:
+        slow = _FLOAT16 if context.plan.precision == "float16" and engine.device.type == "cpu" else ""
+        for sentence in [fitted, advised, slow, "" if locks else _NO_LOCKS.format(folder.path)]:
             if sentence:
                 listener.event("warning", nimg=trainer.state.nimg, message=sentence)
         decision = trainer.fit()
