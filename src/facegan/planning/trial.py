@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,8 @@ def run(request: dict[str, Any], teller: _Teller) -> None:
 
     teller.tell("ready")
     config = with_settings(recipe(request["recipe"], request["resolution"]), request["settings"])
+    if config.augment == "ada":  # it begins at 0, where it costs nothing, and soon costs as much as at any probability
+        config = replace(config, augment="scheduled", augment_schedule=((0, 0.05),))
     batch = request["batch"] or usual_batch(config.name)
     requested = Requested(
         threads=request["threads"], conv=request["forms"], accelerator=request["accelerator"], devices=1,
