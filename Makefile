@@ -1,17 +1,21 @@
 # make faces: environment, install, faces from noise by the shipped model, a short training and its report.
-# make test:  environment, install, every test.
+# make test:  environment, install, every test but the long ones.
+# make test-long: the long ones: the notebooks, the rehearsal of a GPU's program, two hosts.
 # make kernel: the WebAssembly of the page, from its C (needs clang and lld).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: faces test lint kernel clean
+.PHONY: faces test test-long lint kernel clean
 
 faces: $(VENV)/installed
 	$(BIN)/facegan demo
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-long: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check src tests benchmarks

@@ -16,6 +16,8 @@ from facegan.evaluation import scores
 from tests.benchmarks.conftest import BENCHMARKS
 from tests.command import facegan as facegan_command
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory):

@@ -9,6 +9,7 @@ from tests.notebooks.running import FOLDER, run_notebook
 pytest.importorskip("nbmake", reason="nbmake is not installed")
 
 
+@pytest.mark.long
 def test_the_game_and_the_historical_pairs(tmp_path):
     run_notebook("1-the-game-and-the-historical-pairs.ipynb", tmp_path)
 

@@ -8,6 +8,7 @@ from tests.network_hosts import two_hosts, why_not
 reason = why_not()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(bool(reason), reason=reason or "they can be made")
 def test_two_hosts_train_and_say_so_when_the_cable_is_cut(tmp_path):
     with two_hosts() as hosts:
