@@ -33,6 +33,11 @@ SMALL = (
 """Networks so small that a step takes no time."""
 
 
+def beside_python(name: str) -> str:
+    """Return a command of this environment, which need not be activated."""
+    return str(Path(sys.executable).with_name(name))
+
+
 class Trial:
     """A training on two hosts."""
 
@@ -42,9 +47,9 @@ class Trial:
         self.hosts, self.folder, self.timeout = hosts, folder, timeout
         settings = [part for setting in SMALL for part in ("--set", setting)]
         self._before = [
-            "torchrun", "--nnodes", nodes, "--nproc-per-node", str(processes), "--rdzv-backend", "c10d",
+            beside_python("torchrun"), "--nnodes", nodes, "--nproc-per-node", str(processes), "--rdzv-backend", "c10d",
             "--rdzv-endpoint", f"{ADDRESSES[0]}:29400", "--rdzv-id", "faces", "--max-restarts", "3", "--no-python",
-            "--", "facegan", "train",
+            "--", beside_python("facegan"), "train",
         ]  # fmt: skip
         self._after = [
             "--recipe", "style-s", "--batch", "16", "--images", str(images), "--timeout", f"{timeout}s",
