@@ -105,10 +105,6 @@ class Engine:
         """Return the sum of a tensor over all processes."""
         return collectives.total(tensor)
 
-    def mean(self, tensor: Tensor) -> Tensor:
-        """Return the mean of a tensor over all processes."""
-        return self.sum(tensor) / self.world_size
-
     def from_main(self, value: T) -> T:
         """Return the main process's value in every process."""
         if self.world_size == 1:
