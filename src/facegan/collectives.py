@@ -1,6 +1,7 @@
 """What several processes do together: sums and gathered rows, and what is said when one of them is lost.
 
-On a CPU a process that waits for others looks up now and then, so that Ctrl-C reaches it; on a GPU nobody waits here.
+On a CPU a process that waits for others looks for signals meanwhile, so that Ctrl-C reaches it; on a GPU it does not
+wait here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where a run computes: device and processes. Lightning Fabric launches and places; sums are ``facegan.collectives``.
 
 On the way of every step a process only adds to sums. What the main process does for longer (it scores, labels, writes)
-the others wait for with ``main_works``, in which it gives signs of life: nobody mistakes it for lost.
+the others wait for with ``main_works``, in which it gives signs of life, so that it is not taken for lost.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from facegan.errors import OthersSayError, UserError
 from facegan.training.launch import External, choose_interface, find_launch
 
 T = TypeVar("T")
-
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 TIMEOUT = 300.0
 """Seconds that a process waits for the others, unless told otherwise."""
@@ -72,6 +70,7 @@ class Engine:
         if accelerator == "cpu" and (devices or 1) > max(8, usable_cores()):
             raise UserError(f"--devices {devices}: this machine has {usable_cores()} cores; leave the flag out")
         launch, limit = self.launch, timedelta(seconds=self.timeout)
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         if launch is None:
             count = devices or (torch.cuda.device_count() if accelerator == "cuda" else 1)
             strategy: Any = DDPStrategy(timeout=limit) if count > 1 else "auto"

@@ -51,7 +51,7 @@ def no_terminations() -> Iterator[None]:
 
 
 def record_error(error: BaseException, engine: Engine, folder: RunFolder) -> None:
-    """Leave an incident of an error that nobody expected, and let the other processes know that it is told."""
+    """Leave an incident of an unexpected error, and let the other processes know that it is told."""
     engine.say_told()
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""

@@ -31,7 +31,7 @@ class Messages:
         self._coming: list[tuple[Tensor, torch.cuda.Event]] = []
 
     def to_send(self) -> Tensor | None:
-        """Return float32 [P] with this process's number in its place; None where there is nobody to tell."""
+        """Return float32 [P] with this process's number in its place; None where it is alone."""
         engine = self._engine
         if engine.world_size == 1:
             return None
