@@ -65,7 +65,14 @@ def test_only_ordinary_files_of_bounded_size_and_depth_are_read(tmp_path):
             read_bytes(tmp_path / name, 8)
     with pytest.raises(ValueError, match="at most 7"):
         read_bytes(file, 7)
-    for text, reason in (("[" * 100_000, "nested too deeply"), ('{"a": NaN}', "NaN is no JSON"), ("{", "Expecting")):
+    reasons = {
+        "": "it is empty",
+        "[" * 100_000: "nested too deeply",
+        '{"a": NaN}': "NaN is no JSON",
+        '{"a": 1,\n "b"': "stops being JSON in line 2, column 5",
+        "[1]": "something else than names and values",
+    }
+    for text, reason in reasons.items():
         file.write_text(text)
         with pytest.raises(ValueError, match=reason):
             read_json(file)

@@ -71,8 +71,12 @@ def parse_json(content: bytes) -> Any:
     Raises:
         ValueError: it is none, has NaN or infinite numbers, or is nested too deeply.
     """
+    if not content.strip():
+        raise ValueError("it is empty")
     try:
         return json.loads(content, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it stops being JSON in line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -81,13 +85,16 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-def read_json(path: Path, limit: int = LARGEST_JSON) -> Any:
-    """Return the value in a JSON file.
+def read_json(path: Path, limit: int = LARGEST_JSON) -> dict[str, Any]:
+    """Return the names and values in a JSON file.
 
     Raises:
-        OSError, ValueError: as ``read_bytes`` and ``parse_json``.
+        OSError, ValueError: as ``read_bytes`` and ``parse_json``, or what it holds is no object.
     """
-    return parse_json(read_bytes(path, limit))
+    value = parse_json(read_bytes(path, limit))
+    if not isinstance(value, dict):
+        raise ValueError("it holds something else than names and values")
+    return value
 
 
 def cache_folder() -> Path:
