@@ -48,7 +48,7 @@ def held_out_warnings(dataset: PackedDataset, wanted: str, known: Container[str]
     """Yield what deserves a warning of who is held out.
 
     ``wanted``: the rule that was asked for; ``known``: the labels that there are, such as "partition"; ``made``: how
-    many of the faces say that a network made them, and are nobody's.
+    many of the faces say that a network made them, and show no real person.
     """
     held_out_N, rule = dataset.held_out(), dataset.hold_out
     known_N = np.asarray(dataset.identities)[np.asarray(dataset.identities) > 0]
