@@ -26,8 +26,11 @@ _RENAMED = {
 """Fields of a recipe by the names that version 0.1.0 stored, and today's."""
 _RENAMED_OPTIONS = {"most": "max_channels", "deep": "second_conv_max_side"}
 """The same of the style networks' arguments."""
-_ADDED_OPTIONS = {"generator": {"mapping_lr_multiplier": 0.01}}
-"""Arguments of the style networks that version 0.1.0 did not store, with the values it had."""
+_ADDED_OPTIONS: dict[str, dict[str, Any]] = {
+    "generator": {"mapping_lr_multiplier": 0.01},
+    "discriminator": {"feature_heads": False},
+}
+"""Arguments of the style networks that older versions did not store, with the values they had."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -116,6 +119,11 @@ class RecipeConfig:
     """Factor of r1, r2 and gradient_penalty over images: ``1@0,0.1@4M`` falls evenly from 1 to a tenth."""
     penalty_every: int = 1
     """Steps between two steps with penalties, which then weigh as many times more (Karras et al. 2020, section 4.2)."""
+    feature_weight: float = 0.1
+    """Weight in G's loss of each head on attributes-net's feature maps, where D has them
+    (``discriminator.feature_heads``)."""
+    feature_penalty: float = 0.3
+    """Weight of the heads' squared gradient at real and made faces' feature maps, halved, as r1's."""
     attributes: bool = False
     """Make faces of asked-for attributes; the discriminator judges whether a face has them."""
     label_dropout: float = 0.2
@@ -164,7 +172,7 @@ class RecipeConfig:
         self._check_schedules()
 
     def _check_penalties_and_augmentation(self) -> None:
-        for name in ("r1", "r2", "gradient_penalty"):
+        for name in ("r1", "r2", "gradient_penalty", "feature_weight", "feature_penalty"):
             value = getattr(self, name)
             require(0 <= value <= 1e6, f"{name}={value}: choose 0 (none) or a weight of at most a million")
         require(

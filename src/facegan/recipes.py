@@ -126,7 +126,7 @@ def _style(
         resolution=resolution,
         latent_size=128,
         generator={**generator, "mapping_layers": 2, "mapping_lr_multiplier": 0.01},
-        discriminator=discriminator,
+        discriminator={**discriminator, "feature_heads": False},
         discriminator_batch="separate",
         fakes="shared",
         loss="relativistic",

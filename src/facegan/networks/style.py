@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError
+from facegan.networks.feature_heads import FeatureHeads
 from facegan.networks.layers import SampleNoise
 from facegan.networks.style_layers import (
     SLOPE,
@@ -227,13 +228,21 @@ class StyleDiscriminator(nn.Module):
 
     The projection is the inner product of the features with the attributes' embedding (Miyato and Koyama 2018,
     equation 3); attributes that are 0 add nothing. Options as ``StyleGenerator``'s; ``patch`` 2 begins with a 4x4
-    convolution of stride 2.
+    convolution of stride 2. ``feature_heads``: whether heads on attributes-net's feature maps stand beside it; they
+    have no part in the logit.
     """
 
     group = 4
     """Samples whose deviation is taken together: a process's batch must be a multiple of it."""
 
-    def __init__(self, resolution: int = 64, width: int = 32, max_channels: int = 256, patch: int = 2) -> None:
+    def __init__(
+        self,
+        resolution: int = 64,
+        width: int = 32,
+        max_channels: int = 256,
+        patch: int = 2,
+        feature_heads: bool = False,
+    ) -> None:
         super().__init__()
         _check_widths(width, max_channels, patch)
         self.resolution = resolution
@@ -246,6 +255,7 @@ class StyleDiscriminator(nn.Module):
         self.features = ScaledDense(channels[-1] * sides[-1] ** 2, channels[-1], gain=math.sqrt(2))
         self.logit = ScaledDense(channels[-1], 1)
         self.embedding = ScaledDense(ATTRIBUTE_COUNT, channels[-1], bias=False)
+        self.heads = FeatureHeads() if feature_heads else None
 
     def forward(
         self, image_NCHW: Tensor, noise: SampleNoise | None = None, attributes_NA: Tensor | None = None

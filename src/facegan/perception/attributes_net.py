@@ -17,6 +17,8 @@ SIDE = 64
 WIDTHS = (32, 64, 128, 256)
 """Channels at 32, 16, 8 and 4 px."""
 DIMENSIONS = WIDTHS[-1]
+MAPS = (1, 3, 5)
+"""Layers whose input is a feature map: the last ones at 32, 16 and 8 px have been passed."""
 
 
 class _Residual(nn.Module):
@@ -50,6 +52,17 @@ class AttributesNet(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(DIMENSIONS)
         self.head = nn.Linear(DIMENSIONS, ATTRIBUTE_COUNT)
+
+    def feature_maps(self, x_NCHW: Tensor) -> list[Tensor]:
+        """Return float [N, 32, 32, 32], [N, 64, 16, 16], [N, 128, 8, 8]: each channel less its usual mean, divided by
+        its usual deviation, which the normalisation that follows it has learnt."""
+        x_NCHW, maps = self.stem(x_NCHW), []
+        for place in MAPS:
+            for layer in self.layers[MAPS[len(maps) - 1] if maps else 0 : place]:
+                x_NCHW = layer(x_NCHW)
+            norm = self.layers[place].norm1
+            maps.append(F.batch_norm(x_NCHW, norm.running_mean, norm.running_var, eps=norm.eps))
+        return maps
 
     def features(self, x_NCHW: Tensor) -> Tensor:
         """Return float [N, 256]: what the logits are made of."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from facegan.networks.conv_autotune import twice_differentiable
 from facegan.networks.layers import SampleNoise, moving_statistics, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
+from facegan.training.feature_loss import SeenMaps, feature_maps, heads_loss, heads_loss_of_generator
 from facegan.training.learner import Learner
 
 Draws = Mapping[str, "Tensor | np.ndarray"]
@@ -90,6 +91,8 @@ class Step:
     values: StepValues = StepValues()
     telling: Tensor | None = None
     """float32 [P]: what this process has to tell all P (see ``messages``); None where it is alone."""
+    maps: SeenMaps | None = None
+    """What D's heads look at, where it has any."""
 
     def condition(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
@@ -163,6 +166,15 @@ def logits_of_both(
     return real_logit_N, fake_logit_N
 
 
+def seen_maps(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> SeenMaps | None:
+    """Return what attributes-net sees in the images of D's step, changed as they are for D; None: D has no heads."""
+    if getattr(discriminator.network, "heads", None) is None:
+        return None
+    with torch.no_grad():
+        real = feature_maps(step.changed(step.batch.image_NCHW, "real"))
+    return SeenMaps(real, feature_maps(step.changed(fake_NCHW, "fake")))
+
+
 def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> dict[str, Tensor]:
     """Train D to call real images 1 and G's images 0; return the log's tensors.
 
@@ -178,6 +190,10 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
     loss = loss_N.mean() * (0.5 if joint else 1.0)
     penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
     whole = loss if penalty is None else loss + penalty * recipe.penalty_every
+    head_metrics = {}
+    if step.maps is not None:
+        loss_of_heads, ranks = heads_loss(D.heads, step.maps, recipe)
+        whole, head_metrics = whole + loss_of_heads, {"D_heads_rank": ranks}
     real_B, fake_B, told = real_logit_N.detach().float(), fake_logit_N.detach().float(), {}
     if step.telling is None:
         norm = discriminator.update(whole, step.values.lr_scale)
@@ -195,6 +211,7 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
         "D_gradient_norm": norm,
         "D_sign": _mean_sign(recipe, real_B, fake_B),
         **told,
+        **head_metrics,
         **_penalty_metric(recipe, penalty, loss.device),
     }
 
@@ -275,8 +292,11 @@ def generator_step(generator: Learner, discriminator: Learner, fake_NCHW: Tensor
                 with torch.no_grad():
                     real_NCHW = step.changed(real_NCHW, "G-real")
                     real_logit_N = D(real_NCHW, step.noise("G-real", real_NCHW.device), **step.condition())
-        loss = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
-        norm = generator.update(loss, step.values.lr_scale)
+        loss = whole = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
+        if step.maps is not None:
+            fake_maps = step.maps.fake if recipe.fakes == "shared" else feature_maps(fake_NCHW)
+            whole = loss + heads_loss_of_generator(D.heads, step.maps.real, fake_maps, recipe)
+        norm = generator.update(whole, step.values.lr_scale)
     return {
         "G_loss": loss.detach(),
         "D_on_G": logit_N.detach().float().sigmoid().mean(),
@@ -289,7 +309,9 @@ def train_step(generator: Learner, discriminator: Learner, step: Step) -> dict[s
     if not step.values.generator_learns:
         with torch.no_grad():
             fake_NCHW = make_fakes(generator, step)
+            step = replace(step, maps=seen_maps(discriminator, fake_NCHW, step))
         return discriminator_step(discriminator, fake_NCHW, step)
     fake_NCHW = make_fakes(generator, step)
+    step = replace(step, maps=seen_maps(discriminator, fake_NCHW, step))
     d_metrics = discriminator_step(discriminator, fake_NCHW, step)
     return d_metrics | generator_step(generator, discriminator, fake_NCHW, step)

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from facegan.config import RecipeConfig, RunConfig
 from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
@@ -19,6 +21,8 @@ from facegan.training.state import TrainingState, adaptive_of, state_of
 
 _SCALED = ("generator.mapping_lr_multiplier",)
 """May change: the stored weights are scaled by it."""
+_ADDED = ("discriminator.feature_heads",)
+"""May change where the optimizers are fresh: the seed makes heads that are not stored, and stored ones may go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,8 @@ class InitialWeights:
         kept = ["network", "resolution", "latent_size", "generator."]
         kept += [] if self.fresh_discriminator else ["discriminator."]
         kept += ["generator_optimizer.name", "discriminator_optimizer.name", "generator_start"] if self.fork else []
-        changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in _SCALED]
+        free = _SCALED if self.fork else (*_SCALED, *_ADDED)
+        changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in free]
         if changed:
             size = "" if own.resolution == recipe.resolution else f" and data of {own.resolution} px"
             raise UserError(
@@ -120,13 +125,25 @@ def warm_start(
     if fresh_discriminator:
         discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
     else:
-        discriminator = load_discriminator(info, recipe)
+        discriminator = _stored_discriminator(info, config)
     scale_mapping(generator, mapping_factor(info.run_config().recipe, recipe))
     state = state_of(generator, discriminator, config, plan, engine)
     if config.start_nimg:
         state.nimg = config.start_nimg
         state.adaptive = adaptive_of(recipe, info.state.get("ada"))
     return state
+
+
+def _stored_discriminator(info: SnapshotInfo, config: RunConfig) -> nn.Module:
+    """Return the config's discriminator with stored weights; heads that are not stored are made from the seed."""
+    recipe = config.recipe
+    stored = load_discriminator(info, info.run_config().recipe)
+    discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
+    own = {name: tensor for name, tensor in discriminator.state_dict().items() if name.startswith("heads.")}
+    wanted = discriminator.state_dict().keys()
+    kept = {name: tensor for name, tensor in stored.state_dict().items() if name in wanted}
+    discriminator.load_state_dict(own | kept)
+    return discriminator
 
 
 def weights_digest(info: SnapshotInfo, *, fresh_discriminator: bool = False) -> str:
