@@ -57,11 +57,13 @@ class AttributesNet(nn.Module):
         """Return float [N, 32, 32, 32], [N, 64, 16, 16], [N, 128, 8, 8]: each channel less its usual mean, divided by
         its usual deviation, which the normalisation that follows it has learnt."""
         x_NCHW, maps = self.stem(x_NCHW), []
-        for place in MAPS:
-            for layer in self.layers[MAPS[len(maps) - 1] if maps else 0 : place]:
+        for place, layer in enumerate(list(self.layers)[: MAPS[-1] + 1]):
+            assert isinstance(layer, _Residual)
+            if place in MAPS:
+                norm = layer.norm1
+                maps.append(F.batch_norm(x_NCHW, norm.running_mean, norm.running_var, eps=norm.eps))
+            if place < MAPS[-1]:
                 x_NCHW = layer(x_NCHW)
-            norm = self.layers[place].norm1
-            maps.append(F.batch_norm(x_NCHW, norm.running_mean, norm.running_var, eps=norm.eps))
         return maps
 
     def features(self, x_NCHW: Tensor) -> Tensor:

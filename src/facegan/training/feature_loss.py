@@ -15,7 +15,7 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from facegan.config import RecipeConfig
 from facegan.losses import NEEDS_REAL, discriminator_loss, generator_loss
@@ -52,6 +52,12 @@ def feature_maps(image_NCHW: Tensor) -> list[Tensor]:
         image_NCHW = image_NCHW.to(dtype)
     image_NCHW = image_NCHW.contiguous(memory_format=torch.channels_last)
     return _frozen(image_NCHW.device, image_NCHW.dtype).feature_maps(image_NCHW)
+
+
+def heads_of(discriminator: nn.Module) -> FeatureHeads | None:
+    """Return a discriminator's heads, or None if it has none."""
+    heads = getattr(discriminator, "heads", None)
+    return heads if isinstance(heads, FeatureHeads) else None
 
 
 def heads_loss(heads: FeatureHeads, maps: SeenMaps, recipe: RecipeConfig) -> tuple[Tensor, Tensor]:

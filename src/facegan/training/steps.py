@@ -25,7 +25,13 @@ from facegan.networks.conv_autotune import twice_differentiable
 from facegan.networks.layers import SampleNoise, moving_statistics, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
-from facegan.training.feature_loss import SeenMaps, feature_maps, heads_loss, heads_loss_of_generator
+from facegan.training.feature_loss import (
+    SeenMaps,
+    feature_maps,
+    heads_loss,
+    heads_loss_of_generator,
+    heads_of,
+)
 from facegan.training.learner import Learner
 
 Draws = Mapping[str, "Tensor | np.ndarray"]
@@ -168,7 +174,7 @@ def logits_of_both(
 
 def seen_maps(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> SeenMaps | None:
     """Return what attributes-net sees in the images of D's step, changed as they are for D; None: D has no heads."""
-    if getattr(discriminator.network, "heads", None) is None:
+    if heads_of(discriminator.network) is None:
         return None
     with torch.no_grad():
         real = feature_maps(step.changed(step.batch.image_NCHW, "real"))
@@ -191,8 +197,8 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
     penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
     whole = loss if penalty is None else loss + penalty * recipe.penalty_every
     head_metrics = {}
-    if step.maps is not None:
-        loss_of_heads, ranks = heads_loss(D.heads, step.maps, recipe)
+    if step.maps is not None and (heads := heads_of(D)) is not None:
+        loss_of_heads, ranks = heads_loss(heads, step.maps, recipe)
         whole, head_metrics = whole + loss_of_heads, {"D_heads_rank": ranks}
     real_B, fake_B, told = real_logit_N.detach().float(), fake_logit_N.detach().float(), {}
     if step.telling is None:
@@ -293,9 +299,9 @@ def generator_step(generator: Learner, discriminator: Learner, fake_NCHW: Tensor
                     real_NCHW = step.changed(real_NCHW, "G-real")
                     real_logit_N = D(real_NCHW, step.noise("G-real", real_NCHW.device), **step.condition())
         loss = whole = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
-        if step.maps is not None:
+        if step.maps is not None and (heads := heads_of(D)) is not None:
             fake_maps = step.maps.fake if recipe.fakes == "shared" else feature_maps(fake_NCHW)
-            whole = loss + heads_loss_of_generator(D.heads, step.maps.real, fake_maps, recipe)
+            whole = loss + heads_loss_of_generator(heads, step.maps.real, fake_maps, recipe)
         norm = generator.update(whole, step.values.lr_scale)
     return {
         "G_loss": loss.detach(),
