@@ -270,7 +270,7 @@ def evaluate(
             most = default if count is None else count
             found = faces_of(Path(faces), view.datasets, most, seed, device=device, labels=labels)
         elif isinstance(faces, np.ndarray):
-            found = faces_of_array(faces, most, view.resolution, "the array")
+            found = faces_of_array(faces, most, view.datasets[0], "the array")
         else:
-            found = faces_of_batches(faces, count, view.resolution, Path(folder))
+            found = faces_of_batches(faces, count, view.datasets[0], Path(folder))
         return measure(found.batches, found.described, view, opened, count=found.total, people=people)

@@ -136,6 +136,18 @@ def test_rows_are_found_by_name_then_base_name_then_stem():
     assert parsed.match(ImagePaths(["c.jpg", "c.png"])).row_N.tolist() == [2, -1], "in a folder a row is of one image"
 
 
+def test_names_that_people_share_are_told_apart_by_their_folders():
+    table = "".join(f"{person}/{number}.png {person}\n" for person in (1, 2) for number in (0, 1))
+    parsed = parse_numbers("identity", table.encode(), "identities")
+    names = ["faces/1/0.png", "faces/1/1.png", "faces/2/0.png", "other/1.png"]
+    found = parsed.match(ImagePaths(names))
+    assert found.row_N.tolist() == [0, 1, 2, -1] and set(found.clashes) == {3}, "1.png of no known folder has no row"
+    deeper = parse_numbers("identity", table.replace("1/", "a/1/").replace("2/", "b/2/").encode(), "identities")
+    assert deeper.match(ImagePaths(["1/0.png", "2/1.png"])).row_N.tolist() == [0, 3]
+    upper = parse_numbers("identity", b"a.png 1\nA.png 2\n", "identities")
+    assert upper.match(ImagePaths(["a.png"])).row_N.tolist() == [-1]
+
+
 def test_names_match_whatever_their_case_slashes_and_unicode_form():
     parsed = parse_numbers("identity", "A.JPG 1\nsub\\b.jpg 2\nZoe\u0308.png 3\n".encode(), "identities")
     assert parsed.match(ImagePaths(["a.jpg", "sub/B.jpg", "Zo\u00eb.png"])).row_N.tolist() == [0, 1, 2]

@@ -1,11 +1,12 @@
 """Every kind of bad image file: converted or set aside, with its reason; one bad file never stops the rest."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from facegan.data.decode import decode_image
 
@@ -207,3 +208,66 @@ def test_newer_formats(encoded, kind):
         pytest.skip(f"this Pillow cannot write {kind}")
     image, found = decode(encoded(RAMP, kind, quality=95))
     assert np.abs(image.astype(int) - RAMP).mean() < 4 and not found
+
+
+def wide_gamut_profile():
+    """Return an ICC profile whose green is far outside sRGB's, made of another one by scaling its green column."""
+    content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = int.from_bytes(content[128:132], "big")
+    for place in range(132, 132 + 12 * tags, 12):
+        name, start = bytes(content[place : place + 4]), int.from_bytes(content[place + 4 : place + 8], "big")
+        if name == b"gXYZ":  # less red in green: what is called green here is a stronger one
+            content[start + 8 : start + 12] = (int(0.25 * 65536)).to_bytes(4, "big")
+        if name == b"desc":
+            content[place + 4 : place + 8] = (0).to_bytes(4, "big")  # no name: not known as sRGB
+    return bytes(content)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_of_an_embedded_profile_become_srgb(mode):
+    colour, profile = (200, 140, 115), wide_gamut_profile()
+    image = Image.new("RGB", (64, 64), colour)
+    image.paste((90, 40, 20), (0, 0, 20, 20))
+    picture = io.BytesIO()
+    image.convert(mode, palette=Image.Palette.ADAPTIVE).save(picture, "PNG", icc_profile=profile)
+    face, found = decode(picture.getvalue())
+    expected = ImageCms.profileToProfile(
+        image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    )
+    assert np.abs(face.astype(int) - np.asarray(expected).astype(int)).max() <= 1
+    assert np.abs(face[40, 40].astype(int) - colour).max() > 5
+    assert ("colour profile", "converted") in found
+
+
+@pytest.mark.parametrize("profile", [b"no profile", ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
+def test_profiles_that_change_nothing(encoded, profile):
+    image = Image.new("RGB", (64, 64), (200, 140, 115))
+    image.paste((90, 40, 20), (0, 0, 20, 20))
+    picture = io.BytesIO()
+    image.save(picture, "PNG", icc_profile=profile)
+    face, found = decode(picture.getvalue())
+    np.testing.assert_array_equal(face, np.asarray(image))
+    assert not found
+
+
+def test_a_grey_picture_with_a_colour_profile_stays_grey():
+    image = Image.new("L", (64, 64), 90)
+    image.paste(200, (0, 0, 20, 20))
+    picture = io.BytesIO()
+    image.save(picture, "PNG", icc_profile=wide_gamut_profile())
+    face, _ = decode(picture.getvalue())
+    assert (face[..., 0] == face[..., 1]).all() and face[40, 40, 0] == 90
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG"])
+def test_a_damaged_exif_block_says_nothing(kind):
+    image = Image.new("RGB", (64, 64), (200, 140, 115))
+    image.paste((90, 40, 20), (0, 0, 20, 20))
+    picture = io.BytesIO()
+    image.save(picture, kind, exif=b"Exif\x00\x00no TIFF at all")
+    assert decode(picture.getvalue())[0] is not None
+    zero = Image.Exif()
+    zero[0x0112] = 0
+    picture = io.BytesIO()
+    image.save(picture, kind, exif=zero.tobytes())
+    assert not decode(picture.getvalue())[1]

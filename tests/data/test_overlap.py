@@ -121,14 +121,25 @@ def test_pictures_saved_again_are_known_by_their_names(celeba, tmp_path):
 
 def test_a_run_is_not_measured_by_what_it_was_trained_on(celeba, tmp_path):
     trained = packed(celeba, tmp_path / "trained", hold_out="none")
-    packed(celeba, tmp_path / "measured")
+    measured = packed(celeba, tmp_path / "measured")
     run = tmp_path / "run"
     (run / "snapshots" / "nimg-1").mkdir(parents=True)
-    (run / "run.json").write_text(json.dumps({"format_version": 1, "config": {}, "data": [str(trained.path)]}))
+    (run / "run.json").write_text(
+        json.dumps({"format_version": 1, "config": {"data": trained.content_hash}, "data": [str(trained.path)]})
+    )
     for model in (run, run / "snapshots" / "nimg-1"):
         with pytest.raises(UserError, match=r"4 of the pictures that .*measured holds out, such as .* was trained"):
             real_faces(model, [tmp_path / "measured"])
     assert len(real_faces(run, [tmp_path / "measured"], held_out=False)) == 1
     assert len(real_faces(run, [tmp_path / "trained"])) == 1
-    shutil.rmtree(tmp_path / "trained")
-    assert len(real_faces(run, [tmp_path / "measured"])) == 1, "what is not there any more cannot be compared"
+    assert len(real_faces(run, None)) == 1
+    shutil.move(tmp_path / "trained", tmp_path / "moved")
+    with pytest.warns(UserWarning, match="is not there any more: it may have seen faces that are held out"):
+        real_faces(run, [measured.path])
+    assert len(real_faces(run, [tmp_path / "moved"])) == 1, "the same data elsewhere holds out what it held out"
+    packed(celeba, tmp_path / "trained")
+    with pytest.warns(UserWarning, match="has changed since"):
+        real_faces(run, [trained.path])
+    with pytest.raises(UserError, match=r"trained changed after .*run was trained on it"):
+        real_faces(run, None)
+    assert len(real_faces(run, None, held_out=False)) == 1

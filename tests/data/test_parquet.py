@@ -116,6 +116,20 @@ def test_rows_that_hold_no_image_and_labels_that_mean_nothing(celeba, tmp_path):
     assert any(problem["kind"] == "attribute value" for problem in problems)
 
 
+def test_tables_are_of_the_names_in_the_rows(celeba, tmp_path):
+    columns = rows_of(celeba, range(1, 9), "tpremoli")
+    image = [{"bytes": row["bytes"], "path": f"{number:06d}.jpg"} for number, row in enumerate(columns["image"], 1)]
+    parquet.write_table(pyarrow.table({"image": image}), tmp_path / "train-00000-of-00001.parquet")
+    people = "".join(f"{number:06d}.jpg {number // 3 + 1}\n" for number in range(1, 9))
+    (tmp_path / "people.txt").write_text(people)
+    given = {"resolution": 16, "workers": 1, "hold_out": "none", "identities": tmp_path / "people.txt"}
+    result = prepare(tmp_path / "train-00000-of-00001.parquet", tmp_path / "out", **given)
+    assert result.dataset.identities.tolist() == [number // 3 + 1 for number in range(1, 9)] and not result.warnings
+    (tmp_path / "people.txt").write_text(people.replace("0000", "1000"))
+    with pytest.raises(UserError, match=r"there is an image 000001\.jpg, and a row for 100001\.jpg"):
+        prepare(tmp_path / "train-00000-of-00001.parquet", tmp_path / "other", **given)
+
+
 def test_what_is_no_parquet_file_of_images(celeba, tmp_path):
     (tmp_path / "half.parquet").write_bytes(b"PAR1 and no end")
     with pytest.raises(UserError, match=r"half\.parquet cannot be read as a Parquet file"):

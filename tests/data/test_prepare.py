@@ -19,6 +19,7 @@ from facegan.data import prepare as preparing
 from facegan.data.packed import PackedDataset
 from facegan.data.prepare import prepare
 from facegan.errors import UserError
+from facegan.evaluation.faces import faces_at
 from facegan.provenance import Provenance
 from tests.data.conftest import findings, labels_of, simple_face
 
@@ -62,14 +63,16 @@ def test_celeba_folder_with_all_its_annotations(celeba, tmp_path):
 def test_the_number_of_processes_changes_nothing(celeba, tmp_path):
     shutil.copytree(celeba, tmp_path / "celeba")
     images = tmp_path / "celeba" / "img_align_celeba"
-    shutil.copy(images / "000002.jpg", images / "000040.jpg")
+    shutil.copy(images / "000002.jpg", images / "000040.jpg")  # of a person who is held out
+    shutil.copy(images / "000003.jpg", images / "000041.jpg")
     (images / "000033.jpg").write_bytes(b"broken")
     for workers in (1, 3):
         prepare(tmp_path / "celeba", tmp_path / f"{workers}", resolution=16, workers=workers, preview=True)
     assert written(tmp_path / "1") == written(tmp_path / "3")
     assert findings(tmp_path / "1") == {
         "000033.jpg": [("unreadable", "set aside")],
-        "000040.jpg": [("duplicate", "set aside")],
+        "000002.jpg": [("duplicate", "set aside")],
+        "000041.jpg": [("duplicate", "set aside")],
     }
 
 
@@ -466,3 +469,35 @@ def test_a_preview_says_what_its_faces_are(celeba, tmp_path):
     prepare(source, tmp_path / "some", resolution=16, workers=1, preview=True)
     with Image.open(tmp_path / "some" / "preview.png") as picture:
         assert picture.text["Description"].startswith("in part made by a neural network")
+
+
+def test_of_copies_the_one_whose_person_is_known_is_kept(celeba, tmp_path):
+    source = tmp_path / "celeba"
+    shutil.copytree(celeba, source)
+    (source / "backup").mkdir()
+    for file in sorted((source / "img_align_celeba").iterdir())[:45]:
+        shutil.copy(file, source / "backup" / file.name)
+    alone, doubled = (
+        prepare(folder, tmp_path / name, resolution=16, workers=1).dataset
+        for folder, name in ((celeba, "alone"), (source, "doubled"))
+    )
+    assert alone.identities.tolist() == doubled.identities.tolist()
+    np.testing.assert_array_equal(alone.images, doubled.images)
+    np.testing.assert_array_equal(alone.held_out(), doubled.held_out())
+    assert doubled.copies().sum() == len(alone) + 45
+
+
+def test_line_ends_in_a_file_name(tmp_path, encoded):
+    source = tmp_path / "faces"
+    source.mkdir()
+    for name in ("a.png", "odd\rname.png", "odd\nname.png"):
+        simple_face(len(name) + ("\n" in name)).save(source / name)
+    dataset = prepare(source, tmp_path / "out", resolution=16, workers=1).dataset
+    assert sorted(dataset.files) == ["a.png", "odd?name.png", "odd?name.png"]
+
+
+def test_an_odd_crop_is_read_back_as_it_was(celeba, tmp_path):
+    dataset = prepare(celeba, tmp_path / "out", resolution=64, crop=147, workers=1).dataset
+    assert dataset.crop == (15.5, 35.5, 162.5, 182.5)
+    scored = faces_at(celeba / "img_align_celeba", 48, [dataset])
+    np.testing.assert_array_equal(np.concatenate(list(scored.batches))[0], dataset.images[0])

@@ -267,6 +267,8 @@ def test_many_eyes_on_the_same_faces_are_not_many_faces():
     assert ten.made.share == one.made.share and ten.made.shown == 100
     assert ten.made.high - ten.made.low > 0.95 * (one.made.high - one.made.low)
     assert ten.p_value == pytest.approx(one.p_value)
+    other = {number: MADE if answer == PHOTO else PHOTO for number, answer in alike.items()}
+    assert result("", [alike, other], key).made.high == wilson(5, 10)[1], "whoever disagrees on every face"
     none = result("", [dict.fromkeys(key.cells, MADE)] * 10, key)
     assert none.made.high == pytest.approx(wilson(0, 10)[1])
 

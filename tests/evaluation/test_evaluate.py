@@ -17,6 +17,7 @@ from facegan.errors import UserError
 from facegan.evaluation import evaluate as evaluate_module
 from facegan.evaluation import reference as reference_module
 from facegan.evaluation.evaluate import describe_protocol, evaluate, open_view, remarks
+from facegan.evaluation.faces import faces_at
 from facegan.evaluation.receipt import compare, read_receipt
 from facegan.evaluation.reference import RealFeatures, drawn, reference_of, view_batches
 from facegan.metrics.kernel import mean_of_pairs
@@ -86,7 +87,18 @@ def test_labels_are_part_of_the_protocol_of_models_that_take_them(data, space):
     assert {row.verdict for row in compare(without, drawn)} == {"not distinguishable"}
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"format_version": 2}', b'{"format_version": 1, "scores": [{}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"format_version": 2}',
+        b'{"format_version": 1, "scores": [{}]}',
+        b'{"format_version": 1, "model": {}, "protocol": {}, "made": {}, "scores": [{"name": "nose", "space": "a", '
+        b'"floor": null, "extrapolated": null, '
+        b'"estimate": {"value": 1, "standard_error": 1, "low": 0, "high": 2}}]}',
+    ],
+)
 def test_what_is_no_receipt_is_refused(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(UserError, match=r"a\.json is no receipt"):
@@ -116,6 +128,9 @@ def test_the_command_scores_arrays_and_datasets(data, tmp_path):
 def test_mistakes(data, tmp_path):
     (tmp_path / "huge.npy").write_bytes(b"\x93NUMPY\x03\x00\xff\xff\xff\xff{")
     assert "no array of faces" in mistake("evaluate", tmp_path / "huge.npy", data)
+    np.savez_compressed(tmp_path / "half.npz", faces=np.zeros((COUNT, 16, 16, 3), np.uint8))
+    (tmp_path / "half.npz").write_bytes((tmp_path / "half.npz").read_bytes()[:300])
+    assert "no array of faces" in mistake("evaluate", tmp_path / "half.npz", data)
     assert "no feature space" in mistake("evaluate", data, data, "--space", "nose-net")
     assert "training, held-out" in mistake("evaluate", data, data, "--space", "random-net", "--people", "some")
     small = write_packed(tmp_path / "small", 8, 8)
@@ -200,6 +215,25 @@ def test_arrays_that_hold_no_faces(data):
         facegan_module.evaluate(None, data)
     with pytest.raises(UserError, match="only values of 0 and 1"):
         facegan_module.evaluate(np.ones((COUNT, 16, 16, 3), np.uint8), data)
+
+
+@pytest.mark.parametrize("shape", [(0, 16, 16, 3), (5, 0, 0, 3)])
+def test_arrays_without_a_face(data, shape):
+    with pytest.raises(UserError, match="holds no face"):
+        facegan_module.evaluate(np.zeros(shape, np.uint8), data)
+
+
+def test_arrays_are_cropped_as_files_are(data, tmp_path):
+    real = PackedDataset.open(data)
+    faces = np.random.default_rng(0).integers(0, 255, (3, 218, 178, 3), np.uint8)
+    np.save(tmp_path / "faces.npy", faces)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number, face in enumerate(faces):
+        Image.fromarray(face).save(folder / f"{number}.png")
+    array, files = (faces_at(place, 3, [real]) for place in (tmp_path / "faces.npy", folder))
+    np.testing.assert_array_equal(np.concatenate(list(array.batches)), np.concatenate(list(files.batches)))
+    assert array.described["cropped"] == files.described["cropped"] == {"178x218": "15,35,163,183"}
 
 
 def test_of_several_arrays_the_faces_are_taken_and_two_are_not_guessed(pictures, data, tmp_path):

@@ -127,6 +127,12 @@ def test_without_held_out_people_nothing_can_be_said(packed16, tmp_path):
     assert "is held out" in mistake("audit", tmp_path / "faces.npy", packed16)
 
 
+def test_with_few_faces_to_train_on_nothing_can_be_said(tmp_path):
+    few = write_packed(tmp_path / "few", 60, 16, identities=np.where(np.arange(60) < 20, 1, 10))
+    with pytest.raises(UserError, match="20 faces to train on, and at least 21 are needed"):
+        audit(iter([]), {"resolution": 16}, 200, [PackedDataset.open(few)], [], Labeller())
+
+
 def test_other_data_than_the_models_is_said_and_another_resolution_refused(people):
     data, batches = [PackedDataset.open(people)], [np.zeros((200, 16, 16, 3), np.uint8)]
     found = audit(iter(batches), {"resolution": 16, "data": "another"}, 200, data, [], Labeller())

@@ -70,7 +70,7 @@ def audit(
     keep_freed_memory()
     place = inference_device(device)
     labeller = Labeller(attributes_net, device=place)
-    datasets = real_faces(model, data)
+    datasets = real_faces(model, data, warn=options.warn)
     batches, described, number = faces_of(model, datasets, number, seed, device=place, labels=labels)
     spaces = [open_space(name, device=place) for name in SPACES]
     with stages() as stage:

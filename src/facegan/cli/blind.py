@@ -120,7 +120,7 @@ def _draw_up(
 
     keep_freed_memory()
     place = inference_device(device)
-    view = DataView(real_faces(model, data), held_out=True)
+    view = DataView(real_faces(model, data, warn=options.warn), held_out=True)
     most = blind.most_of_a_kind(sheets, faces)
     batches, described, _ = faces_of(model, view.datasets, most, seed, device=place)
     if described["kind"] == "model":

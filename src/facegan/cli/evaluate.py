@@ -77,9 +77,9 @@ def evaluate(
     from facegan.perception.spaces import DEFAULT, open_space
 
     keep_freed_memory()
-    view = open_view(real_faces(model, data, held_out=people == "held-out"), people)
+    view = open_view(real_faces(model, data, held_out=people == "held-out", warn=options.warn), people)
     for sentence in view.warnings:
-        typer.echo(f"warning: {sentence}", err=True)
+        options.warn(sentence)
     place = inference_device(device)
     spaces = [open_space(name, inception_file=inception, device=place) for name in dict.fromkeys(space or DEFAULT)]
 

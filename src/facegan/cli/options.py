@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
 from typer import Argument, Option
 
 from facegan.config_changes import parse_count
@@ -183,3 +184,8 @@ def load_faces(
     loaded = api.load(model, device=str(inference_device(device)))
     asked = {"attributes": attributes, "truncation": truncation, "labels": labels}
     return loaded, [named_face(loaded, text, seed, **asked) for text in faces]  # type: ignore[arg-type]
+
+
+def warn(sentence: str) -> None:
+    """Print a warning, beside what a command prints as its result."""
+    typer.echo(f"warning: {sentence}", err=True)

@@ -133,7 +133,7 @@ def _measured(
     from facegan.perception.spaces import DEFAULT, open_space
 
     try:
-        datasets = real_faces(model, data)
+        datasets = real_faces(model, data, warn=options.warn)
     except UserError as error:
         return None, None, [f"Nothing was measured: {error}. Name the real faces with --data."]
     spaces = [open_space(name, device=device) for name in DEFAULT]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,10 @@ KNOWN_FOLDER = re.compile(r"celeba", re.IGNORECASE)
 """In the name of a folder or zip that holds CelebA's pictures, as img_align_celeba and CelebA-HQ-img do."""
 _FOLDERS_BESIDE = (".", "Anno", "Eval", "..", "../Anno", "../Eval", "../..", "../../Anno", "../../Eval")
 _ROWS_AHEAD = 1 << 14
+_SEVERAL = -2
+"""In place of a row: several rows are meant."""
+_MOST_FOLDERS = 8
+"""In a name, looked at from its end."""
 _POSITIONS = {plain(name): position for position, name in enumerate(ATTRIBUTE_NAMES)}
 
 
@@ -81,21 +86,23 @@ class LabelFile:
     def match(self, images: ImagePaths) -> Match:
         """Return which image has which row.
 
-        A name is looked up whole, then without its folders, then without its suffix too (CelebA's PNG edition has
-        the rows of the JPEG one); letter case, Unicode variants and the kind of slash do not matter. In one folder a
-        row is never given to two images. Where a folder is called as CelebA's, only the images in such folders have
-        rows; otherwise images of the same name in several folders all have its row.
+        A name is looked up whole, then without its first folders, then without its suffix too (CelebA's PNG edition
+        has the rows of the JPEG one); letter case, Unicode variants and the kind of slash do not matter. A name that
+        several rows share gives nobody a row, and in one folder a row is never given to two images. Where a folder is
+        called as CelebA's, only the images in such folders have rows; otherwise images of the same name in several
+        folders all have its row.
         """
         row_N = np.full(len(images), -1, np.int64)
         clashes = set[int]()
-        rows = {_plain_path(name): row for name, row in self.row_of.items()}
-        for simplify in (_whole, _base_name, _base_stem):
+        rows = [(_plain_path(name), row) for name, row in self.row_of.items()]
+        for simplify in _simplifications(rows, images.plain):
             missing = np.flatnonzero(row_N < 0)
             if not len(missing):
                 break
-            simpler = {simplify(name): row for name, row in rows.items()}
+            simpler = _rows_by_name(rows, simplify)
             named = (simplify(images.plain[place]) for place in missing.tolist())
             found_M = np.fromiter((simpler.get(name, -1) for name in named), np.int64, len(missing))
+            clashes.update(missing[found_M == _SEVERAL].tolist())
             missing, found_M = missing[found_M >= 0], found_M[found_M >= 0]
             taken = images.folder_N[row_N >= 0] * len(self.row_of) + row_N[row_N >= 0]
             wanted_M = images.folder_N[missing] * len(self.row_of) + found_M
@@ -150,8 +157,28 @@ def _plain_path(path: str) -> str:
     return path.lower() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
 
 
-def _whole(name: str) -> str:
-    return name
+def _simplifications(rows: Sequence[tuple[str, int]], paths: Sequence[str]) -> Iterator[Callable[[str], str]]:
+    """Yield ways to look at names, from the whole of them to the least: fewer and fewer folders, then no suffix."""
+    deepest = min(max((name.count("/") for name in names), default=0) for names in (paths, [name for name, _ in rows]))
+    yield str
+    for folders in range(min(deepest, _MOST_FOLDERS), 0, -1):
+        yield partial(_tail, folders)
+    yield _base_name
+    yield _base_stem
+
+
+def _rows_by_name(rows: Iterable[tuple[str, int]], simplify: Callable[[str], str]) -> dict[str, int]:
+    """Return {simplified name: row}, _SEVERAL for a name of several rows."""
+    found = dict[str, int]()
+    for name, row in rows:
+        if found.setdefault(simplify(name), row) != row:
+            found[simplify(name)] = _SEVERAL
+    return found
+
+
+def _tail(folders: int, path: str) -> str:
+    """Return a path's name with its last so many folders, or as many as it has."""
+    return "/".join(path.rsplit("/", folders + 1)[-folders - 1 :])
 
 
 def _folder(path: str) -> str:

@@ -8,7 +8,7 @@ from facegan.errors import UserError
 
 FRAME_WIDTH, FRAME_HEIGHT = 178, 218
 """Size of CelebA's aligned images, the frame in which a crop is given."""
-Crop: TypeAlias = "int | tuple[int, int, int, int]"
+Crop: TypeAlias = "int | tuple[float, float, float, float]"
 """Side of a centred square in the frame, or its left, top, right and bottom edge."""
 
 

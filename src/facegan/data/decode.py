@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from facegan.data.colour_profile import DIRECT_MODES, to_srgb
 from facegan.data.crop import Crop, crop_box
 from facegan.data.preflight import Action
 from facegan.errors import is_out_of_memory
@@ -116,15 +118,19 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding], a
             raise _SetAsideError("too small", f"the crop is {side:.0f} px wide, less than half of {resolution} px")
         elif side < resolution:
             findings.append(Finding("enlarged", f"from a crop {side:.0f} px wide to {resolution} px", "noted"))
-        rgb = upright if upright.mode == "RGB" else _convert(upright, findings)
+        profile = image.info.get("icc_profile")
+        direct = _in_srgb(upright, profile, findings) if upright.mode in DIRECT_MODES else None
+        rgb = direct or (upright if upright.mode == "RGB" else _convert(upright, findings))
         if sixteen_bits and upright.mode not in _SIXTEEN_BIT_MODES:
             _check_range(rgb, findings)
         if "transparency" in rgb.info:
             rgb = _onto_white(rgb, findings)
-        face = np.asarray(rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box))
+        small = rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
+        if upright.mode not in DIRECT_MODES:
+            small = _in_srgb(small, profile, findings) or small
         if (reason := made_by_network(data, image.info)) is not None:
             findings.append(Finding(STATEMENT, reason, "noted"))
-        return face
+        return np.asarray(small)
 
 
 def _open_image(data: bytes) -> Image.Image:
@@ -154,11 +160,22 @@ def _too_many_pixels(found: str) -> _SetAsideError:
 def _turn_upright(image: Image.Image, findings: list[Finding]) -> Image.Image:
     if image.format == "JPEG" and "exif" not in image.info:  # asking Pillow costs a tenth of decoding a small face
         return image
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    if orientation == 1:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):  # a damaged EXIF block says nothing
+        return image
+    if orientation not in range(2, 9):
         return image
     findings.append(Finding("rotated", f"EXIF orientation {orientation}: turned upright", "converted"))
     return ImageOps.exif_transpose(image)
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None, findings: list[Finding]) -> Image.Image | None:
+    """Return the image in sRGB; None where it has no profile, or is taken as it is."""
+    if not profile or (found := to_srgb(image, profile)) is None:
+        return None
+    findings.append(Finding("colour profile", f"{found[1]}: converted to sRGB", "converted"))
+    return found[0]
 
 
 def _convert(image: Image.Image, findings: list[Finding]) -> Image.Image:

@@ -71,10 +71,10 @@ def read_face_files(
         finding.reason for outcome in outcomes for finding in outcome.findings if finding.kind == RESIZED_KIND
     )
     faces = map_array(place)
-    return FaceFiles(faces if len(kept) == len(files) else faces[kept], dict(sizes), _crops(sizes, crop), unreadable)
+    return FaceFiles(faces if len(kept) == len(files) else faces[kept], dict(sizes), crops(sizes, crop), unreadable)
 
 
-def _crops(sizes: Iterable[str], crop: Crop) -> dict[str, str]:
+def crops(sizes: Iterable[str], crop: Crop) -> dict[str, str]:
     """Return {size: the edges of its crop} of those sizes of which not all is taken."""
     crops = {}
     for size in sizes:

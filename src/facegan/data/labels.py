@@ -56,6 +56,10 @@ class Labels:
         self.partitions = np.full(self.count, -1, np.int8)
         self.identities = np.zeros(self.count, np.int32)
 
+    def known(self) -> np.ndarray:
+        """Return int64 [N]: of how many kinds labels are known of each image."""
+        return np.stack([self.attributes.any(1), self.identities > 0, self.partitions >= 0]).sum(axis=0)
+
     def forget_made(self, places: np.ndarray) -> None:
         """Make those labels of the made faces at ``places`` unknown that a table of photographs gave them."""
         for what, array, unknown in (
@@ -90,11 +94,12 @@ def read_labels(
     labels = Labels(len(files))
     if listing.rows is not None:
         _labels_of_parquet(listing.rows, labels, preflight)
-    images = ImagePaths([file.path for file in files])
+    paths = listing.image_paths()
+    images = ImagePaths(paths)
     for what, annotation in _annotations(listing, given, labels).items():
         label_file = _parse(what, annotation)
         match = label_file.match(images)
-        _check_fit(label_file, match, files, what, annotation.place, listing.source)
+        _check_fit(label_file, match, paths, what, annotation.place, listing.source)
         has_row = match.row_N >= 0
         labels.sources[what] = label_file.name
         if annotation.place == "given" or is_of_made_faces(annotation, listing):
@@ -116,12 +121,12 @@ def read_labels(
                 f"another code? Name the right one with --{what}"
             )
         labels.set(what, has_row, values)
-        labels.warnings += _copies(match, files, label_file.name)
+        labels.warnings += _copies(match, paths, label_file.name)
         count, looked_at = np.count_nonzero(has_row[:taken]), len(has_row[:taken])
         if count < looked_at / 2:
             labels.warnings.append(
                 f"{label_file.name} has a row for {count:,} of {looked_at:,} images only, such as "
-                f"{files[has_row.argmax()].path}: is it the table of these?"
+                f"{paths[has_row.argmax()]}: is it the table of these?"
             )
     preflight.add(_people_in_two_partitions(labels))
     return labels
@@ -178,9 +183,7 @@ def _parse(what: str, file: Annotation) -> LabelFile:
     return parse_numbers(file.name, file.data, what, file.most_rows)
 
 
-def _check_fit(
-    label_file: LabelFile, match: Match, files: Sequence[ImageFile], what: str, place: str, source: Path
-) -> None:
+def _check_fit(label_file: LabelFile, match: Match, paths: Sequence[str], what: str, place: str, source: Path) -> None:
     """Refuse a table that was found and fits less than half of the images, or was given and fits none."""
     without = np.setdiff1d(np.flatnonzero(match.row_N < 0), match.strangers)
     fitting = int(np.count_nonzero(match.row_N >= 0))
@@ -188,12 +191,12 @@ def _check_fit(
         return
     row = next(iter(label_file.row_of), "nothing")
     numbers = {_number(name) for name in label_file.row_of}
-    zeros = not fitting and (_number(files[without[0]].path) or None) in numbers and "0" not in numbers
+    zeros = not fitting and (_number(paths[without[0]]) or None) in numbers and "0" not in numbers
     hint = "Its numbers lack leading zeros, which a spreadsheet drops: put them back. " if zeros else ""
     said = f"--{what} {label_file.name}" if place == "given" else label_file.name
     raise UserError(
-        f"{said} has a row for {fitting:,} of the {len(files):,} images of {source}: there is an image "
-        f"{files[without[0]].path}, and a row for {row}. {hint}Give the table of these images with --{what}, prepare "
+        f"{said} has a row for {fitting:,} of the {len(paths):,} images of {source}: there is an image "
+        f"{paths[without[0]]}, and a row for {row}. {hint}Give the table of these images with --{what}, prepare "
         f"CelebA's own folder, or leave all labels out with --no-attributes"
     )
 
@@ -246,15 +249,15 @@ def unused_tables(listing: Listing, used: Collection[str]) -> set[str]:
     return found
 
 
-def _copies(match: Match, files: Sequence[ImageFile], table: str) -> Iterator[str]:
+def _copies(match: Match, paths: Sequence[str], table: str) -> Iterator[str]:
     if match.strangers:
-        names = listed([files[place].path for place in match.strangers])
+        names = listed([paths[place] for place in match.strangers])
         yield (
             f"{len(match.strangers):,} images carry names of {table} and lie outside CelebA's folder ({names}): they "
             f"have no labels"
         )
     if match.copies:
-        names = listed([files[place].path for place in match.copies])
+        names = listed([paths[place] for place in match.copies])
         yield (
             f"{len(match.copies):,} images share a name with one in another folder ({names}): they have the same "
             f"labels, and the same faces may be in there twice"

@@ -75,7 +75,7 @@ def refuse_trained_on(datasets: Sequence[PackedDataset], trained: Sequence[Packe
     unused = _not_trained_on(trained)
     for a in datasets:
         for b, unused_N in zip(trained, unused, strict=True):
-            if a.path.resolve() == b.path.resolve():
+            if a.content_hash == b.content_hash:
                 continue
             row_S2 = shared_rows(a, b)
             trained_S = a.held_out()[row_S2[:, 0]] & ~unused_N[row_S2[:, 1]]

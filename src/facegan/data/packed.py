@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.data.crop import Crop
 from facegan.data.folder import start_of_file
 from facegan.data.held_out import RULES, Rule, held_out_mask
 from facegan.data.overlap import Overlap, overlap_of
@@ -70,7 +71,8 @@ class PackedDataset:
     @cached_property
     def files(self) -> list[str]:
         """The images' file names, in their order in the arrays."""
-        text = (self.path / "names.txt").read_text("utf-8", errors="surrogateescape")
+        with (self.path / "names.txt").open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            text = file.read()
         names = text.removesuffix("\n").split("\n")
         if len(names) != self.count:
             raise UserError(
@@ -90,11 +92,11 @@ class PackedDataset:
             raise UserError(f"{self.path} has changed since it was packed (its content hash differs); prepare it again")
 
     @property
-    def crop(self) -> tuple[int, int, int, int] | int:
+    def crop(self) -> Crop:
         """The crop that its images have, in CelebA's frame; the usual one where it does not say."""
         box = self._description.get("crop")
         if isinstance(box, list) and len(box) == 4 and all(type(side) in (int, float) for side in box):
-            return int(box[0]), int(box[1]), int(box[2]), int(box[3])
+            return float(box[0]), float(box[1]), float(box[2]), float(box[3])
         return 148
 
     def copies(self) -> np.ndarray:
@@ -142,6 +144,12 @@ def content_digest(images: np.ndarray, labels: Sequence[np.ndarray], hold_out: R
     if hold_out == "pictures":
         digest.update(np.packbits(held_out_N).data)
     return digest.hexdigest()
+
+
+def joint_hash(datasets: Sequence[PackedDataset]) -> str:
+    """Return the dataset's content hash, or the sha256 of the hashes of several in their order."""
+    hashes = [dataset.content_hash for dataset in datasets]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -296,9 +304,8 @@ class DataView:
 
     @cached_property
     def content_hash(self) -> str:
-        """The dataset's content hash, or the sha256 of the hashes of several in their order."""
-        hashes = [dataset.content_hash for dataset in self.datasets]
-        return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+        """See ``joint_hash``."""
+        return joint_hash(self.datasets)
 
     def images(self, index_B: np.ndarray) -> np.ndarray:
         """Return uint8 [B, R, R, 3] of positions ``index_B`` (int64 [B]) in this view."""

@@ -14,7 +14,7 @@ from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.cores import usable_cores
 from facegan.data.crop import Crop, frame_box
 from facegan.data.decode_files import Decoder, Outcome, decode_all
-from facegan.data.held_out import choose_rule, held_out_warnings
+from facegan.data.held_out import Rule, choose_rule, held_out_mask, held_out_warnings
 from facegan.data.label_values import listed
 from facegan.data.labels import Labels, by_name_alone, read_labels, unused_tables
 from facegan.data.packed import PackedDataset
@@ -74,15 +74,15 @@ def prepare(
     _check_space(out, len(files), resolution)
     given = {"attributes": attributes, "partition": partition, "identities": identities}
     labels = read_labels(listing, given, preflight, len(files)) if use_attributes else Labels(len(listing.images))
-    choose_rule(hold_out, labels.identities, labels.partitions)  # refused now, and not after all images are decoded
+    rule = choose_rule(hold_out, labels.identities, labels.partitions)  # refused now, before all images are decoded
     preflight.add(_left_out(listing, labels))
     with writer, Reader(listing.source.resolve()) as reader:
         labels.warnings += by_name_alone(listing, labels, reader)
         decoder = Decoder(reader, resolution, crop, writer.images_file.resolve(), writer.image_offset(0))
         outcomes = decode_all(decoder, files, workers or usable_cores(), progress)
-        rows = _kept_rows(outcomes, files, preflight)
         made = np.array([outcome.row for outcome in outcomes if outcome.is_made], np.int64)
         labels.forget_made(made)
+        rows = _kept_rows(outcomes, files, _worth(labels, rule), preflight)
         made_kept = int(np.isin(rows, made).sum())
         preflight.kept = len(rows)
         _refuse_nothing(preflight, listing.source)
@@ -157,21 +157,30 @@ def contact_sheet(image_NHWC: np.ndarray) -> np.ndarray:
     return grid(image_NHWC[rows])
 
 
-def _kept_rows(outcomes: list[Outcome], files: Sequence[ImageFile], preflight: Preflight) -> np.ndarray:
-    """Return the rows to keep, in order: decoded, and not the same bytes as one before."""
-    first: dict[bytes, str] = {}
-    rows = []
+def _worth(labels: Labels, rule: Rule) -> np.ndarray:
+    """Return int64 [N], by which one of several copies is kept: most is known of it, then its people are held out."""
+    by_people: Rule = "none" if rule == "pictures" else rule
+    return 2 * labels.known() + held_out_mask(by_people, labels.identities, labels.partitions, [])
+
+
+def _kept_rows(
+    outcomes: list[Outcome], files: Sequence[ImageFile], worth_N: np.ndarray, preflight: Preflight
+) -> np.ndarray:
+    """Return the rows to keep, in order: decoded; and of several with the same bytes the first of most worth."""
+    kept = dict[bytes, int]()
+    for outcome in outcomes:
+        if outcome.kept:
+            best = kept.setdefault(outcome.digest, outcome.row)
+            if worth_N[outcome.row] > worth_N[best]:
+                kept[outcome.digest] = outcome.row
     for outcome in outcomes:
         name = files[outcome.row].name
-        if outcome.kept and outcome.digest in first:
-            original = first[outcome.digest]
+        if outcome.kept and kept[outcome.digest] != outcome.row:
+            original = files[kept[outcome.digest]].name
             preflight.add([Problem(name, "duplicate", f"the same bytes as {original}", "set aside", original)])
             continue
         preflight.add(Problem(name, finding.kind, finding.reason, finding.action) for finding in outcome.findings)
-        if outcome.kept:
-            first[outcome.digest] = name
-            rows.append(outcome.row)
-    return np.array(rows, np.int64)
+    return np.array(sorted(kept.values()), np.int64)
 
 
 def _warnings(listing: Listing, labels: Labels, preflight: Preflight, made: int) -> list[str]:

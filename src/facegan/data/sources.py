@@ -61,6 +61,10 @@ class Listing:
     """Images by their suffix, whose name or folder begins with a dot."""
     rows: ParquetRows | None = None
 
+    def image_paths(self) -> list[str]:
+        """Return what tables and messages call the images: paths in the source, or the names in Parquet files' rows."""
+        return [file.path if self.rows is None else file.name for file in self.images]
+
 
 class UnreadableError(Exception):
     """The bytes of one file cannot be had; the message is the reason."""

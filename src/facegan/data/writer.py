@@ -89,7 +89,7 @@ class PackedWriter:
             labels[name] = np.full(shape, unknown, dtype) if array is None else np.asarray(array, dtype)
             if labels[name].shape != shape:
                 raise ValueError(f"{name} has shape {labels[name].shape}, expected {shape}")
-        names = [f"{row:06d}" for row in range(count)] if files is None else [name.replace("\n", "?") for name in files]
+        names = [f"{row:06d}" for row in range(count)] if files is None else [_one_line(name) for name in files]
         if len(names) != count:
             raise ValueError(f"{len(names)} file names for {count} images")
 
@@ -125,6 +125,10 @@ class PackedWriter:
             file.seek(0)
             _write_header(file, layout)
             file.truncate(self.image_offset(len(rows)))
+
+
+def _one_line(name: str) -> str:
+    return name.replace("\n", "?").replace("\r", "?")
 
 
 def _write_header(file: IO[bytes], layout: tuple[np.dtype, tuple[int, ...]]) -> int:

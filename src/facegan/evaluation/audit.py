@@ -13,7 +13,15 @@ from torch import Tensor
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.coverage import Presence, presences
-from facegan.evaluation.memorisation import CopyTest, Nearest, judge_copies, nearest_training, pixel_features, places
+from facegan.evaluation.memorisation import (
+    NEIGHBOURS,
+    CopyTest,
+    Nearest,
+    judge_copies,
+    nearest_training,
+    pixel_features,
+    places,
+)
 from facegan.evaluation.reference import Stage, counter, view_batches, view_features
 from facegan.perception.labeller import Labeller
 from facegan.perception.spaces import Space
@@ -134,6 +142,11 @@ def _check(training: DataView, held_out: DataView, resolution: int, count: int) 
             f"the data has {len(held_out)} held-out faces, and at least {LEAST_HELD_OUT} are needed to know how near "
             f"an unseen person comes to the training faces by chance: run facegan prepare again, with more images, "
             f"--identities or another --hold-out"
+        )
+    if len(training) <= NEIGHBOURS:
+        raise UserError(
+            f"the data has {len(training)} faces to train on, and at least {NEIGHBOURS + 1} are needed to know how "
+            f"near they are to each other"
         )
     if resolution != training.resolution:
         raise UserError(

@@ -153,8 +153,8 @@ def _kind(given: Sequence[tuple[int, int]]) -> Kind:
     number_N, value_N = np.array(given).T
     passed_N = value_N == PHOTO
     share, whole = float(passed_N.mean()), float(len(value_N))
-    if len(np.unique(number_N)) < len(number_N):
-        whole = effective_count(passed_N, number_N)
+    if (faces := len(np.unique(number_N))) < len(number_N):
+        whole = min(effective_count(passed_N, number_N), float(faces))
     low, high = wilson(share * whole, whole)
     return Kind(len(value_N), int(passed_N.sum()), int((value_N == UNSURE).sum()), share, low, high)
 

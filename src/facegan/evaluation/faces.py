@@ -6,7 +6,10 @@ import contextlib
 import shutil
 import sys
 import tempfile
+import warnings
 import weakref
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from facegan.data.face_files import read_face_files
+from facegan.data.crop import Crop, crop_box
+from facegan.data.face_files import crops, read_face_files
 from facegan.data.folder import is_packed
 from facegan.data.overlap import refuse_trained_on
-from facegan.data.packed import DataView, PackedDataset, map_array
+from facegan.data.packed import DataView, PackedDataset, joint_hash, map_array
 from facegan.errors import UserError, brief
 from facegan.runs.folder import RUN_FILE, SHIPPED, RunFolder
 from facegan.runs.snapshot import INFO_FILE
@@ -54,22 +58,22 @@ def faces_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Pr
         UserError: no face can be read there.
     """
     if path.suffix in (".npy", ".npz") and path.is_file():
-        return _array_at(path, count, data[0].resolution)
+        return _array_at(path, count, data[0])
     if is_packed(path):
         return _dataset_at(path, count)
     return _files_at(path, count, data, progress)
 
 
-def _array_at(path: Path, count: int, resolution: int) -> Faces:
+def _array_at(path: Path, count: int, like: PackedDataset) -> Faces:
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 image_NHWC = _only_faces(path, arrays)
         else:
             image_NHWC = map_array(path)
-    except (OSError, ValueError, IndexError, EOFError) as error:
+    except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is no array of faces ({brief(error)}): {_EXPECTED}") from None
-    return faces_of_array(image_NHWC, count, resolution, str(path))
+    return faces_of_array(image_NHWC, count, like, str(path))
 
 
 def _only_faces(path: Path, arrays: np.lib.npyio.NpzFile) -> np.ndarray:
@@ -85,30 +89,37 @@ def _only_faces(path: Path, arrays: np.lib.npyio.NpzFile) -> np.ndarray:
     return arrays[arrays.files[0]] if first is None else first[1]
 
 
-def faces_of_array(image_NHWC: np.ndarray, count: int, resolution: int, name: str) -> Faces:
-    """Return the first faces of an array, uint8 [N, R, R, 3] or [N, 3, R, R], resized to ``resolution`` by Lanczos.
+def faces_of_array(image_NHWC: np.ndarray, count: int, like: PackedDataset, name: str) -> Faces:
+    """Return the first faces of an array, uint8 [N, R, R, 3] or [N, 3, R, R], as ``like`` has them.
+
+    Those of another size are resized by Lanczos, and cropped as files are (``read_face_files``).
 
     Raises:
-        UserError: it is another array, or none.
+        UserError: it is another array, or none, or there is no face in it.
     """
-    faces = image_NHWC
+    faces, resolution = image_NHWC, like.resolution
     if isinstance(faces, np.ndarray) and faces.ndim == 4 and faces.shape[1] == 3 != faces.shape[3]:
         faces = faces.transpose(0, 2, 3, 1)
     if not isinstance(faces, np.ndarray) or faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3:
         shape = f"{faces.dtype} {list(faces.shape)}" if isinstance(faces, np.ndarray) else f"a {type(faces).__name__}"
         raise UserError(f"{name} holds {shape}: {_EXPECTED}")
-    if len(faces) and faces[:_BATCH].max() == 1:
+    if not faces.size:
+        raise UserError(f"{name} holds no face: its shape is {list(faces.shape)}")
+    if faces[:_BATCH].max() == 1:
         raise UserError(f"{name} holds only values of 0 and 1 in its first faces: {_EXPECTED}")
     found, (height, width) = min(count, len(faces)), faces.shape[1:3]
     described = {"kind": "array", "attributes": False, "path": name, "resolution": resolution}
     if (height, width) != (resolution, resolution):
-        described |= _resized({f"{width}x{height}": found})
-    starts = range(0, found, _BATCH)
-    return Faces((_at(faces[start : min(start + _BATCH, found)], resolution) for start in starts), described, found)
+        size = f"{width}x{height}"
+        described |= _resized({size: found}, crops([size], like.crop))
+    parts = (faces[start : min(start + _BATCH, found)] for start in range(0, found, _BATCH))
+    return Faces((_at(part, resolution, like.crop) for part in parts), described, found)
 
 
-def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, resolution: int, folder: Path) -> Faces:
-    """Return at most ``count`` faces of batches, or of single faces [R, R, 3]; they are kept in a file in ``folder``.
+def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, like: PackedDataset, folder: Path) -> Faces:
+    """Return at most ``count`` faces of batches, or of single faces [R, R, 3], as ``like`` has them.
+
+    They are kept in a file in ``folder``.
 
     Raises:
         UserError: a batch is no array of faces.
@@ -119,8 +130,10 @@ def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, resolutio
     with file.open("wb") as out:
         for batch in batches:
             whole = batch[None] if isinstance(batch, np.ndarray) and batch.ndim == 3 else batch
+            if isinstance(whole, np.ndarray) and not len(whole):
+                continue
             left = sys.maxsize if count is None else count - found
-            faces, _, total = faces_of_array(whole, left, resolution, "a batch of faces")
+            faces, _, total = faces_of_array(whole, left, like, "a batch of faces")
             for part in faces:
                 out.write(np.ascontiguousarray(part).data)
             found += total
@@ -128,26 +141,24 @@ def faces_of_batches(batches: Iterable[np.ndarray], count: int | None, resolutio
                 break
     if not found:
         raise UserError("there is no face: the iterator ended before it gave any")
-    image_NHWC = np.memmap(file, np.uint8, "r", shape=(found, resolution, resolution, 3))
-    return faces_of_array(image_NHWC, found, resolution, "an iterator")
+    image_NHWC = np.memmap(file, np.uint8, "r", shape=(found, like.resolution, like.resolution, 3))
+    return faces_of_array(image_NHWC, found, like, "an iterator")
 
 
-def _at(image_NHWC: np.ndarray, resolution: int) -> np.ndarray:
-    """Return the faces at a resolution: the largest square of each, by Lanczos."""
+def _at(image_NHWC: np.ndarray, resolution: int, crop: Crop) -> np.ndarray:
+    """Return the faces at a resolution: the crop of each, by Lanczos."""
     height, width = image_NHWC.shape[1:3]
     if (height, width) == (resolution, resolution):
         return image_NHWC
-    side = min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box, size = (left, top, left + side, top + side), (resolution, resolution)
+    box, size = crop_box(width, height, crop), (resolution, resolution)
     resized = (
         Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.LANCZOS, box) for image in image_NHWC
     )
     return np.stack([np.asarray(image) for image in resized])
 
 
-def _resized(sizes: dict[str, int]) -> dict[str, Any]:
-    return {"resized": sizes, "resize": "Lanczos"} if sizes else {}
+def _resized(sizes: dict[str, int], cropped: dict[str, str]) -> dict[str, Any]:
+    return {**({"resized": sizes, "resize": "Lanczos"} if sizes else {}), **({"cropped": cropped} if cropped else {})}
 
 
 def _dataset_at(path: Path, count: int) -> Faces:
@@ -180,8 +191,7 @@ def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: P
         "attributes": False,
         "path": str(path),
         "resolution": resolution,
-        **_resized(found.resized),
-        **({"cropped": found.cropped} if found.cropped else {}),
+        **_resized(found.resized, found.cropped),
     }
     if found.unreadable:
         described["unreadable"] = {"count": len(found.unreadable), "first": ": ".join(found.unreadable[0])}
@@ -189,34 +199,65 @@ def _files_at(path: Path, count: int, data: Sequence[PackedDataset], progress: P
     return Faces((image_NHWC[start : start + _BATCH] for start in starts), described, len(image_NHWC))
 
 
-def real_faces(model: Path, data: Sequence[Path] | None, *, held_out: bool = True) -> list[PackedDataset]:
+def real_faces(
+    model: Path,
+    data: Sequence[Path] | None,
+    *,
+    held_out: bool = True,
+    warn: Callable[[str], None] = warnings.warn,
+) -> list[PackedDataset]:
     """Open the folders of real faces: those given, or else those that the run was trained on.
 
-    ``held_out``: whether those that they hold out are to be faces that the model never saw.
+    ``held_out``: whether those that they hold out are to be faces that the model never saw; ``warn`` is told where
+    that cannot be known.
 
     Raises:
         UserError: none are given, and the model is not a run that names them; one is not a packed dataset; or the run
-            was trained on what they hold out.
+            was trained on what they hold out, or on what was there before they were prepared again.
     """
     if data:
         datasets = [PackedDataset.open(path) for path in data]
         if held_out:
-            refuse_trained_on(datasets, _trained_on(model))
+            _refuse_seen(model, datasets, warn)
         return datasets
     if is_model(model) and not model.exists() and str(model) not in SHIPPED:
         raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
-    recorded = RunFolder(model).read().get("data") if (model / RUN_FILE).is_file() else None
-    if not isinstance(recorded, list) or not recorded:
+    paths, content_hash = _trained_on(model) if (model / RUN_FILE).is_file() else ([], "")
+    if not paths:
         raise UserError(f"{model} is no run that says what it was trained on: give the folders of real faces as well")
-    return [PackedDataset.open(Path(str(path))) for path in recorded]
-
-
-def _trained_on(model: Path) -> list[PackedDataset]:
-    """Return the datasets that the run of a model was trained on, of those that are still where they were."""
-    folder = next((place for place in (model, *model.parents[:2]) if (place / RUN_FILE).is_file()), None)
-    recorded = RunFolder(folder).read().get("data") if folder is not None else None
-    datasets = []
-    for path in recorded if isinstance(recorded, list) else []:
-        with contextlib.suppress(UserError):
-            datasets.append(PackedDataset.open(str(path)))
+    datasets = [PackedDataset.open(path) for path in paths]
+    if held_out and joint_hash(datasets) != content_hash:
+        raise UserError(
+            f"{' and '.join(map(str, paths))} changed after {model} was trained on it, which may have seen what is "
+            f"held out there now: name the folders of real faces that are meant"
+        )
     return datasets
+
+
+def _refuse_seen(model: Path, datasets: Sequence[PackedDataset], warn: Callable[[str], None]) -> None:
+    """Refuse datasets that hold out what the run of a model was trained on; warn where that cannot be known."""
+    paths, content_hash = _trained_on(model)
+    if not paths or joint_hash(datasets) == content_hash:
+        return
+    trained = []
+    for path in paths:
+        with contextlib.suppress(UserError):
+            trained.append(PackedDataset.open(path))
+    if trained and joint_hash(trained) == content_hash:
+        refuse_trained_on(datasets, trained)
+        return
+    what = "is not there any more" if len(trained) < len(paths) else "has changed since"
+    warn(
+        f"{' and '.join(map(str, paths))}, which {model} was trained on, {what}: it may have seen faces that are "
+        f"held out here, and would look better than it is"
+    )
+
+
+def _trained_on(model: Path) -> tuple[list[Path], str]:
+    """Return the folders of data of the run that a model is of, and their joint content hash; none if it is of none."""
+    folder = next((place for place in (model, *model.parents[:2]) if (place / RUN_FILE).is_file()), None)
+    known = RunFolder(folder).read() if folder is not None else {}
+    recorded, config = known.get("data"), known.get("config")
+    if not isinstance(recorded, list) or not isinstance(config, dict):
+        return [], ""
+    return [Path(str(path)) for path in recorded], str(config.get("data"))

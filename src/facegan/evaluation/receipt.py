@@ -91,6 +91,8 @@ def receipt_of(values: Mapping[str, Any]) -> Receipt:
         )
         for row in values["scores"]
     ]  # fmt: skip
+    if unknown := next((score.name for score in scores if score.name not in HIGHER_IS_BETTER), None):
+        raise ValueError(f"its score {unknown!r:.40} is not known here")
     return Receipt(dict(values["model"]), dict(values["protocol"]), scores, dict(values["made"]))
 
 
