@@ -17,14 +17,18 @@ from facegan.cores import usable_cores
 from facegan.errors import UserError
 
 
-def describe_machine() -> dict[str, Any]:
-    """Return processor and its vector instructions, cores, accelerator, and versions."""
+def describe_machine(accelerator: str = "auto") -> dict[str, Any]:
+    """Return processor and its vector instructions, cores, accelerator, and versions.
+
+    ``accelerator`` cpu: of a training that leaves the GPU alone.
+    """
+    has_gpu = accelerator != "cpu" and torch.cuda.is_available()
     return {
         "processor": _processor_line("model name") or platform.processor() or platform.machine(),
         "instructions": sorted(_INSTRUCTIONS & set((_processor_line("flags") or "").split())),
         "cores": usable_cores(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+        "accelerator": torch.cuda.get_device_name() if has_gpu else None,
+        "cuda": torch.version.cuda if has_gpu else None,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.platform(),

@@ -1,14 +1,19 @@
 """float16: what overflows changes no weight and halves the scale; a run is resumed with its scale."""
 
+import copy
+
 import pytest
 import torch
 
-from facegan.config import OptimizerConfig
+from facegan.config import OptimizerConfig, RunConfig
 from facegan.runs.snapshot import read_info, read_tensors
 from facegan.training.engine import Engine
+from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.learner import Learner
 from facegan.training.loss_scale import LossScale
 from facegan.training.schedule import Schedule
+from facegan.training.shared_state import share_state
+from facegan.training.state import new_state
 from tests.conftest import small_recipe, train
 
 ADAM = OptimizerConfig(learning_rate=0.1)
@@ -42,6 +47,52 @@ def test_what_is_not_finite_changes_no_weight_and_halves_the_scale():
     assert all(torch.equal(a, b) for a, b in zip(before, half.network.parameters(), strict=True))
     assert half.optimizer.state[next(half.network.parameters())]["step"] == steps
     assert half.loss_scale.to_dict() == {"scale": scale / 2, "good": 0}
+
+
+def test_momentum_begins_at_nothing_where_the_first_step_overflows():
+    sgd = OptimizerConfig(name="sgd", learning_rate=0.1, momentum=0.9)
+    half, single = (
+        Learner(torch.nn.Linear(400, 300), sgd, precision, Engine(accelerator="cpu"))
+        for precision in ("float16", "float32")
+    )
+    single.network.load_state_dict(half.network.state_dict())
+    x_N4 = torch.ones(2, 400)
+    half.update(half.working(x_N4.half()).float().mean() * torch.inf)
+    assert all(torch.equal(a, b) for a, b in zip(half.network.parameters(), single.network.parameters(), strict=True))
+    for each in (half, single):
+        for _ in range(2):
+            each.update(each.working(x_N4.to(each.dtype)).float().mean())
+    for found, expected in zip(half.network.parameters(), single.network.parameters(), strict=True):
+        assert torch.allclose(found, expected, atol=1e-3)
+
+
+class Relay(Engine):
+    """Two processes in one, one after the other: what the main one sends, the other receives."""
+
+    def __init__(self, sent, receives):
+        super().__init__(accelerator="cpu")
+        self.sent, self.receives, self.world_size = sent, receives, 2
+
+    def from_main(self, value):
+        if self.receives:
+            return self.sent.pop(0)
+        self.sent.append(copy.deepcopy(value))
+        return value
+
+    def tensor_from_main(self, tensor):
+        tensor.copy_(self.from_main(tensor))
+
+
+def test_every_process_goes_on_with_the_main_ones_scale():
+    config, plan = RunConfig(recipe=small_recipe("dcgan"), batch=8), ExecutionPlan(precision="float16", threads=1)
+    sent = []
+    main = Relay(sent, receives=False)
+    state = new_state(config, plan, main)
+    state.generator.loss_scale.load({"scale": 64.0, "good": 3})
+    assert state.extra == {}, "as after a fork"
+    share_state(state, config, plan, main)
+    other = share_state(None, config, plan, Relay(sent, receives=True))
+    assert not sent and other.loss_scales == state.loss_scales
 
 
 def test_the_scale_grows_after_many_good_steps_and_not_beyond_its_limit():

@@ -14,7 +14,7 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder
-from facegan.training import setup
+from facegan.training import checks, setup
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.face_statistics import ranking_faces, training_rank
 from facegan.training.run_settings import base_recipe, run_data
@@ -83,7 +83,7 @@ def test_on_another_processor_choices_are_measured_again_and_said(tmp_path, pack
     run(packed16, tmp_path / "run", 16, listener=listener, precision="auto")
     assert asked == [] and listener.warnings == []  # the same machine: nothing is measured
     elsewhere = describe_machine() | {"processor": "Another 9000"}
-    monkeypatch.setattr(setup, "describe_machine", lambda: elsewhere)
+    monkeypatch.setattr(setup, "describe_machine", lambda *_: elsewhere)
     assert (
         run(packed16, tmp_path / "run", 24, listener=listener, precision="auto", threads=None, conv="auto").nimg == 24
     )
@@ -95,6 +95,25 @@ def test_on_another_processor_choices_are_measured_again_and_said(tmp_path, pack
     assert [(move["nimg"], move["choices"]["precision"]) for move in contents["moves"]] == [(16, "bfloat16")]
     run(packed16, tmp_path / "run", 32, listener=listener, precision="auto")  # and then it is the run's own
     assert len(asked) == len(listener.warnings) == 1
+
+
+def test_the_same_command_goes_on_where_there_are_fewer_cores_than_it_names(tmp_path, packed16, monkeypatch):
+    run(packed16, tmp_path / "run", 8, threads=2)
+    for module in (setup, checks):
+        monkeypatch.setattr(module, "describe_machine", lambda *_: describe_machine() | {"cores": 1})
+    for images in (16, 24):
+        assert run(packed16, tmp_path / "run", images, threads=2).nimg == images
+    assert RunFolder(tmp_path / "run").read()["choices"]["threads"] == 1
+    with pytest.raises(UserError, match=r"threads +1 +3"):
+        run(packed16, tmp_path / "run", 32, threads=3)
+
+
+def test_a_training_that_leaves_the_gpu_alone_is_another_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H100")
+    on_cpu, on_gpu = describe_machine("cpu"), describe_machine("cuda")
+    assert "another accelerator: none then, H100 now" in (other_machine(on_cpu, on_gpu, threads=1) or "")
+    assert "another accelerator: H100 then, none now" in (other_machine(on_gpu, on_cpu, threads=1) or "")
 
 
 def test_what_the_command_does_not_name_is_the_runs_own(tmp_path, packed16):

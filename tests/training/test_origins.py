@@ -1,13 +1,18 @@
 """A run that begins with another's snapshot or weights."""
 
+import io
 import json
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
+import facegan
+from facegan.cli.progress import TerminalListener
 from facegan.config import OptimizerConfig
 from facegan.errors import UserError
+from facegan.export.hub_folder import export_hub
 from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train
 
@@ -56,7 +61,11 @@ def test_forks_that_cannot_be_are_refused(tmp_path, packed16):
     sgd = small_recipe("dcgan", generator_optimizer=OptimizerConfig(name="sgd", momentum=0.9))
     with pytest.raises(UserError, match=r"generator_optimizer.name +adam +sgd"):
         run(packed16, tmp_path / "a", 16, fork=tmp_path / "d", recipe=sgd)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]  # nothing is left of a refusal
+    sgd_run = run(packed16, tmp_path / "b2", 8, recipe=sgd)
+    plain = small_recipe("dcgan", generator_optimizer=OptimizerConfig(name="sgd"))
+    with pytest.raises(UserError, match=r"generator_optimizer\.momentum +0\.9 +0"):
+        run(packed16, sgd_run.run, 16, fork=tmp_path / "d", recipe=plain)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "b2"]  # nothing is left of a refusal
     with pytest.raises(UserError, match="choose one of them"):
         run(packed16, tmp_path / "a", 16, fork=tmp_path / "e", init=tmp_path / "b")
 
@@ -101,11 +110,43 @@ def test_a_warm_up_begins_at_nothing(tmp_path, packed16):
 
 def test_a_fork_goes_on_with_the_warm_up(tmp_path, packed16):
     run(packed16, tmp_path / "first", 16, warmup=800)
+    with pytest.raises(UserError, match=r"--warmup 100: a fork goes on with its optimizers and has none"):
+        run(packed16, tmp_path / "first", 24, fork=tmp_path / "second", warmup=100)
     run(packed16, tmp_path / "first", 24, fork=tmp_path / "second")
     assert json.loads((tmp_path / "second" / "run.json").read_text())["config"]["warmup"] == 800
 
 
 def test_a_generator_that_starts_within_a_batch_resumes(tmp_path, packed16):
     recipe = small_recipe("dcgan", generator_start=12)  # its first step is the one after 16 images
+    told = io.StringIO()
     for images in (16, 24):
-        assert run(packed16, tmp_path / "run", images, recipe=recipe).nimg == images
+        with TerminalListener(Console(file=told)) as listener:
+            assert run(packed16, tmp_path / "run", images, recipe=recipe, listener=listener).nimg == images
+    alone, together = (
+        line for line in told.getvalue().splitlines() if " 8 images  D" in line or "24 images  D" in line
+    )
+    assert "G loss" not in alone and "G loss" in together
+
+
+@pytest.mark.parametrize("start", [0, 12])
+def test_a_fork_with_a_larger_batch_that_stops_at_once_resumes(tmp_path, packed16, start):
+    recipe = small_recipe("dcgan", generator_start=start)
+    run(packed16, tmp_path / "first", 16, recipe=recipe)
+    for images in (16, 64):
+        forked = run(packed16, tmp_path / "first", images, recipe=recipe, batch=48, fork=tmp_path / "second")
+    assert forked.nimg == 64
+
+
+def test_a_folder_for_the_hub_begins_a_run_with_a_fresh_discriminator(tmp_path, packed16):
+    first = run(packed16, tmp_path / "first", 24, recipe=small_recipe("style-s"))
+    export_hub(facegan.load(first.run), tmp_path / "hub", name="someone/faces")
+    recipe = small_recipe("style-s")
+    with pytest.raises(UserError, match=r"hub has a generator only: add --fresh-discriminator"):
+        run(packed16, tmp_path / "warm", 0, recipe=recipe, init=tmp_path / "hub")
+    options = {"recipe": recipe, "init": tmp_path / "hub", "fresh_discriminator": True}
+    warm = run(packed16, tmp_path / "warm", 0, **options)
+    averaged, began = (load_file(place) for place in (first.snapshot / "ema.safetensors",
+                                                      warm.snapshot / "generator.safetensors"))  # fmt: skip
+    assert all(torch.equal(averaged[name], began[name]) for name in averaged)
+    assert len(json.loads((tmp_path / "warm" / "run.json").read_text())["config"]["init"]) == 64
+    assert run(packed16, tmp_path / "warm", 8, **options).nimg == 8

@@ -87,7 +87,7 @@ def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
         case "log" if "loss" in fields:  # attributes-net
             return [f"{at}loss {fields['loss']:.4f}  {fields['images_per_s']:.0f} images/s"]
         case "log":
-            losses = f"D loss {fields['D_loss']:.3f}  G loss {fields['G_loss']:.3f}"
+            losses = "  ".join(f"{side} loss {fields[key]:.3f}" for side in "DG" if (key := f"{side}_loss") in fields)
             right = f"D right on real {fields['D_accuracy_real']:.0%}, fake {fields['D_accuracy_fake']:.0%}"
             return [f"{at}{losses}  {right}  {fields['images_per_s']:.0f} images/s"]
         case "grid":

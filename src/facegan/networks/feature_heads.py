@@ -39,7 +39,7 @@ class FeatureHead(nn.Module):
 
     def forward(self, map_NCPP: Tensor) -> Tensor:
         """Return logits [N]."""
-        x_NF = F.adaptive_avg_pool2d(map_NCPP, PLACES).flatten(1)
+        x_NF = F.adaptive_avg_pool2d(map_NCPP, PLACES).flatten(1).to(self.bias.dtype)  # float32 maps of float16 images
         logit_N1: Tensor = self.logit(F.leaky_relu(self.hidden(x_NF) + self.bias, SLOPE))
         return logit_N1[:, 0]
 

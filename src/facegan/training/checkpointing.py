@@ -79,9 +79,8 @@ def restore(info: SnapshotInfo, config: RunConfig, plan: ExecutionPlan, engine: 
         scale_mapping(network, factor)
     scale_mapping_moments(optimizers, factor)
     state.generator.refresh()
-    starts = {"generator": own.start_nimg + own.recipe.generator_start, "discriminator": own.start_nimg}
     for prefix, learner in (("generator", state.generator), ("discriminator", state.discriminator)):
-        load_optimizer(learner, optimizers, prefix, str(where), has_stepped=info.nimg - own.batch >= starts[prefix])
+        load_optimizer(learner, optimizers, prefix, str(where))
         learner.load_scale(info.state.get("loss_scale"), prefix)
     state.nimg, state.extra = info.nimg, info.state
     state.adaptive = adaptive_of(recipe, info.state.get("ada"))

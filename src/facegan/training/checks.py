@@ -134,12 +134,20 @@ def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requ
     try:
         plan = {"forms": "direct", **contents["choices"]}
         threads, precision = int(plan["threads"]), str(plan["precision"])
-        other = other_machine(contents["machine"], describe_machine(), threads=threads, precision=precision)
+        other = other_machine(
+            contents["machine"], describe_machine(requested.accelerator), threads=threads, precision=precision
+        )
     except (KeyError, TypeError, ValueError):
         raise folder.damaged() from None
     changed = differences(old, config)
     if other is None and contents.get("processes", 1) == processes:
-        changed += [(name, plan.get(name), new) for name, new in requested.named().items() if new != plan.get(name)]
+        asked = contents.get("asked")  # on fewer cores than that, the plan has fewer threads
+        allowed = [plan, asked if isinstance(asked, dict) else {}]
+        changed += [
+            (name, plan.get(name), new)
+            for name, new in requested.named().items()
+            if all(new != values.get(name) for values in allowed)
+        ]
     if changed:
         raise UserError(
             f"{folder.path} was begun with other settings; repeat its own, begin another run, or go on from here "

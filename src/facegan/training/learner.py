@@ -74,11 +74,19 @@ class Learner:
             self._average.finish(list(self.network.parameters()))
         gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
         if self.loss_scale is not None:
+            self._make_momentum()
             self.loss_scale.unscale(gradients, self.optimizer)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         self.optimizer.step()
         self.refresh()
         return norm
+
+    def _make_momentum(self) -> None:
+        """Begin SGD's momentum at 0, which makes its usual first step: one that overflows would leave it unset."""
+        if self.fields == {"momentum_buffer"} and not self.optimizer.state:
+            for parameter in self.network.parameters():
+                buffer = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+                self.optimizer.state[parameter] = {"momentum_buffer": buffer}
 
     def load_scale(self, values: Any, name: str) -> None:
         """Go on with this network's loss scale among those that a snapshot holds, by name."""
@@ -111,14 +119,13 @@ def optimizer_tensors(learner: Learner, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def load_optimizer(
-    learner: Learner, tensors: dict[str, Tensor], prefix: str, where: str, *, has_stepped: bool = True
-) -> None:
-    """Give the optimizer the state that ``optimizer_tensors`` returned.
+def load_optimizer(learner: Learner, tensors: dict[str, Tensor], prefix: str, where: str) -> None:
+    """Give the optimizer the state that ``optimizer_tensors`` returned: nothing, if it had not stepped yet.
 
     Raises:
         UserError: it is another optimizer's, or that of another network. ``where`` names the file.
     """
+    has_stepped = any(key.startswith(f"{prefix}/") for key in tensors)
     for name, parameter in learner.network.named_parameters():
         start = f"{prefix}/{name}/"
         fields = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}

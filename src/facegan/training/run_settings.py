@@ -99,6 +99,11 @@ def resolve_config(
     start_nimg = initial.init.nimg if initial.init is not None and initial.keep_nimg else 0
     if parent is not None and initial.init is None:
         init, start_nimg = "" if own is None else own.init, parent.start_nimg
+    if own is None and initial.fork is not None and warmup not in (None, initial.fork.run_config().warmup):
+        raise UserError(
+            f"--warmup {warmup}: a fork goes on with its optimizers and has none; --init {initial.fork.path} "
+            f"--keep-nimg begins with fresh ones and a warm-up"
+        )
     if warmup is None:
         warmup = parent.warmup if parent is not None else WARMUP if initial.init is not None else 0
     config = RunConfig(

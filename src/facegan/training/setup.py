@@ -169,7 +169,7 @@ def settle_plan(
                 "choices": plan.to_dict(),
                 "asked": requested.named(),
                 "measured_seconds": seconds,
-                "machine": describe_machine(),
+                "machine": describe_machine(engine.device.type),
                 "allocator": "glibc, keeps freed memory" if keeps else "as it comes",
                 "processes": engine.world_size,
                 **initial.ancestry(),
@@ -188,7 +188,7 @@ def _settle_again(
 ) -> tuple[ExecutionPlan, str]:
     contents, where = folder.read(), str(folder.path / "run.json")
     plan = ExecutionPlan.from_dict(contents.get("choices"), where)
-    before, now = contents.get("machine"), describe_machine()
+    before, now = contents.get("machine"), describe_machine(engine.device.type)
     if not isinstance(before, dict):
         return plan, ""
     other = other_machine(before, now, threads=plan.threads, precision=plan.precision)

@@ -28,6 +28,7 @@ def share_state(state: TrainingState | None, config: RunConfig, plan: ExecutionP
         facts = {
             "nimg": state.nimg,
             "extra": state.extra,
+            "loss_scales": state.loss_scales,
             "ada": None if state.adaptive is None else state.adaptive.to_dict(),
             "stepped": {name: bool(learner.optimizer.state) for name, learner in _learners(state).items()},
         }
@@ -45,7 +46,7 @@ def share_state(state: TrainingState | None, config: RunConfig, plan: ExecutionP
             _share(tensor, engine)
     for name, learner in _learners(state).items():
         learner.refresh()
-        learner.load_scale(state.extra.get("loss_scale"), name)
+        learner.load_scale(facts["loss_scales"], name)
     return state
 
 

@@ -13,7 +13,7 @@ from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
 from facegan.networks import build_discriminator
 from facegan.runs.folder import RunFolder
-from facegan.runs.snapshot import SnapshotInfo, load_discriminator, load_generator
+from facegan.runs.snapshot import EXPORTED_STEM, SnapshotInfo, load_discriminator, load_generator
 from facegan.training.checkpointing import mapping_factor, scale_mapping
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
@@ -77,12 +77,17 @@ class InitialWeights:
         """
         if (source := self.source) is None:
             return
+        if self.init is not None and not self.fresh_discriminator and "discriminator.safetensors" not in source.sha256:
+            raise UserError(
+                f"--init: {source.path} has a generator only: add --fresh-discriminator, or give the run that it is of"
+            )
         own = source.run_config().recipe
         kept = ["network", "resolution", "latent_size", "generator."]
         kept += [] if self.fresh_discriminator else ["discriminator."]
         kept += ["generator_optimizer.name", "discriminator_optimizer.name", "generator_start"] if self.fork else []
         free = _SCALED if self.fork else (*_SCALED, *_ADDED)
         changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in free]
+        changed += _momentum_changed(own, recipe) if self.fork else []
         if changed:
             size = "" if own.resolution == recipe.resolution else f" and data of {own.resolution} px"
             raise UserError(
@@ -107,6 +112,16 @@ class InitialWeights:
             "config": source.config,
         }
         return {"ancestry": [entry, *before]}
+
+
+def _momentum_changed(before: RecipeConfig, after: RecipeConfig) -> list[tuple[str, Any, Any]]:
+    """Return SGD's momenta of which one is 0 and the other is not, as ``differences`` has them: it is kept or not."""
+    changed = []
+    for side in ("generator_optimizer", "discriminator_optimizer"):
+        old, new = getattr(before, side), getattr(after, side)
+        if old.name == new.name == "sgd" and bool(old.momentum) != bool(new.momentum):
+            changed.append((f"{side}.momentum", old.momentum, new.momentum))
+    return changed
 
 
 def warm_start(
@@ -154,4 +169,6 @@ def weights_digest(info: SnapshotInfo, *, fresh_discriminator: bool = False) -> 
 
 
 def _weights_stem(info: SnapshotInfo) -> str:
-    return "ema" if "ema.safetensors" in info.sha256 else "generator"
+    """Return the stem of the file with the weights that a model makes faces with."""
+    stems = (EXPORTED_STEM, "ema", "generator")
+    return next((stem for stem in stems if f"{stem}.safetensors" in info.sha256), "generator")
