@@ -21,7 +21,7 @@ from facegan.provenance import Provenance
 from facegan.runs.folder import SHIPPED, find_snapshot
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, load_discriminator, load_generator, read_tensors
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior
-from facegan.sampling.sampler import INTERNAL_BATCH, LABELS, Sampler, check_range
+from facegan.sampling.sampler import INTERNAL_BATCH, LABELS, Sampler, check_range, checked_attributes
 
 if TYPE_CHECKING:  # evaluation is loaded when it is asked for: who only makes faces waits a third of a second less
     from facegan.evaluation.faces import Faces, Progress
@@ -100,18 +100,22 @@ class Model(Sampler):
         ``attributes``: float [N, 40] in [-1, 1], what a discriminator that takes them is told of the images.
 
         Raises:
-            UserError: the model has no discriminator, or an array has another shape.
+            UserError: the model has no discriminator, there is no image, an array has another shape or type, or
+            attributes are not finite.
         """
         side = self.resolution
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3):
+        if not isinstance(images, np.ndarray):
+            raise UserError(f"images: give an array, uint8 [N, {side}, {side}, 3]")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3) or not len(images):
             raise UserError(
                 f"images {images.dtype} {list(images.shape)}: this model scores uint8 [N, {side}, {side}, 3]"
             )
-        labels_NA = None if attributes is None or not self.recipe.attributes else attributes.astype(np.float32)
+        given_NA = None if attributes is None else checked_attributes(attributes, len(images), "images")
+        labels_NA = given_NA if self.recipe.attributes else None
         parts = []
         for start in range(0, len(images), INTERNAL_BATCH):
             at = slice(start, start + INTERNAL_BATCH)
-            image_NCHW = to_float(torch.from_numpy(images[at]).to(self._device))
+            image_NCHW = to_float(torch.from_numpy(images[at].copy()).to(self._device))
             parts.append(self._scores(image_NCHW, None if labels_NA is None else labels_NA[at]))
         return np.concatenate(parts)
 

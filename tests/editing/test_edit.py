@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from facegan.api import load
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.editing import directions as finding
 from facegan.editing.directions import Directions, directions_of, read_directions, regressed, save_directions
@@ -12,6 +14,7 @@ from facegan.editing.edit import edit_face
 from facegan.editing.effects import Meter
 from facegan.editing.saved_face import numbered_face, read_face
 from facegan.errors import UserError
+from facegan.pixels import grid
 from tests.command import facegan, mistake
 
 SMILING, MALE = ATTRIBUTE_NAMES.index("Smiling"), ATTRIBUTE_NAMES.index("Male")
@@ -58,6 +61,28 @@ def test_an_edit_by_labels_is_the_face_of_other_labels(shipped, truncation):
     assert changed.labels_A[SMILING] == 2 and np.delete(changed.labels_A - face.labels_A, SMILING).max() == 0
     before, after = shipped.styles(np.repeat(face.latent_Z[None], 2, 0), np.stack([face.labels_A, changed.labels_A]))
     np.testing.assert_allclose(changed.style_LW - face.style_LW, truncation * (after - before)[None], atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["labels", "directions"])
+def test_steps_go_from_the_face_as_it_was_to_the_face_changed(shipped, tmp_path, how):
+    face = numbered_face(shipped, 3, 1, attributes={"Eyeglasses": 1}, truncation=0.9)
+    face.save(tmp_path / "g.safetensors")
+    words = ("edit", "celeba64", tmp_path / "g.safetensors", "--attr", "Eyeglasses=4", "--how", how)
+    assert facegan(*words, "--out", tmp_path / "after.safetensors").returncode == 0
+    assert facegan(*words, "--steps", 3, "--out", tmp_path / "row.png").returncode == 0
+    after = read_face(tmp_path / "after.safetensors", shipped)
+    styles = np.stack([face.style_LW, (face.style_LW + after.style_LW) / 2, after.style_LW])[:, 0]
+    with Image.open(tmp_path / "row.png") as picture:
+        row = np.asarray(picture).astype(int)
+    np.testing.assert_allclose(row, grid(shipped.generate(styles=styles), columns=3), atol=2)
+
+
+def test_a_model_without_styles_has_no_edits(dcgan_run, tmp_path):
+    for more in ((), ("--how", "labels"), ("--how", "directions"), ("--directions", tmp_path / "d.safetensors")):
+        said = mistake("edit", dcgan_run, 0, "--attr", "Smiling=1", *more, "--out", tmp_path / "a.png")
+        assert "the recipe dcgan has no styles: its faces cannot be edited" in said
+    with pytest.raises(UserError, match="dcgan has no styles, and directions go through styles"):
+        directions_of(load(dcgan_run))
 
 
 def test_what_cannot_be_edited_is_refused(shipped, style_model):

@@ -1,10 +1,13 @@
 """Films go through the faces that were named, at even times, and end where they began; mixtures are of two faces."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import facegan
+from facegan.editing.edit import edit_face
 from facegan.editing.morph import default_layer, mixed_face, morph
 from facegan.editing.saved_face import layered_styles, numbered_face, pictures
 from facegan.errors import UserError
@@ -24,6 +27,26 @@ def test_a_film_passes_through_its_faces_and_loops(style_model, faces, in_latent
     assert np.abs(film[::4].astype(int) - pictures(style_model, faces)).max() <= 2
     longer = np.stack(list(morph(style_model, [*faces, faces[0]], frames=13, loop=False, in_latents=in_latents)))
     assert np.abs(longer[:12].astype(int) - film).max() <= 2 and np.abs(longer[12].astype(int) - film[0]).max() <= 2
+
+
+@pytest.mark.parametrize("asked", [{"attributes": {"Bald": 1}}, {"labels": "none"}])
+@pytest.mark.parametrize("truncations", [(0.3, 0.3), (0.3, 0.8)])
+def test_a_film_through_latents_rests_at_truncated_faces(shipped, asked, truncations):
+    ends = [numbered_face(shipped, 0, number, truncation=by, **asked) for number, by in enumerate(truncations)]
+    ends.append(edit_face(shipped, ends[1], {"Smiling": 2}))
+    film = np.stack(list(morph(shipped, ends, frames=5, loop=False, in_latents=True)))
+    assert np.abs(film[::2].astype(int) - pictures(shipped, ends)).max() <= 2
+
+
+@pytest.mark.parametrize("in_latents", [False, True])
+def test_a_long_film_takes_no_more_memory_than_a_short_one(style_model, faces, in_latents):
+    tracemalloc.start()
+    try:
+        next(morph(style_model, faces, frames=90_000, in_latents=in_latents))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10 << 20
 
 
 def test_halfway_in_styles_is_the_mean_style(style_model, faces):

@@ -31,6 +31,18 @@ def test_of_a_generator_without_styles_a_latent_is_saved(dcgan_run, tmp_path):
     np.testing.assert_array_equal(pictures(model, [read_face(out, model)]), model.sample(1, first=4, truncation=0.5))
 
 
+@pytest.mark.parametrize(("asked", "message"), [
+    ({"attributes": {"Smiling": 1}}, "without regard to attributes"),
+    ({"truncation": 7}, "truncation=7"),
+    ({"truncation": None}, "truncation=None"),
+])  # fmt: skip
+def test_of_a_generator_without_styles_is_asked_what_sample_can_make(dcgan_run, asked, message):
+    from facegan.api import load as load_model
+
+    with pytest.raises(UserError, match=message):
+        numbered_face(load_model(dcgan_run), 0, 0, **asked)
+
+
 def test_faces_are_named_by_number_seed_or_file(shipped, tmp_path):
     numbered_face(shipped, 0, 5).save(tmp_path / "7")
     for text, (seed, number) in {"5": (0, 5), "9:12": (9, 12), str(tmp_path / "7"): (0, 5)}.items():

@@ -43,15 +43,21 @@ def test_faces_of_latents_and_labels_are_those_of_their_samples(run):
     (lambda model: model.generate(), "give latents"),
     (lambda model: model.generate(np.zeros((2, 99))), r"\[2, 99\].*\[N, 100\]"),
     (lambda model: model.generate(np.zeros(100)), r"latents of shape \[100\]"),
-    (lambda model: model.generate([["a"] * 100]), "latents of shape"),
+    (lambda model: model.generate([["a"] * 100]), "latents are no array of numbers"),
+    (lambda model: model.generate([[1.0], [1.0, 2.0]]), "latents are no array of numbers"),
+    (lambda model: model.generate(np.zeros((1, 100), complex)), "latents are no array of numbers"),
+    (lambda model: model.generate(np.full((1, 100), 1e300)), "finite"),
     (lambda model: model.generate(np.full((1, 100), np.nan)), "finite"),
     (lambda model: model.generate(np.zeros((1, 100)), truncation=-1), "truncation=-1"),
     (lambda model: model.generate(np.zeros((1, 100)), attributes=np.zeros((1, 40))), "without regard to attributes"),
     (lambda model: model.generate(styles=np.zeros((1, 100))), "dcgan has no styles"),
     (lambda model: model.styles(np.zeros((1, 100))), "dcgan has no styles"),
     (lambda model: model.latents(0, []), "numbers of samples"),
+    (lambda model: model.latents(0, [[1], [1, 2]]), "numbers of samples"),
     (lambda model: model.latents(0, [-1]), "numbered from 0"),
     (lambda model: model.latents(-1, [0]), "seed=-1"),
+    (lambda model: model.sample(1, attributes=np.zeros((1, 40))), "give names and values"),
+    (lambda model: model.sample(1, labels=np.zeros((1, 40))), "choose prior or none"),
     (lambda model: model.batches(0), "count=0"),  # at once, and not when the first batch is made
 ])  # fmt: skip
 def test_what_cannot_be_made_is_said_at_once(run, call, message):
@@ -85,6 +91,35 @@ def test_scores_are_probabilities_of_the_discriminator(run):
     assert rest == []
     assert scores.shape == (7,) and (scores > 0).all() and (scores < 1).all()
     assert len(faces) == 7
+
+
+def test_images_in_any_order_of_memory_are_scored(run):
+    model = facegan.load(run)
+    faces = model.sample(3)
+    turned = faces[:, :, ::-1]
+    faces.flags.writeable = False
+    assert model.score(faces).shape == (3,)
+    np.testing.assert_array_equal(model.score(turned), model.score(turned.copy()))
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda model, faces: model.score(faces, np.zeros((3, 40))), "3 rows of attributes for 2 images"),
+    (lambda model, faces: model.score(faces, np.zeros((2, 3))), r"attributes of shape \[2, 3\]"),
+    (lambda model, faces: model.score(faces, np.full((2, 40), np.nan)), "finite"),
+    (lambda model, faces: model.score(faces, {"Smiling": 1}), "attributes are no array"),
+    (lambda model, faces: model.score(faces[:0]), r"images uint8 \[0, 16, 16, 3\]"),
+    (lambda model, faces: model.score(faces / 255), "images float64"),
+    (lambda model, faces: model.score(list(faces)), "images: give an array"),
+    (lambda model, faces: model.score(None), "images: give an array"),
+    (lambda model, faces: model.generate(styles=[[1.0], [1.0, 2.0]]), "styles are no array of numbers"),
+    (lambda model, faces: model.generate(styles=np.zeros((0, model.style_layers, 16))), "styles of shape"),
+    (lambda model, faces: model.generate(styles=np.zeros((1, 16)), truncation=np.ones(2)), "truncation="),
+    (lambda model, faces: model.mean_style(np.zeros((1, 40))), "give names and values"),
+    (lambda model, faces: model.labels(0, [0], np.zeros((1, 40))), "give names and values"),
+])  # fmt: skip
+def test_arrays_of_another_kind_are_refused(style_model, call, message):
+    with pytest.raises(UserError, match=message):
+        call(style_model, style_model.sample(2))
 
 
 def test_no_truncation_left_makes_all_faces_alike(run):

@@ -32,7 +32,8 @@ def memory():
         "/api/models/%2e%2e%2f%2e%2e%2fetc", "/api/models/%00", "/api/models/run-0@../../x", "/api/models/run-0@-1",
         "/api/models/run-0@99999999999999999999999", "/api/runs/..%2f..", "/api/runs/run-0/grids/..%2fx",
         "/api/runs/run-0/grids/-1", "/api/jobs/..%2f..%2fetc%2fpasswd", "/face/..%2f..%2fetc%2fpasswd.png",
-        "/api/models/" + "x" * 5000, "/api/models/celeba64/faces/../../../x", "/api/models/run-0@%D9%A3",
+        "/api/runs/run-0/grids/" + "9" * 5000, "/api/models/" + "x" * 5000,
+        "/api/models/celeba64/faces/../../../x", "/api/models/run-0@%D9%A3",
     ],
 )  # fmt: skip
 def test_paths_lead_nowhere(served, path):
@@ -73,6 +74,15 @@ def test_wrong_arrays_are_refused(served):
     for content in wrong:
         reply = served.ask("/api/models/celeba64/render", content)
         assert reply.status == 400 and reply.json["error"], content[:80]
+    shapes = [
+        ("celeba64", "styles", (2, 0, 256)), ("celeba64", "styles", (2, 3, 256)), ("celeba64", "styles", (2, 9, 0)),
+        ("celeba64", "styles", (2,)), ("run-1", "latents", (2, 3, 5)), ("run-1", "latents", (2,)),
+        ("run-1", "latents", (2, 0)), ("run-1", "latents", (2, 0, 0)),
+    ]  # fmt: skip
+    for model, name, shape in shapes:
+        for kind in ("render", "film?frames=3"):
+            reply = served.ask(f"/api/models/{model}/{kind}", save({name: np.zeros(shape, np.float32)}))
+            assert reply.status == 400 and f"{name} of shape" in reply.json["error"], (kind, shape, reply.body)
 
 
 def test_bodies_that_are_too_large_are_not_read(served):

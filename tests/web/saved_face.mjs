@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { readSafetensors, writeSafetensors } from "../../src/facegan/web/engine/safetensors.js";
 import * as face from "../../src/facegan/web/page/face.js";
 
 const [folder, sha256] = process.argv.slice(2);
@@ -18,4 +19,7 @@ refuse(buffer, { ...engine, styleSize: 128 });
 const damaged = buffer.slice();
 new Uint8Array(damaged).fill(255, damaged.byteLength - 8);
 refuse(damaged);
+const { tensors, metadata } = readSafetensors(buffer), foreign = { ...tensors, constructor: { shape: [40], data: new Float32Array(40) } };
+refuse(writeSafetensors(foreign, metadata).buffer);
+refuse(writeSafetensors(tensors, { "facegan-face": metadata["facegan-face"].replace('"number": 5', '"number": "5\\nrm"') }).buffer);
 console.log(JSON.stringify(errors));

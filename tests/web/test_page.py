@@ -202,10 +202,11 @@ def test_keys_languages_and_narrow_screens(file):
         assert page.locator("[data-tab=wall]").inner_text() == "人脸"
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor") == "rgb(23, 22, 20)"
-        page.goto(f"{file.as_uri()}#seed=-1&tab=zzz")
-        page.reload()
-        page.locator("#grid canvas[data-drawn]").nth(23).wait_for()
-        assert "seed" not in page.url
+        for wrong in ("constructor", "zzz"):
+            page.goto(f"{file.as_uri()}#seed=-1&tab={wrong}")
+            page.reload()
+            page.locator("#grid canvas[data-drawn]").nth(23).wait_for()
+            assert "seed" not in page.url and "tab" not in page.url
         page.locator("#theme").select_option("light")
         assert page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor") != "rgb(23, 22, 20)"
         page.locator("#language").select_option("en")

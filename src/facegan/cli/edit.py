@@ -72,24 +72,21 @@ def edit(
 
     from facegan import pixels
     from facegan.editing.edit import edit_face
-    from facegan.editing.saved_face import pictures
+    from facegan.editing.saved_face import layered_styles
     from facegan.provenance import Provenance
 
     chosen = _directions(loaded, how, directions)
-    shares = np.linspace(0, 1, steps)[1:].tolist()
-    changed = [
-        [edit_face(loaded, face, {name: share * amount for name, amount in amounts.items()}, directions=chosen)
-         for share in shares]
-        for face in saved
-    ]  # fmt: skip
+    changed = [edit_face(loaded, face, amounts, directions=chosen) for face in saved]
     with options.writing("--out", out):
         if out.suffix.lower() == ".safetensors":
             if len(saved) > 1:
                 raise UserError(f"--out {out} holds one face, and {len(saved)} were named: choose a .png, or one face")
-            changed[0][-1].save(out)
+            changed[0].save(out)
         else:
-            rows = [face for before, row in zip(saved, changed, strict=True) for face in (before, *row)]
-            shown = pixels.grid(pixels.enlarge(pictures(loaded, rows), scale), columns=steps)
+            before_NLW, after_NLW = layered_styles(loaded, saved), layered_styles(loaded, changed)
+            style_NSLW = np.linspace(before_NLW, after_NLW, steps, axis=1)
+            made = loaded.generate(styles=style_NSLW.reshape(-1, *before_NLW.shape[1:]))
+            shown = pixels.grid(pixels.enlarge(made, scale), columns=steps)
             provenance = Provenance(model=loaded.name, nimg=loaded.nimg, sha256=loaded.sha256, sheet=True)
             pixels.save_png(out, shown, provenance)
     way = "labels" if chosen is None else "directions"
@@ -103,7 +100,9 @@ def _directions(model: Model, how: str, file: Path | None) -> Directions | None:
         if file is not None:
             raise UserError(f"--directions {file} has no part in --how labels: leave one of them out")
         return None
-    found = directions_of(model, file) if model.style_layers else None
+    if not model.style_layers:
+        return None
+    found = directions_of(model, file)
     if found is None and how == "directions":
         raise UserError(
             f"no directions come with {model.name}: facegan directions MODEL --out directions.safetensors finds them, "

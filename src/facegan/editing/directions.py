@@ -90,8 +90,7 @@ def find_directions(
     Raises:
         UserError: the model has no styles, too few faces, or an unknown attribute in ``orthogonal``.
     """
-    if not model.style_layers:
-        raise UserError(f"the recipe {model.recipe.name} has no styles, and directions go through styles")
+    _check_styles(model)
     if count < _FEWEST:
         raise UserError(f"{count} faces are too few to find 40 directions: take {_FEWEST:,} or more")
     spared = np.zeros(ATTRIBUTE_COUNT, bool)
@@ -108,6 +107,11 @@ def find_directions(
     report("lengths", ATTRIBUTE_COUNT, ATTRIBUTE_COUNT)
     direction_AW, mean_A, deviation_A = (array.astype(np.float32) for array in (direction_AW, mean_A, deviation_A))
     return Directions(model.name, model.sha256, direction_AW, mean_A, deviation_A, tuple(orthogonal))
+
+
+def _check_styles(model: Model) -> None:
+    if not model.style_layers:
+        raise UserError(f"the recipe {model.recipe.name} has no styles, and directions go through styles")
 
 
 def _looked_at(
@@ -208,8 +212,9 @@ def directions_of(model: Model, file: Path | None = None) -> Directions | None:
     """Return those in ``file``, else the ones that come with the model, None where none do.
 
     Raises:
-        UserError: as ``read_directions``.
+        UserError: as ``read_directions``, or the model has no styles.
     """
+    _check_styles(model)
     shipped_file = model.folder / f"{STEM}.safetensors"
     if file is None and not shipped_file.is_file():
         return None

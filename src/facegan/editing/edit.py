@@ -50,9 +50,11 @@ def edit_face(
     labels, what the generator gets instead of the face's own labels, where -1 is absent, 1 present, and 2 louder.
 
     Raises:
-        UserError: an amount that ``check_amounts`` refuses; directions of another model; or, without directions, a
-            face that was not made with labels, such as one of a photo.
+        UserError: a model without styles; an amount that ``check_amounts`` refuses; directions of another model; or,
+            without directions, a face that was not made with labels, such as one of a photo.
     """
+    if face.style_LW is None:
+        raise UserError(f"the recipe {model.recipe.name} has no styles: its faces cannot be edited")
     checked = check_amounts(amounts)
     said = ", ".join(f"{name}={amount:+g}" for name, amount in checked.items())
     edited = ", ".join(part for part in (face.origin.edited, said) if part)
@@ -60,11 +62,9 @@ def edit_face(
     if directions is not None:
         if directions.sha256 != model.sha256:
             raise UserError(f"these directions are of another model ({directions.model}), not of {model.name}")
-        if face.style_LW is None:
-            raise UserError(f"the recipe {model.recipe.name} has no styles, and directions go through styles")
         # What the face was made of no longer makes it: another edit by labels would forget this one.
         return SavedFace(origin, face.style_LW + directions.change(checked))
-    if face.style_LW is None or face.latent_Z is None or not model.recipe.attributes:
+    if face.latent_Z is None or not model.recipe.attributes:
         raise UserError(
             "only a face that was made of a latent with labels can get other labels: edit it along directions"
         )

@@ -6,6 +6,7 @@ Legend: F frames, N faces, L layers that take a style, W style, Z latent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from facegan.errors import UserError
 
 MOST_FRAMES = 100_000
 _BATCH = 64
+
+_Curve = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def morph(
@@ -28,39 +31,35 @@ def morph(
     falls smoothly, so that the film rests at each face. In a ``loop`` it comes back: frame F would be frame 0.
 
     Raises:
-        UserError: fewer than two faces, fewer frames than faces, faces that were not made of a latent where these are
-            walked through, or of unlike truncation.
+        UserError: fewer than two faces, fewer frames than faces, or faces that were not made of a latent where these
+            are walked through.
     """
     if len(faces) < 2:
         raise UserError("a film goes from face to face: name two or more")
     if not len(faces) <= frames <= MOST_FRAMES:
         raise UserError(f"{frames:,} frames for {len(faces)} faces: choose from {len(faces)} to {MOST_FRAMES:,}")
-    stretches = len(faces) if loop else len(faces) - 1
-    place_F = np.arange(frames) * (stretches / (frames if loop else frames - 1))
-    start_F = np.minimum(place_F.astype(int), stretches - 1)
-    share_F = place_F - start_F
-    eased_F = share_F * share_F * (3 - 2 * share_F)
-    end_F = (start_F + 1) % len(faces)
+    way = _Way.through(len(faces), frames, loop)
     if model.style_layers and not in_latents:
-        points = layered_styles(model, faces)
-        way = [_straight(points[a], points[b], share) for a, b, share in zip(start_F, end_F, eased_F, strict=True)]
-        return _pictures(lambda at: model.generate(styles=np.stack(way[at]).astype(np.float32)), frames)
-    latent_NZ, truncation = _latents(faces), faces[0].origin.truncation
-    if any(face.origin.truncation != truncation for face in faces):
-        raise UserError("these faces differ in truncation, and a walk through latents has one: walk through styles")
-    between = _on_circle if model.recipe.latent == "normal" else _straight
-    way = [between(latent_NZ[a], latent_NZ[b], share) for a, b, share in zip(start_F, end_F, eased_F, strict=True)]
-    latent_FZ = np.stack(way).astype(np.float32)
+        point_NLW = layered_styles(model, faces)
+        return _pictures(lambda at: model.generate(styles=way.points(point_NLW, at)), frames)
+    latent_NZ = _latents(faces)
+    curve = _on_circle if model.recipe.latent == "normal" else _straight
     if not model.style_layers:
-        return _pictures(lambda at: model.generate(latent_FZ[at]), frames)
+        return _pictures(lambda at: model.generate(way.points(latent_NZ, at, curve)), frames)
     none_A = np.zeros(ATTRIBUTE_COUNT, np.float32)
     label_NA = np.stack([none_A if face.labels_A is None else face.labels_A for face in faces])
-    label_FA = label_NA[start_F] + eased_F[:, None] * (label_NA[end_F] - label_NA[start_F])
-    given_FA = label_FA.astype(np.float32) if model.recipe.attributes else None
+    truncation_N1 = np.array([[face.origin.truncation] for face in faces], np.float32)
+
+    def mapped(latent_NZ: np.ndarray, label_NA: np.ndarray, truncation_N1: np.ndarray) -> np.ndarray:
+        style_NW = model.styles(latent_NZ, label_NA if model.recipe.attributes else None)
+        return (truncation_N1 * style_NW)[:, None]
+
+    # Truncated faces also have a share of a mean style, which depends on what was asked for when they were made.
+    rest_NLW = layered_styles(model, faces) - mapped(latent_NZ, label_NA, truncation_N1)
 
     def made(at: slice) -> np.ndarray:
-        given_NA = None if given_FA is None else given_FA[at]
-        return model.generate(latent_FZ[at], attributes=given_NA, truncation=truncation)
+        moving = mapped(way.points(latent_NZ, at, curve), way.points(label_NA, at), way.points(truncation_N1, at))
+        return model.generate(styles=moving + way.points(rest_NLW, at))
 
     return _pictures(made, frames)
 
@@ -91,6 +90,28 @@ def _on_circle(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
         return _straight(a, b, share)
     unit = (np.sin((1 - share) * angle) * a / length_a + np.sin(share * angle) * b / length_b) / np.sin(angle)
     return unit * ((1 - share) * length_a + share * length_b)
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """Between which two faces each frame is, and how far from the first to the second."""
+
+    start_F: np.ndarray
+    end_F: np.ndarray
+    share_F: np.ndarray
+
+    @classmethod
+    def through(cls, faces: int, frames: int, loop: bool) -> _Way:
+        stretches = faces if loop else faces - 1
+        place_F = np.arange(frames) * (stretches / (frames if loop else frames - 1))
+        start_F = np.minimum(place_F.astype(int), stretches - 1)
+        share_F = place_F - start_F
+        return cls(start_F, (start_F + 1) % faces, share_F * share_F * (3 - 2 * share_F))
+
+    def points(self, point_N: np.ndarray, at: slice, curve: _Curve = _straight) -> np.ndarray:
+        """Return float32 [n, ...]: where the n frames ``at`` are on the way through points [N, ...]."""
+        ends = zip(self.start_F[at], self.end_F[at], self.share_F[at], strict=True)
+        return np.stack([curve(point_N[a], point_N[b], share) for a, b, share in ends]).astype(np.float32)
 
 
 def default_layer(model: Model) -> int:

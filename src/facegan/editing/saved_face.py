@@ -23,6 +23,7 @@ from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, parse_json, write_bytes
 from facegan.provenance import Provenance
+from facegan.sampling.sampler import check_truncation
 
 SUFFIX = ".safetensors"
 _KEY = "facegan-face"
@@ -89,10 +90,11 @@ def numbered_face(
         UserError: as ``Model.sample``.
     """
     origin = FaceOrigin(model.name, model.sha256, seed, number, truncation)
+    check_truncation(truncation)
     latent_NZ = model.latents(seed, [number])
+    labels_NA = model.labels(seed, [number], attributes, labels=labels)
     if not model.style_layers:
         return SavedFace(origin, latent_Z=latent_NZ[0] * np.float32(truncation))
-    labels_NA = model.labels(seed, [number], attributes, labels=labels)
     style_NW = model.numbered_styles(seed, [number], attributes, truncation=truncation, labels=labels)
     return SavedFace(origin, style_NW, latent_NZ[0], None if labels_NA is None else labels_NA[0])
 

@@ -110,7 +110,7 @@ class Sampler:
             UserError: as ``sample``, or a generator without styles.
         """
         self._check_styles()
-        _check_truncation(truncation)
+        check_truncation(truncation)
         conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
         parts = []
         for place in _batches(len(index_N)):
@@ -146,6 +146,7 @@ class Sampler:
         """
         if (latents is None) == (styles is None):
             raise UserError("generate: give latents [N, Z], or styles=[N, W] or [N, L, W]")
+        check_truncation(truncation)
         if styles is not None:
             if attributes is not None or truncation != 1:
                 raise UserError("generate: attributes and truncation are part of styles; give them to styles()")
@@ -191,7 +192,7 @@ class Sampler:
         check_range("count", count, 1, 10**9)
         check_range("first", first, 0, 2**62)
         _check_seed(seed)
-        _check_truncation(truncation)
+        check_truncation(truncation)
         conditioning = self._conditioning(attributes, labels)
 
         def batches() -> Iterator[tuple[Tensor, np.ndarray | None]]:
@@ -211,25 +212,23 @@ class Sampler:
         return self._network
 
     def _conditioning(self, attributes: Mapping[str, float] | None, labels: str) -> Labels:
-        if labels not in LABELS:
-            raise UserError(f"labels={labels!r}: choose {' or '.join(LABELS)}")
-        asked_A = asked_vector(attributes) if attributes else None
+        if not isinstance(labels, str) or labels not in LABELS:
+            raise UserError(f"labels={labels!r:.60}: choose {' or '.join(LABELS)}")
+        asked_A = None if attributes is None else asked_vector(attributes)
         if attributes:
             self._check_attributes(", ".join(attributes))
         prior = self.label_prior if labels == "prior" else None
-        return Labels(prior, asked_A, self.recipe.label_dropout)
+        return Labels(prior, asked_A if attributes else None, self.recipe.label_dropout)
 
     def _inputs(
         self, latents: np.ndarray, attributes: Attributes, truncation: float
     ) -> tuple[list[tuple[np.ndarray, np.ndarray | None]], Labels]:
         """Return latents and labels in internal batches, and whose mean style is gone towards."""
-        _check_truncation(truncation)
+        check_truncation(truncation)
         latent_NZ = _checked_rows("latents", latents, self.recipe.latent_size)
         if isinstance(attributes, np.ndarray):
             self._check_attributes("they")
-            labels_NA: np.ndarray | None = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
-            if len(attributes) != len(latent_NZ):
-                raise UserError(f"{len(attributes)} rows of attributes for {len(latent_NZ)} latents: give one for each")
+            labels_NA: np.ndarray | None = checked_attributes(attributes, len(latent_NZ), "latents")
             conditioning = self._conditioning(None, "prior")
         else:
             conditioning = self._conditioning(attributes, "none")
@@ -286,11 +285,12 @@ class Sampler:
     def _checked_styles(self, styles: np.ndarray) -> np.ndarray:
         """Return finite float32 [N, W] or [N, L, W]."""
         width = self.style_size
-        if np.ndim(styles) != 3:
-            return _checked_rows("styles", styles, width)
-        if np.shape(styles)[1] != self.style_layers:
-            raise UserError(f"styles of shape {list(np.shape(styles))}: this model takes [N, {self.style_layers}, W]")
-        flat = np.reshape(styles, (-1, np.shape(styles)[2]))
+        style = _floats("styles", styles, width)
+        if style.ndim != 3:
+            return _checked_rows("styles", style, width)
+        if style.shape[1] != self.style_layers:
+            raise UserError(f"styles of shape {list(style.shape)}: this model takes [N, {self.style_layers}, W]")
+        flat = style.reshape(-1, style.shape[2])
         return _checked_rows("styles", flat, width).reshape(-1, self.style_layers, width)
 
     def _check_styles(self) -> None:
@@ -323,7 +323,7 @@ def _check_seed(seed: int) -> None:
     check_range("seed", seed, 0, 2**63 - 1)
 
 
-def _check_truncation(truncation: float) -> None:
+def check_truncation(truncation: float) -> None:
     if not isinstance(truncation, numbers.Real) or not 0 <= truncation <= 1:
         raise UserError(f"truncation={truncation}: choose from 0 (all faces alike) to 1 (as trained)")
 
@@ -331,7 +331,10 @@ def _check_truncation(truncation: float) -> None:
 def _checked_index(seed: int, index: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return int64 [N]: the numbers of samples."""
     _check_seed(seed)
-    index_N = np.asarray(index)
+    try:
+        index_N = np.asarray(index)
+    except ValueError:
+        index_N = np.empty(0)
     if index_N.ndim != 1 or not np.issubdtype(index_N.dtype, np.integer) or not len(index_N):
         raise UserError("index: give the numbers of samples, such as range(16)")
     if index_N.min() < 0 or index_N.max() > 2**62 + 10**9:
@@ -339,14 +342,32 @@ def _checked_index(seed: int, index: Sequence[int] | np.ndarray) -> np.ndarray:
     return index_N.astype(np.int64)
 
 
+def checked_attributes(attributes: np.ndarray, count: int, of: str) -> np.ndarray:
+    """Return finite float32 [N, 40], a row for each of ``count`` ``of``.
+
+    Raises:
+        UserError: it is something else.
+    """
+    labels_NA = _checked_rows("attributes", attributes, ATTRIBUTE_COUNT)
+    if len(labels_NA) != count:
+        raise UserError(f"{len(labels_NA)} rows of attributes for {count} {of}: give one for each")
+    return labels_NA
+
+
+def _floats(name: str, array: np.ndarray, width: int) -> np.ndarray:
+    """Return a copy as float32; numbers too large for it become infinite."""
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(array).astype(np.float32, order="C", casting="same_kind")
+    except (TypeError, ValueError):
+        raise UserError(f"{name} are no array of numbers: this model takes [N, {width}]") from None
+
+
 def _checked_rows(name: str, array: np.ndarray, width: int) -> np.ndarray:
     """Return finite float32 [N, width], N at least 1."""
-    try:
-        rows = np.ascontiguousarray(array, np.float32)
-    except (TypeError, ValueError):
-        rows = np.empty(0, np.float32)
+    rows = _floats(name, array, width)
     if rows.ndim != 2 or rows.shape[1] != width or not len(rows):
-        raise UserError(f"{name} of shape {list(np.shape(array))}: this model takes [N, {width}]")
+        raise UserError(f"{name} of shape {list(rows.shape)}: this model takes [N, {width}]")
     if not np.isfinite(rows).all():
         raise UserError(f"{name}: not all of these numbers are finite")
     return rows

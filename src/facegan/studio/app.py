@@ -139,7 +139,8 @@ class Studio:
 
     async def grid(self, request: Request) -> Response:
         run = self.sources.run(request.path_params["run"])
-        content = await self.looks.run(live.grid_file, run, request.path_params["place"])
+        place = wire.whole_number(request.path_params, "place", 0, 2**31)
+        content = await self.looks.run(live.grid_file, run, place)
         return Response(content, media_type="image/png", headers=_PNG)
 
     async def fixed(self, request: Request) -> Response:
@@ -279,7 +280,7 @@ def create_app(studio: Studio, *, port: int, token: str | None = None) -> Starle
         route("/api/jobs/{job}", studio.job),
         route("/api/jobs/{job}/result", studio.job_result),
         route("/api/runs/{run}", studio.run),
-        route("/api/runs/{run}/grids/{place:int}", studio.grid),
+        route("/api/runs/{run}/grids/{place}", studio.grid),
         route("/api/rounds", studio.begin_round, "POST"),
         route("/api/rounds/{round}", studio.answer_round, "POST"),
         route("/api/lessons", studio.begin_lesson, "POST"),

@@ -60,10 +60,8 @@ def numbered(model: Model, found: Mapping[str, Any]) -> Response:
 
 def render(model: Model, found: Mapping[str, np.ndarray]) -> Response:
     """Return pictures of styles [N, W] or [N, L * W], or of latents [N, Z]; labels tell D what to look for."""
-    if model.style_layers:
-        faces = model.generate(styles=_layered(model, found))
-    else:
-        faces = model.generate(_named(found, "latents"))
+    rows = _rows(model, found)
+    faces = model.generate(styles=rows) if model.style_layers else model.generate(rows)
     labels_NA = found.get("labels")
     if labels_NA is not None and labels_NA.shape[1:] != (ATTRIBUTE_COUNT,):
         raise UserError(f"labels: give [N, {ATTRIBUTE_COUNT}]")
@@ -87,12 +85,16 @@ def _named(found: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     return found[name]
 
 
-def _layered(model: Model, found: Mapping[str, np.ndarray]) -> np.ndarray:
-    style = _named(found, "styles")
+def _rows(model: Model, found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return what faces are made of: styles [N, W] or [N, L, W], or latents [N, Z]."""
     layers, width = model.style_layers, model.style_size
-    if style.ndim == 2 and style.shape[1] == layers * width:
-        return style.reshape(-1, layers, width)
-    return style
+    name, size = ("styles", width) if layers else ("latents", model.recipe.latent_size)
+    array = _named(found, name)
+    if layers and array.shape[1:] == (layers * width,):
+        return array.reshape(-1, layers, width)
+    if array.shape[1:] != (size,) and (not layers or array.shape[1:] != (layers, width)):
+        raise UserError(f"{name} of shape {list(array.shape)}: this model takes [N, {size}]")
+    return array
 
 
 def _scores(model: Model, faces: np.ndarray, labels_NA: np.ndarray | None) -> np.ndarray | None:
@@ -141,11 +143,11 @@ def film(model: Model, found: Mapping[str, np.ndarray], query: Mapping[str, str]
     most = max(1, _LARGEST_SIDE // model.resolution)
     scale = wire.whole_number({"scale": query.get("scale", str(min(4, most)))}, "scale", 1, most)
     origin = FaceOrigin(model.name, model.sha256)
+    rows = _rows(model, found)
     if model.style_layers:
-        rows = _layered(model, found)
         faces = [SavedFace(origin, row if row.ndim == 2 else row[None]) for row in rows]
     else:
-        faces = [SavedFace(origin, latent_Z=row) for row in _named(found, "latents")]
+        faces = [SavedFace(origin, latent_Z=row) for row in rows]
     pictures = morph(model, faces, frames=frames)
     provenance = Provenance(model=model.name, nimg=model.nimg, sha256=model.sha256)
     with tempfile.TemporaryDirectory(prefix="facegan-film-") as folder:

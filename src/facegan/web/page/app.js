@@ -60,7 +60,7 @@ export class App {
     const { texts, settings } = this, kept = this.shelf?.faces ?? [];
     document.documentElement.lang = this.language;
     document.documentElement.dataset.theme = settings.theme;
-    if (!(settings.tab in this.tabs)) settings.tab = "wall";
+    if (!Object.hasOwn(this.tabs, settings.tab)) settings.tab = "wall";
     this.shelf = new Shelf(this);
     this.shelf.faces = kept;
     this.shelf.show();
@@ -185,8 +185,8 @@ export class App {
 
   async start(directions) {
     this.directions = directions ? readDirections(directions) : null;
-    history.replaceState(null, "", writeSettings(this.settings)); // what an address said and is none is not kept in it
     this.build();
+    history.replaceState(null, "", writeSettings(this.settings)); // what an address said and is none is not kept in it
     await this.shelf.restore();
   }
 }

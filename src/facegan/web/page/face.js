@@ -110,6 +110,13 @@ export async function changedByLabels(engine, face, amounts) {
   return { ...face, origin: editedOrigin(face, amounts, "labels"), styles, labels: after, unedited: face };
 }
 
+/** The name of a face in files. */
+export function fileName(face, end) {
+  const { seed, number, edited } = face.origin;
+  const place = seed === null ? "face" : `face-${seed}-${number}`;
+  return `${place}${edited ? "-changed" : ""}${end}`;
+}
+
 /** A face's file, as facegan sample --out face.safetensors writes it. */
 export function faceFile(engine, face) {
   const tensors = {}, { styleSize: W } = engine;
@@ -133,13 +140,14 @@ export function readFaceFile(engine, buffer) {
   } catch {
     throw new Error("notAFace");
   }
-  if (origin.format_version !== 1) throw new Error("notAFace");
+  const numbered = (origin.number ?? null) === null || Number.isInteger(origin.number);
+  if (origin.format_version !== 1 || !numbered) throw new Error("notAFace");
   if (origin.sha256 !== engine.about.sha256) throw new Error("otherModel");
   delete origin.format_version;
   const { styles, latent, labels } = read.tensors, { styleLayers: L, styleSize: W, about } = engine;
   const sizes = { styles: [W, L * W], latent: [about.recipe.latent_size], labels: [about.attributes.length] };
   for (const [name, tensor] of Object.entries(read.tensors)) {
-    if (!sizes[name]?.includes(tensor.data.length) || !tensor.data.every(Number.isFinite)) throw new Error("notAFace");
+    if (!Object.hasOwn(sizes, name) || !sizes[name].includes(tensor.data.length) || !tensor.data.every(Number.isFinite)) throw new Error("notAFace");
   }
   if (L ? !styles : !latent) throw new Error("notAFace");
   const data = (tensor) => tensor?.data ?? null;

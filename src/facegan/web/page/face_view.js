@@ -1,9 +1,9 @@
 // One face, large: its changes, its files, its command.
 
 import { GROUPS, attributeName } from "./attributes.js";
-import { editCommand, faceCommand } from "./commands.js";
+import { editCommand, faceCommand, isNumbered, savedCommand } from "./commands.js";
 import { button, download, draw, element, newest, slider } from "./dom.js";
-import { changedAlong, changedByLabels, faceFile, withPictures } from "./face.js";
+import { changedAlong, changedByLabels, faceFile, fileName, withPictures } from "./face.js";
 import { readSafetensors } from "../engine/safetensors.js";
 
 /** How a face can be changed: along directions, by labels, or not at all (""). */
@@ -18,13 +18,6 @@ export function readDirections(buffer) {
   return readSafetensors(buffer).tensors.directions.data;
 }
 
-/** The name of a face in files. */
-export function fileName(face, end) {
-  const { seed, number, edited } = face.origin;
-  const place = seed === null ? "face" : `face-${seed}-${number}`;
-  return `${place}${edited ? "-changed" : ""}${end}`;
-}
-
 /** A window with a face; `show(face)` opens it. */
 export function faceWindow(app) {
   const { texts } = app, side = app.about.recipe.resolution;
@@ -34,12 +27,15 @@ export function faceWindow(app) {
   let original = null, face = null, amounts = {};
 
   const update = newest(async () => {
-    const way = wayOf(app, original), asked = Object.entries(amounts).filter(([, amount]) => amount !== 0);
+    const of = original, wanted = amounts;
+    const way = wayOf(app, of), asked = Object.entries(wanted).filter(([, amount]) => amount !== 0);
     if (!asked.length) face = original;
     else {
       const said = Object.fromEntries(asked);
-      const changed = way === "directions" ? changedAlong(app.engine, original, said, app.directions) : await changedByLabels(app.engine, original, said);
-      [face] = await withPictures(app.engine, [changed]);
+      const changed = way === "directions" ? changedAlong(app.engine, of, said, app.directions) : await changedByLabels(app.engine, of, said);
+      const [shown] = await withPictures(app.engine, [changed]);
+      if (of !== original || wanted !== amounts) return; // another face was opened, or this one's changes undone
+      face = shown;
     }
     paint();
   });
@@ -68,10 +64,8 @@ export function faceWindow(app) {
 
   function command() {
     const asked = Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount !== 0));
-    const model = app.about.command;
-    if (Object.keys(asked).length) return app.showCommand(editCommand(model, original, asked, wayOf(app, original)));
-    if (face.origin.seed !== null && !face.unedited && !face.opened) return app.showCommand(faceCommand(model, face));
-    return app.showCommand(`facegan morph ${model} ${face.opened ?? fileName(face, ".safetensors")} ... `);
+    if (Object.keys(asked).length) return app.showCommand(editCommand(app, original, asked, wayOf(app, original)));
+    return app.showCommand(isNumbered(face) ? faceCommand(app.about.command, face) : savedCommand(app, face));
   }
 
   const savePng = (scale) => {

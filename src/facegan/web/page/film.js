@@ -8,7 +8,7 @@ export function filmView(app) {
   const { texts } = app, shown = element("img", { class: "sheet", id: "film-picture", alt: texts.film, hidden: true }), said = element("p", { id: "film-said", role: "status" });
   const kind = element("select", { id: "film-kind", "aria-label": texts.film }, KINDS.map((each) => element("option", {}, each)));
   let blob = null;
-  const save = button(texts.saveFilm, () => download(`film.${kind.value}`, blob, blob.type), { id: "save-film", disabled: true });
+  const save = button(texts.saveFilm, () => download(`film.${blob.type.split("/")[1]}`, blob, blob.type), { id: "save-film", disabled: true });
   const make = button(texts.makeFilm, async () => {
     const { faces } = app.shelf;
     if (faces.length < 2) {

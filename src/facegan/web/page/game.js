@@ -14,23 +14,25 @@ export function gameView(app) {
   const kept = app.round ??= { id: null, kind: "", marked: new Set(), faces: [], result: null };
 
   const check = button(texts.check, async () => {
-    check.disabled = true;
+    const { id } = kept;
+    check.disabled = again.disabled = true;
     try {
-      kept.result = await askJson(`/api/rounds/${kept.id}`, posted({ made: [...kept.marked] }));
-      show(kept.result);
+      const found = await askJson(`/api/rounds/${id}`, posted({ made: [...kept.marked] }));
+      if (kept.id === id) show(kept.result = found);
     } catch (error) {
       app.say(error.message, true);
     }
+    again.disabled = false;
   }, { id: "check", class: "primary", disabled: true });
   const again = button(texts.begin, begin, { id: "begin" });
 
   async function begin() {
     result.replaceChildren();
-    again.disabled = true;
+    check.disabled = again.disabled = true;
     try {
-      const answer = await ask("/api/rounds", posted({ model: app.about.id }));
-      Object.assign(kept, { id: answer.headers.get("x-round"), kind: answer.headers.get("x-kind"), marked: new Set(), result: null });
-      kept.faces = each(await facesOf(answer), FACES);
+      const answer = await ask("/api/rounds", posted({ model: app.about.id })), faces = each(await facesOf(answer), FACES);
+      if (!view.isConnected) return; // the page was built anew, and has begun a round of its own
+      Object.assign(kept, { id: answer.headers.get("x-round"), kind: answer.headers.get("x-kind"), marked: new Set(), faces, result: null });
       lay();
     } catch (error) {
       const said = texts[error.message] ?? error.message;
@@ -58,7 +60,7 @@ export function gameView(app) {
     const note = element("span", { class: "score" });
     const face = element("button", {
       type: "button", class: "face", "aria-pressed": "false", "aria-label": `${texts.face} ${at + 1}`, onclick: () => {
-        if (kept.result) return;
+        if (kept.result || again.disabled) return; // checked, or a check or another round is under way
         if (!kept.marked.delete(at)) kept.marked.add(at);
         face.classList.toggle("chosen", kept.marked.has(at));
         face.setAttribute("aria-pressed", String(kept.marked.has(at)));

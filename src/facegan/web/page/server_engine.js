@@ -100,8 +100,9 @@ export class ServerEngine {
   }
 
   render({ styles, latents, labels }) {
-    const known = labels?.every((row) => row) ? { labels: stacked(labels) } : {};
-    return this.request("render", this.arrays({ ...(styles ? { styles: stacked(styles) } : { latents: stacked(latents) }), ...known }));
+    const unknown = new Float32Array(this.about.attributes.length);
+    const known = labels?.some((row) => row) ? { labels: stacked(labels.map((row) => row ?? unknown)) } : {};
+    return this.request("render", this.arrays({ ...(styles ? { styles: stacked(this.alike(styles)) } : { latents: stacked(latents) }), ...known }));
   }
 
   map({ latents, labels }) {
@@ -117,6 +118,11 @@ export class ServerEngine {
     const rows = this.styleLayers ? { styles: stacked(faces.map((face) => this.everyLayer(face.styles))) } : { latents: stacked(faces.map((face) => face.latent)) };
     const answer = await ask(`${this.path}/film?kind=${kind}&frames=${Math.min(250, 50 * faces.length)}`, this.arrays(rows));
     return answer.blob();
+  }
+
+  /** Rows of styles, all of one for all layers, or all of one for each. */
+  alike(styles) {
+    return styles.every((row) => row.length === styles[0].length) ? styles : styles.map((row) => this.everyLayer(row));
   }
 
   everyLayer(styles) {

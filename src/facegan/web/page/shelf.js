@@ -52,14 +52,14 @@ export class Shelf {
   }
 
   async restore() {
-    const { engine } = this.app;
+    const { app } = this, { engine } = app;
     try {
       const stored = JSON.parse(sessionStorage.getItem(`facegan/${engine.about.sha256}`) ?? "[]");
-      const faces = stored.map(({ file, changed, ...known }) => ({
-        ...readFaceFile(engine, Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0)).buffer), ...known, unedited: changed,
-      }));
-      if (faces.length) this.faces = [...(await withPictures(engine, faces)), ...this.faces].slice(-MOST);
-      this.show();
+      const faces = stored.flatMap((each) => storedFace(engine, each));
+      if (!faces.length) return;
+      const shown = await withPictures(engine, faces), { shelf } = app; // the page may have been built anew since
+      shelf.faces = [...shown, ...shelf.faces].slice(-MOST);
+      shelf.show();
     } catch {
       // of another version of the page: nothing is kept
     }
@@ -114,6 +114,17 @@ export class Shelf {
       }, { class: "star", title: app.texts.forget, "aria-label": app.texts.forget })));
     this.row.replaceChildren(...(items.length ? items : [element("span", { class: "hint" }, app.texts.empty)]));
     app.shelfChanged?.();
+  }
+}
+
+/** A face that was stored, in a list; none where it is of another snapshot. */
+function storedFace(engine, stored) {
+  try {
+    const { file, changed, ...known } = stored;
+    const face = readFaceFile(engine, Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0)).buffer);
+    return [{ ...face, ...known, unedited: changed }];
+  } catch {
+    return [];
   }
 }
 
