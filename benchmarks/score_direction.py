@@ -2,7 +2,8 @@
 
     python benchmarks/score_direction.py data/celeba64 --mix runs/first --out direction
 
-Held-out people's faces, changed in eight ways and five strengths, are scored against everybody else in the data. Writes
+Held-out people's faces, made worse in eight ways, repeated, or without men, in five strengths, are scored against
+everybody else in the data. Writes
 OUT.json, OUT.md (a table) and OUT.png (a plot; needs matplotlib). ``--mix``: a run whose faces are mixed in.
 """
 

@@ -2,13 +2,12 @@
 
     python benchmarks/train_judge.py data/celeba-train data/celeba-test --out judge.safetensors
 
-About an hour on two cores; a training that was stopped goes on when the command is given again. Whoever changes the
-judge changes what every score means, so there is no command for users. ``--corruptions 0`` leaves that lesson out, and
-``--weights`` writes the card of weights that are there already.
-
-The card: how well a logistic regression reads the attributes off the features, on held-out people; how often the
-nearest other face of a held-out face is the same person; and how many times its own distance each corruption, at a
-quarter of its strength, moves held-out people away from the others.
+Half an hour to an hour, by the machine; a training that was stopped goes on when the command is given again. Whoever
+changes the judge changes what every score means, so there is no command for users. ``--corruptions 0`` leaves that
+lesson out, and ``--weights`` writes the card of weights that are there already. The card: how well a logistic
+regression reads the attributes off the features, on held-out people; how often the nearest other face of a held-out
+face is the same person; and how many times its own distance each corruption, at a quarter of its strength, moves
+held-out people away from the others.
 """
 
 from __future__ import annotations

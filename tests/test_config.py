@@ -65,12 +65,13 @@ def test_a_missing_field_is_named():
         from_dict(RecipeConfig, values, "run.json")
 
 
-@pytest.mark.parametrize(("text", "number"), [("64", 64), ("100k", 100_000), ("2M", 2_000_000), ("1.5M", 1_500_000)])
+@pytest.mark.parametrize(("text", "number"), [("64", 64), ("100k", 100_000), ("2M", 2_000_000), ("1.5M", 1_500_000),
+                                              ("4.1M", 4_100_000), ("2.01k", 2010), ("16.1K", 16_100)])  # fmt: skip
 def test_counts(text, number):
     assert parse_count(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "k", "1.2", "many", "nan", "0x10", "inf", "1e400"])
+@pytest.mark.parametrize("text", ["", "k", "1.2", "many", "nan", "0x10", "inf", "1e400", "2.0001k"])
 def test_no_counts(text):
     with pytest.raises((ValueError, OverflowError)):
         parse_count(text)

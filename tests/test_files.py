@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from facegan import files
 from facegan.errors import UserError
-from facegan.files import LockedError, NewFolder, locked, read_bytes, read_json, replaced, write_text
+from facegan.files import LockedError, NewFolder, is_held, locked, read_bytes, read_json, replaced, write_text
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
@@ -39,6 +42,27 @@ def test_a_lock_is_held_by_one_and_dropped_at_the_end_of_its_process(tmp_path):
         other.wait()
     with locked(file, patience=5):
         pass
+
+
+def test_a_lock_that_may_only_be_read_is_seen_to_be_held(tmp_path, monkeypatch):
+    file = tmp_path / "lock"
+
+    @contextmanager
+    def denied(path):
+        raise PermissionError(path)
+        yield
+
+    monkeypatch.setattr(files, "locked", denied)
+    with locked(file):
+        assert is_held(file)
+    assert not is_held(file) and not is_held(tmp_path / "none")
+
+
+def test_a_folder_needs_a_name_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), Path("..")):
+        with pytest.raises(UserError, match=r"has no name of its own|exists already"):
+            NewFolder(out)
 
 
 def test_a_folder_is_another_writers_while_it_is_written(tmp_path):

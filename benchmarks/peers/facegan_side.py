@@ -76,7 +76,7 @@ def sampling(arguments: argparse.Namespace) -> Callable[[int], None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", plan=["train", "sample"])
+    parser.add_argument("what", choices=["train", "sample"])
     parser.add_argument("recipe")
     parser.add_argument("resolution", type=int)
     parser.add_argument("--batch", type=int, default=64)

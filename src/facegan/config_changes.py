@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from facegan import hints
@@ -13,6 +13,7 @@ from facegan.errors import UserError
 
 FIXED = ("name", "network", "resolution")
 """Fields of a recipe that are not to be set: another recipe, or other data, is what is wanted."""
+_LARGEST_COUNT = Decimal("1e18")
 
 
 def with_settings(recipe: RecipeConfig, settings: list[str]) -> RecipeConfig:
@@ -82,8 +83,11 @@ def parse_count(text: str) -> int:
         ValueError: anything else.
     """
     scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
-    number = float(text[:-1] if scale > 1 else text) * scale
-    if not math.isfinite(number) or number != int(number):
+    try:
+        number = Decimal(text[:-1] if scale > 1 else text) * scale
+    except ArithmeticError:
+        raise ValueError(text) from None
+    if not number.is_finite() or abs(number) > _LARGEST_COUNT or number != int(number):
         raise ValueError(text)
     return int(number)
 

@@ -205,6 +205,27 @@ def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
         lock.release()
 
 
+def is_held(path: Path) -> bool:
+    """Return whether another process holds a lock file, also one that this user may only read."""
+    try:
+        with locked(path):
+            return False
+    except LockedError:
+        return True
+    except OSError:
+        pass
+    try:
+        import fcntl
+
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        pass
+    return False
+
+
 class NewFolder:
     """Context manager: write into ``folder`` (``<out>.partial``), then call ``put_in_place``: whole or not at all.
 
@@ -219,6 +240,8 @@ class NewFolder:
     def __init__(self, out: Path) -> None:
         if is_taken(out) and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
+        if out.name in ("", ".."):
+            raise UserError(f"{out} has no name of its own: give that of a new folder")
         self.out = out
         self.folder = out.with_name(out.name + ".partial")
         self._lock = contextlib.ExitStack()

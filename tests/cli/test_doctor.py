@@ -11,6 +11,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
+from facegan.doctor.examination import without_home
 from facegan.training.schedule import Schedule
 from tests.command import facegan, mistake
 from tests.conftest import small_recipe, train, write_packed
@@ -217,6 +218,9 @@ def test_the_page_is_for_people_and_hides_the_home_folder(here, monkeypatch):
     monkeypatch.setenv("HOME", str(here))
     found = facegan("doctor", here / "run", "--json").stdout
     assert str(here) not in found and "~/run" in found
+    monkeypatch.setenv("HOME", "/home/j\u00f6rg")
+    for path, hidden in (("/home/j\u00f6rg/run", "~/run"), ("/home/j\u00f6rgen/run", None)):
+        assert without_home(json.dumps({"path": path})) == json.dumps({"path": hidden or path})
 
 
 def test_a_path_that_is_not_there():

@@ -27,6 +27,8 @@ def test_control_groups_of_version_2(tmp_path):
     write(tmp_path, sys__fs__cgroup__jobs__mine__memory_DOT_max="4096\n")
     write(tmp_path, sys__fs__cgroup__jobs__mine__memory_DOT_current="1024\n")
     assert cgroup_limits(tmp_path) == Limits(1.5, 4096, 1024)
+    write(tmp_path, sys__fs__cgroup__jobs__mine__memory_DOT_stat="anon 100\ninactive_file 1000\nactive_file 24\n")
+    assert cgroup_limits(tmp_path) == Limits(1.5, 4096, 24), "cached files are no memory in use"
 
 
 def test_control_groups_of_version_1(tmp_path):
@@ -93,6 +95,8 @@ def test_gpus_that_this_torch_cannot_use(tmp_path, monkeypatch):
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4"}, "warning"),
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, "warning"),
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0"}, "ok"),
+    ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_ID": "0", "MASTER_ADDR": "a",
+      "MASTER_PORT": "29500"}, "ok"),
     ({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "x"}, "fault"),
     ({"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "29500"}, "ok"),
     ({"LOCAL_RANK": "0"}, "fault"),

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from facegan.config import to_dict
+from facegan.config_changes import flatten, with_settings
 from facegan.planning.curves import FILE, Curve, expect, kept_curves, pooled_spread, t95
-from facegan.recipes import RECIPES
+from facegan.recipes import RECIPES, recipe
 
 IMAGES = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
 
@@ -111,3 +113,13 @@ def test_the_kept_curves_are_of_real_recipes():
         images = [nimg for nimg, _ in kept.points]
         assert images == sorted(set(images)) and images[0] > 0 and len(images) >= 2
         assert all(0 < score < 300 for _, score in kept.points) and kept.faces > 0 and kept.facegan and kept.name
+
+
+def test_a_kept_run_is_known_by_its_own_settings():
+    (kept,) = (each for each in kept_curves(FILE) if "augment_schedule" in each.settings)
+    asked = with_settings(
+        recipe(kept.recipe, 64), ["augment=scheduled", "augment_schedule=0@500k,0.15@4M", "extra_ema_halflives=500k"]
+    )
+    config = flatten(to_dict(asked))
+    for name in ("augment_schedule", "extra_ema_halflives"):
+        assert kept.settings[name] == config[name]

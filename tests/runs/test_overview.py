@@ -73,6 +73,15 @@ def test_clean_asks_and_keeps_the_newest_and_the_best(runs):
     assert "nothing to delete" in command("clean", runs / "one").stdout
 
 
+def test_a_whole_snapshot_stays_beside_a_damaged_one(runs):
+    folder = RunFolder(runs / "one")
+    for path in folder.list_snapshots():
+        if path != folder.snapshot(48):
+            (path / "generator.safetensors").write_bytes(b"cut off")
+    assert folder.snapshot(48) not in {item.path for item in reclaimable(folder)}
+    assert {item.path for item in reclaimable(folder)} >= {folder.snapshot(0), folder.snapshot(16)}
+
+
 def test_a_run_that_is_being_trained_is_left_alone(runs):
     folder = RunFolder(runs / "one")
     items = reclaimable(folder)

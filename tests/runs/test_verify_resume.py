@@ -1,6 +1,7 @@
 """The proof that a resumed run ends the same, and that it can fail."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -91,3 +92,18 @@ def test_a_run_that_forgets_something_is_found_out(tmp_path, packed16, monkeypat
     monkeypatch.setattr(verification, "_finish", finish_and_forget)
     monkeypatch.setattr(verification, "_interrupt", lambda command, folder, *_: iter(()))
     assert "safetensors" in verify_resume([str(packed16), *OPTIONS], tmp_path, images=64, batch=8).difference
+
+
+def test_who_is_told_to_stop_leaves_no_training_behind(tmp_path):
+    script = "import sys, time; open(sys.argv[1], 'w').write(str(__import__('os').getpid())); time.sleep(60)"
+    noted = tmp_path / "pid"
+
+    def due():
+        if noted.exists() and noted.read_text():
+            raise SystemExit(143)
+        return False
+
+    with pytest.raises(SystemExit):
+        verification._end([sys.executable, "-c", script, str(noted)], RunFolder(tmp_path), "stopped", due)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(noted.read_text()), 0)

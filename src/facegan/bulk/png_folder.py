@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,8 @@ def write(
                     seen(name, face)
                     made += 1
                 progress(made, whole)
-            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows removes no open file
+                lock.unlink()
             return made
     except LockedError:
         raise UserError(f"another facegan is writing {path} now: wait for it, or choose another --out") from None

@@ -43,7 +43,7 @@ def edit(
     out: Annotated[
         Path,
         Option(
-            help="A picture (.png), or, of one face, the changed face as a file that all commands take (.safetensors)."
+            help="A picture (.png), or, of one face, the changed one as a file for morph, mix and edit (.safetensors)."
         ),
     ] = Path("edited.png"),
     device: options.Device = "auto",

@@ -34,7 +34,7 @@ def invert(
         "inverted.png"
     ),
     face: Annotated[
-        Path | None, Option(help="Write the face found as a file that all commands take (.safetensors).")
+        Path | None, Option(help="Write the face found as a file for morph, mix and edit (.safetensors).")
     ] = None,
     steps: Annotated[int, Option(help="Steps of the last stage; more come nearer.", min=10, max=10_000)] = 300,
     scale: options.Scale = 2,

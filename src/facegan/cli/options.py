@@ -75,9 +75,8 @@ Threads = Annotated[
     int | None,
     Option(help="CPU threads of each process; default: all cores, or fewer where that is measured to be faster."),
 ]
-Model = Annotated[
-    Path, Argument(help="celeba64 (shipped), a run, a snapshot, an exported hub folder, or hf:USER/NAME.")
-]
+MODEL_HELP = "celeba64 (shipped), a run, a snapshot, an exported hub folder, or hf:USER/NAME."
+Model = Annotated[Path, Argument(help=MODEL_HELP)]
 Faces = Annotated[
     list[str],
     Argument(help="Faces: numbers of the seed, such as 0 7; SEED:NUMBER; or saved faces (.safetensors)."),

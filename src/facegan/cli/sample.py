@@ -32,7 +32,7 @@ _GRID_LIMIT = 10_000
 
 
 def sample(
-    model: Annotated[Path, Argument(help="A run, a snapshot, or the shipped model.")] = Path("celeba64"),
+    model: Annotated[Path, Argument(help=options.MODEL_HELP)] = Path("celeba64"),
     count: Annotated[str, Option(help="Number of faces, from 1 to a million and more.")] = "64",
     seed: Annotated[
         int, Option(help="Seed of the latents; face i of a seed is the same for any --count (within 2/255).")
@@ -127,7 +127,7 @@ def _kind(out: Path, number: int, score: bool) -> str:
     """Return what ``--out`` asks for: "grid", "array", "saved", "shards" or "folder"."""
     kind = "folder" if out.is_dir() or not out.suffix else _KINDS.get(out.suffix.lower(), "")
     if not kind:
-        raise UserError(f"--out {out}: give a name that ends in .png, .npy or .tar, or a folder that ends in /")
+        raise UserError(f"--out {out}: give a name that ends in .png, .npy or .tar, or that of a folder, without a dot")
     if kind == "saved" and number > 1:
         raise UserError(f"--out {out} holds one face: add --count 1 (and --first, its number)")
     if kind == "saved" and score:

@@ -15,7 +15,7 @@ def synth_dataset(
     out: Annotated[Path, Argument(metavar="OUT", help="New folder; nothing is ever overwritten.")],
     count: options.Count = "2000",
     seed: Annotated[int, Option(help="The same seed makes the same faces.")] = 0,
-    model: Annotated[Path, Option(help="The shipped model, a run or a snapshot.")] = Path("celeba64"),
+    model: Annotated[Path, Option(help=options.MODEL_HELP)] = Path("celeba64"),
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:

@@ -43,6 +43,7 @@ def train_attributes(
     number = options.count(images, "--images")
     options.check_suffix("--out", out, ".safetensors")
     options.check_free(out)
+    options.check_free(out.with_suffix(".json"))
     options.check_between("--batch", batch, 2, 4096)
     from facegan.cores import usable_cores
 

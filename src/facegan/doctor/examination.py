@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def examine(paths: Sequence[Path]) -> Iterator[Finding]:
         UserError: a path is not there.
     """
     for path in paths:
-        if str(path) not in SHIPPED and not (path.exists() or path.name.endswith("*")):
+        if str(path) not in SHIPPED and not (path.exists() or "*" in path.name):
             raise UserError(f"there is nothing at {path}: give packed data, a folder of images, a run or a model")
     folders = {f"folder of {path}": path.parent for path in paths if (path / RUN_FILE).is_file()}
     folders |= {str(path): path for path in paths if _holds_runs(path)}
@@ -61,4 +63,8 @@ def _holds_runs(path: Path) -> bool:
 def without_home(text: str) -> str:
     """Return a text with ~ in place of the user's home folder."""
     home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
+    if len(home) < 2:
+        return text
+    for written in {home, json.dumps(home)[1:-1]}:
+        text = re.sub(rf"{re.escape(written)}(?![\w.-])", "~", text)
+    return text

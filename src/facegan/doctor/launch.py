@@ -19,7 +19,8 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
 
 
 def _torchrun(environment: Mapping[str, str]) -> list[Finding]:
-    there = [name for name in _TORCHRUN if name in environment]
+    names = _TORCHRUN if "SLURM_STEP_ID" not in environment else _TORCHRUN[:3]  # srun takes an address from them too
+    there = [name for name in names if name in environment]
     if not there:
         return []
     facts = {name: environment[name] for name in there}

@@ -32,8 +32,16 @@ def cgroup_limits(root: Path = Path("/")) -> Limits:
             amount = _number(folder / limit)
             if amount is not None and amount < _NO_LIMIT and amount < min(memory, default=_NO_LIMIT):
                 memory.append(amount)
-                used = _number(folder / usage)
+                used = _in_use(folder, usage)
     return Limits(min(cpus, default=None), min(memory, default=None), used)
+
+
+def _in_use(folder: Path, usage: str) -> int | None:
+    """Return the bytes in use, without cached files that nobody looks at: they go when memory is needed."""
+    used = _number(folder / usage)
+    stat = dict(line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines() if " " in line)
+    cached = stat.get("inactive_file" if usage == "memory.current" else "total_inactive_file", "0").strip()
+    return None if used is None else max(0, used - (int(cached) if cached.isdecimal() else 0))
 
 
 def _groups(root: Path) -> list[Path]:

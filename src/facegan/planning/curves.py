@@ -107,11 +107,18 @@ def kept_curves(file: Path = FILE) -> tuple[Curve, ...]:
     return tuple(
         Curve(
             recipe=entry["recipe"], resolution=entry["resolution"], batch=entry["batch"], seed=entry["seed"],
-            faces=entry["faces"], settings=entry["settings"], facegan=entry["facegan"], name=entry["name"],
+            faces=entry["faces"], settings=_frozen(entry["settings"]), facegan=entry["facegan"], name=entry["name"],
             points=tuple((int(nimg), float(score)) for nimg, score in entry["points"]),
         )
         for entry in contents["curves"]
     )  # fmt: skip
+
+
+def _frozen(settings: Any) -> Any:
+    """Return settings with tuples in place of JSON's lists, as configs have them."""
+    if isinstance(settings, dict):
+        return {name: _frozen(value) for name, value in settings.items()}
+    return tuple(map(_frozen, settings)) if isinstance(settings, list) else settings
 
 
 def expect(

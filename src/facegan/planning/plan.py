@@ -111,7 +111,7 @@ def make_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Iter
         recipe(name)  # an unknown one is refused before anything is measured
     names = list(asked.recipes) or [name for name in ORDER if name in RECIPES]
     fitting, unfit = _sorted_out(asked, view, names)
-    begun = time.monotonic()
+    begun, free = time.monotonic(), max(1, usable_cores() - round(other_work()))  # before trials are work themselves
     for number, (config, batch) in enumerate(fitting):
         say(config.name)
         subject = Subject(
@@ -119,27 +119,26 @@ def make_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Iter
             penalty_every=config.penalty_every, threads=asked.threads, accelerator=asked.accelerator,
         )  # fmt: skip
         if len(fitting) == 1:
-            measured = _one(subject, asked.measuring)
+            measured = _one(subject, asked.measuring, free)
         else:
             left = asked.measuring - (time.monotonic() - begun)
-            measured = _roughly(subject, max(_LEAST, left / (len(fitting) - number)))
+            measured = _roughly(subject, max(_LEAST, left / (len(fitting) - number)), free)
         yield _planned(asked, view, config, batch, measured)
     yield from unfit
 
 
-def _one(subject: Subject, limit: float) -> Measured:
+def _one(subject: Subject, limit: float, free: int) -> Measured:
     """Return what a single recipe measures: as a run would compute it, or if that takes too long, as it comes."""
     tuned = measure(subject, tuned=True, stepping=_STEPS, limit=2 * limit)
     if tuned.images_per_s is not None or tuned.error:
         return tuned
-    rough = _roughly(subject, limit)
+    rough = _roughly(subject, limit, free)
     return replace(rough, cut_off=rough.cut_off or tuned.cut_off)
 
 
-def _roughly(subject: Subject, limit: float) -> Measured:
-    """Return what a recipe measures as it comes, on the cores that other work leaves."""
-    threads = subject.threads or max(1, usable_cores() - round(other_work()))
-    return measure(replace(subject, threads=threads), tuned=False, stepping=_ROUGH_STEPS, limit=limit)
+def _roughly(subject: Subject, limit: float, free: int) -> Measured:
+    """Return what a recipe measures as it comes, on the cores that other work leaves ``free``."""
+    return measure(replace(subject, threads=subject.threads or free), tuned=False, stepping=_ROUGH_STEPS, limit=limit)
 
 
 def _sorted_out(
@@ -216,7 +215,10 @@ def _unlabelled(view: DataView) -> int:
 
 def other_work() -> float:
     """Return how many cores other work wanted in the last minute; 0 where the system does not tell."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    try:
+        return os.getloadavg()[0]
+    except (OSError, AttributeError):
+        return 0.0
 
 
 def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int | None, run: Path) -> Iterator[str]:

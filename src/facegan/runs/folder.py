@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from facegan.errors import UserError, check_not_denied, reason
-from facegan.files import LockedError, locked, read_json, write_bytes, write_text
+from facegan.files import LockedError, is_held, locked, read_json, write_bytes, write_text
 from facegan.provenance import Provenance
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, read_info
 
@@ -206,13 +206,7 @@ class RunFolder:
 
     def is_locked(self) -> bool:
         """Return whether a process is training this run now."""
-        try:
-            with locked(self._lock_file) if self._lock_file.is_file() else contextlib.nullcontext():
-                return False
-        except LockedError:
-            return True
-        except OSError:
-            return False
+        return self._lock_file.is_file() and is_held(self._lock_file)
 
 
 SHIPPED = {"celeba64": Path(__file__).parents[1] / "models" / "celeba64"}

@@ -212,6 +212,17 @@ def _opened(info: SnapshotInfo, stem: str, most: int | None = None) -> Any:
         raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
 
 
+def is_whole(path: Path) -> bool:
+    """Return whether every file of a snapshot is the one that was written."""
+    try:
+        info = read_info(path)
+        for file in info.sha256:
+            read_tensors(info, file.removesuffix(".safetensors"))
+    except UserError:
+        return False
+    return True
+
+
 def read_tensors(info: SnapshotInfo, stem: str, *, most: int | None = None) -> dict[str, Tensor]:
     """Return the named tensors of one file of a snapshot, on the CPU, after checking its digest.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -94,6 +93,10 @@ def verify_resume(
     return ResumeCheck(images, interruptions, tensors, difference)
 
 
+_ENDS = (0, -9, -15, 128 + 15)
+"""Exit codes of a training that was left alone, killed by SIGKILL or SIGTERM, or that ended itself on SIGTERM."""
+
+
 def _interrupt(
     command: list[str], folder: RunFolder, steps: int, batch: int, chance: random.Random
 ) -> Iterator[Interruption]:
@@ -122,16 +125,27 @@ def _end(command: list[str], folder: RunFolder, how: str, due: Callable[[], bool
     """Run until something is due, then end the process; it may have ended by itself."""
     for left_over in _half_written(folder):  # of a kill before: what this process writes must not be taken for it
         shutil.rmtree(left_over, ignore_errors=True)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + _PATIENCE
-    while not due() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.0005)
-    process.send_signal(signal.SIGTERM if how == "stopped" else signal.SIGKILL)
-    _, errors = process.communicate()
-    if process.returncode not in (0, -signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM):
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _wait_until(due, process)
+            if how == "stopped":
+                process.terminate()
+            else:
+                process.kill()
+            _, errors = process.communicate()
+        except BaseException:  # SIGTERM, say: nothing is to train on in a folder that goes
+            process.kill()
+            raise
+    if process.returncode not in _ENDS:
         raise UserError(f"the training ended with exit code {process.returncode}: {errors.strip()[-2000:]}")
     resumed_at = nimg_of(folder.latest_snapshot())
     return Interruption(how, _newest_line(folder), resumed_at)
+
+
+def _wait_until(due: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not due() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0005)
 
 
 def _finish(command: list[str]) -> None:
