@@ -2,8 +2,9 @@
 
     python benchmarks/equal_times.py runs/style-s runs/dcgan runs/classic --minutes 10 60 180 --out equal-times.png
 
-The time is that of the training alone, by the rates in each run's log, without pauses for scores and snapshots. For
-each time and run: the last grid and the last quick score that were there by then, and the images of each. The picture
+The time is that of the training alone, without pauses for scores and snapshots, at the rate that nine tenths of the
+lines in a run's log do not reach: what it had while other work left it its cores. For each time and run: the last grid
+and the last quick score that were there by then, and the images of each. The picture
 has a block of rows for each time, in it a row for each run: the first faces of that grid, none chosen. A run that
 ended before a time, by more than a twentieth of it, has a dash and grey faces there. Train the runs on one machine,
 each with the same number of threads, and with a --sample-every and a --snapshot-every of some minutes.
@@ -34,8 +35,10 @@ class Kept:
 
     folder: RunFolder
     recipe: dict[str, Any]
-    minutes: dict[int, float]
-    """Minutes of training by images seen, at each line of the log."""
+    images: int
+    """Seen in all."""
+    rate: float
+    """Images a second."""
     scores: dict[int, float]
     """Quick scores by images seen."""
     grids: dict[int, Path]
@@ -67,12 +70,8 @@ def read(path: Path) -> Kept:
             rates[line["nimg"]] = line["images_per_s"]
         if "quick_score" in line:
             scores[line["nimg"]] = line["quick_score"]
-    minutes, before, spent = {0: 0.0}, 0, 0.0
-    for images in sorted(rates):
-        spent += (images - before) / rates[images] / 60
-        minutes[images] = spent
-        before = images
-    return Kept(folder, recipe, minutes, scores, {images_seen(grid): grid for grid in folder.list_grids()})
+    rate = float(np.quantile(list(rates.values()), 0.9))
+    return Kept(folder, recipe, max(rates), rate, scores, {images_seen(grid): grid for grid in folder.list_grids()})
 
 
 def images_seen(grid: Path) -> int:
@@ -85,9 +84,9 @@ def images_seen(grid: Path) -> int:
 
 def after(run: Kept, minutes: float) -> Moment | None:
     """Return what there was after so many minutes; None if the run ended before."""
-    if max(run.minutes.values()) < 0.95 * minutes:
+    images = int(60 * minutes * run.rate)
+    if run.images < 0.95 * images:
         return None
-    images = int(np.interp(minutes, list(run.minutes.values()), list(run.minutes)))
 
     def newest(found: dict[int, Any]) -> tuple[int, Any] | None:
         return max(((seen, value) for seen, value in found.items() if seen <= images), default=None)
@@ -119,13 +118,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="picture")
     arguments = parser.parse_args()
     runs = [read(path) for path in arguments.runs]
-    print("| minutes | run | images | quick score | grid at |\n|---|---|---|---|---|")
+    print("| minutes | run | images/s | images | quick score | grid at |\n|---|---|---|---|---|---|")
     rows = []
     for minutes in arguments.minutes:
         for run in runs:
             moment = after(run, minutes)
             rows.append(row(run, moment, arguments.faces))
-            print(f"| {minutes:g} | {run.folder.path.name} (`{run.recipe['name']}`) | {cells(moment)} |")
+            print(
+                f"| {minutes:g} | {run.folder.path.name} (`{run.recipe['name']}`) | {run.rate:.1f} | {cells(moment)} |"
+            )
     if arguments.out:
         picture = pixels.grid(np.concatenate(rows), columns=arguments.faces)
         pixels.save_png(arguments.out, picture, runs[0].folder.provenance())
