@@ -114,7 +114,7 @@ def test_a_stopped_job_goes_on_and_ends_in_the_same_bytes(style_model, tmp_path,
 
 def test_a_killed_command_goes_on(style_run, tmp_path):
     def command(folder):
-        return ("sample", style_run, "--count", "800", "--shard-size", "200", "--out", tmp_path / folder / "%02d.tar")
+        return ("sample", style_run, "--count", "4000", "--shard-size", "200", "--out", tmp_path / folder / "%02d.tar")
 
     process = subprocess.Popen([sys.executable, "-m", "facegan", *map(str, command("killed"))])
     until = time.monotonic() + 60

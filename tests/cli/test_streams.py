@@ -99,11 +99,15 @@ def test_a_command_that_is_stopped_says_so_and_leaves_nothing(tmp_path, command,
         text=True, preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in (2, 15, 1)],
     )  # fmt: skip
     deadline = time.monotonic() + 90
-    while not list(tmp_path.glob(made)) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert list(tmp_path.glob(made))
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=90)
+    try:
+        while not list(tmp_path.glob(made)) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert list(tmp_path.glob(made))
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == code, errors
     last = errors.strip().splitlines()[-1]
     assert last == ("facegan: interrupted" if number == signal.SIGINT else f"facegan: stopped by {number.name}")

@@ -55,7 +55,7 @@ def children_of(parent):
     return found
 
 
-def wait_until(condition, seconds=20.0):
+def wait_until(condition, seconds=90.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

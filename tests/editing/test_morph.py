@@ -8,7 +8,7 @@ from PIL import Image
 
 import facegan
 from facegan.editing.edit import edit_face
-from facegan.editing.morph import default_layer, mixed_face, morph
+from facegan.editing.morph import _Way, default_layer, mixed_face, morph
 from facegan.editing.saved_face import layered_styles, numbered_face, pictures
 from facegan.errors import UserError
 from tests.command import facegan as command
@@ -123,13 +123,28 @@ def test_layers_from_the_default_on_begin_at_four_times_the_smallest_size(shippe
     assert shipped.style_layers == 9
 
 
-def test_mixed_pictures_and_faces(style_run, tmp_path):
+def test_a_film_rests_at_each_face():
+    share_F = _Way.through(2, 101, False).share_F
+    assert share_F[1] - share_F[0] < 0.1 * (share_F[51] - share_F[50]) and share_F[-1] == 1
+
+
+def test_the_command_goes_once_through_latents(style_run, style_model, faces, tmp_path):
+    words = ("--once", "--through", "latents", "--seconds", 1, "--rate", 5)
+    assert command("morph", style_run, 0, 1, *words, "--out", tmp_path / "film").returncode == 0
+    film = np.stack([np.asarray(Image.open(file)) for file in sorted((tmp_path / "film").iterdir())]).astype(int)
+    expected = list(morph(style_model, faces[:2], frames=5, loop=False, in_latents=True))
+    assert np.abs(film - np.stack(expected)).max() <= 2
+
+
+def test_mixed_pictures_and_faces(style_run, style_model, faces, tmp_path):
     done = command(
         "mix", style_run, "--coarse", 0, "--coarse", 1, "--fine", 2, "--layer", 2, "--out", tmp_path / "m.png"
     )
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "m.png") as picture:
         assert picture.size == (2 * 18 + 2, 3 * 18 + 2)
+        cell = np.asarray(picture)[38:54, 20:36].astype(int)
+    assert np.abs(cell - pictures(style_model, [mixed_face(style_model, faces[1], faces[2], 2)])[0]).max() <= 2
     done = command("mix", style_run, "--coarse", 0, "--fine", 2, "--layer", 2, "--out", tmp_path / "m.safetensors")
     assert done.returncode == 0, done.stderr
     assert command("morph", style_run, tmp_path / "m.safetensors", 1, "--out", tmp_path / "f.webp").returncode == 0

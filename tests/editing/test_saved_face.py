@@ -71,7 +71,7 @@ def test_what_is_no_face_of_this_model_is_refused(shipped, style_model, tmp_path
 
     assert "styles is float32 [2, 256]" in damaged({"styles": np.zeros((2, 256), np.float32)})
     assert "styles is float64" in damaged({"styles": np.zeros((1, 256))})
-    assert "finite" in damaged({"styles": np.full((1, 256), np.nan, np.float32)}) or True
+    assert "finite" in damaged({"styles": np.full((1, 256), np.nan, np.float32)})
     assert "has styles" in damaged({"latent": np.zeros(128, np.float32)})
     assert "format" in damaged(arrays, format_version=2)
     assert "seed is 'x'" in damaged(arrays, seed="x")

@@ -18,8 +18,9 @@ from facegan.evaluation import evaluate as evaluate_module
 from facegan.evaluation import reference as reference_module
 from facegan.evaluation.evaluate import describe_protocol, evaluate, open_view, remarks
 from facegan.evaluation.faces import faces_at
-from facegan.evaluation.receipt import compare, read_receipt
+from facegan.evaluation.receipt import Receipt, Score, compare, read_receipt
 from facegan.evaluation.reference import RealFeatures, drawn, reference_of, view_batches
+from facegan.metrics.intervals import Estimate
 from facegan.metrics.kernel import mean_of_pairs
 from facegan.metrics.neighbours import neighbour_estimates
 from facegan.perception.spaces import open_space
@@ -53,7 +54,7 @@ def darker(image_NHWC):
     return (image_NHWC * 0.6).astype(np.uint8)
 
 
-def test_the_data_itself_scores_best_and_a_worse_copy_worse(data, space, tmp_path):
+def test_the_data_itself_scores_best_and_a_worse_copy_worse(data, space, tmp_path, monkeypatch):
     same, worse = receipt_of(data, space), receipt_of(data, space, darker)
     scores = {score.name: score for score in same.scores}
     assert scores["frechet"].estimate.value == pytest.approx(0, abs=1e-3)
@@ -65,7 +66,24 @@ def test_the_data_itself_scores_best_and_a_worse_copy_worse(data, space, tmp_pat
     assert {row.verdict for row in compare(same, same)} == {"not distinguishable"}
     worse.save(tmp_path / "a.json")
     assert read_receipt(tmp_path / "a.json") == worse
+    for name in ("view_batches", "mean_of_pairs"):  # no real face is looked at again
+        monkeypatch.setattr(reference_module, name, None)
     assert receipt_of(data, space, darker).scores == worse.scores  # from the cache, the same
+
+
+@pytest.mark.parametrize(("name", "mine", "verdict"), [
+    ("frechet", 2.0, "better"), ("frechet", 4.0, "worse"), ("frechet", 3.2, "not distinguishable"),
+    ("coverage", 2.0, "worse"), ("coverage", 4.0, "better"), ("coverage", 2.8, "not distinguishable"),
+])  # fmt: skip
+def test_what_differs_by_less_than_its_interval_is_not_told_apart(name, mine, verdict):
+    one, other = (Receipt({}, {}, [Score(name, "a", Estimate.of(value, 0.1**2), None)], {}) for value in (mine, 3.0))
+    assert [row.verdict for row in compare(one, other)] == [verdict]
+
+
+def test_people_are_those_that_are_named(tmp_path):
+    dataset = PackedDataset.open(write_packed(tmp_path / "d", 40, 16, identities=np.arange(1, 41, dtype=np.int32)))
+    counts = {people: len(open_view([dataset], people)) for people in ("all", "training", "held-out")}
+    assert counts == {"all": 40, "training": 36, "held-out": 4}
 
 
 def test_unlike_protocols_are_refused_and_the_field_is_named(data, space, tmp_path):

@@ -126,3 +126,15 @@ def test_the_command_scores_a_run_and_runs_and_the_report_show_it(tmp_path, monk
     assert alone.returncode == 0 and "no run that says what it was trained on" in (tmp_path / "c.html").read_text()
     assert "html" in mistake("report", run, "--out", tmp_path / "report.pdf")
     assert "no model" in mistake("report", tmp_path / "nothing", "--out", tmp_path / "d.html")
+
+
+def test_it_waits_for_snapshots_while_the_run_is_trained(folder, monkeypatch):
+    training = iter((True, True, False, False))
+    monkeypatch.setattr(RunFolder, "is_locked", lambda _: next(training))
+
+    def later(_):
+        write_snapshot(folder.snapshot(300), nimg=300, config={}, state={}, tensors={})
+
+    monkeypatch.setattr("facegan.evaluation.follow.time.sleep", later)
+    assert follow(folder, WANTED, lambda _: receipt(1.0), lambda *_: None) == 3
+    assert list(read_scores(folder)) == [100, 200, 300]

@@ -39,6 +39,9 @@ class Hub(ThreadingHTTPServer):
     def client(self, patch: pytest.MonkeyPatch) -> Iterator[None]:
         """Let huggingface_hub ask this hub."""
         with patch.context() as here:
+            here.setenv("NO_PROXY", "127.0.0.1")
+            for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+                here.delenv(name, raising=False)
             here.setenv("HF_ENDPOINT", f"http://127.0.0.1:{self.server_address[1]}")
             yield
 

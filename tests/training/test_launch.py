@@ -103,7 +103,7 @@ from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train
 data, run = map(Path, sys.argv[1:])
 result = train([data], run, small_recipe("dcgan"), batch=8, precision="float32", threads=1, conv="direct",
-               accelerator="cpu", timeout=30.0, schedule=Schedule(images=16, score_count=0))
+               accelerator="cpu", timeout=100.0, schedule=Schedule(images=16, score_count=0))
 print(json.dumps([result.nimg, result.is_main]))
 """
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import facegan
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder
-from facegan.training import checks, setup
+from facegan.training import checks, setup, trainer
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.face_statistics import ranking_faces, training_rank
 from facegan.training.run_settings import base_recipe, run_data
@@ -297,3 +298,38 @@ def test_instance_noise_is_as_strong_as_its_schedule_says():
     assert not torch.equal(noisy["real"], noisy["fake"])
     last = Step(recipe, 0, Batch(np.arange(7, 8), image_NCHW[7:]), StepValues(noise_std=0.3))
     assert torch.equal(last.changed(image_NCHW[7:], "real")[0], noisy["real"][7])  # a function of the position alone
+
+
+def test_held_out_people_are_never_trained_on(tmp_path, monkeypatch):
+    identities = np.where(np.arange(60) % 2, 10, 11).astype(np.int32)
+    data = write_packed(tmp_path / "data", 60, 16, identities=identities)
+    play, seen = trainer.train_step, set()
+
+    def looking(generator, discriminator, step):
+        faces_NHWC = ((step.batch.image_NCHW + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+        seen.update(face.tobytes() for face in faces_NHWC)
+        return play(generator, discriminator, step)
+
+    monkeypatch.setattr(trainer, "train_step", looking)
+    run(data, tmp_path / "run", 64, recipe=small_recipe("dcgan", flip=False))
+    dataset = PackedDataset.open(data)
+    assert dataset.held_out().sum() == 30
+    assert seen == {face.tobytes() for face in dataset.images[~dataset.held_out()]}
+
+
+def test_instance_noise_comes_when_its_schedule_says(tmp_path, packed16):
+    plain = small_recipe("dcgan")
+    losses = {}
+    for name, recipe in (("plain", plain), ("noisy", replace(plain, instance_noise=((8, 0.0), (16, 0.5))))):
+        run(packed16, tmp_path / name, 24, recipe=recipe)
+        losses[name] = [line["D_loss"] for line in lines_of(tmp_path / name) if "D_loss" in line]
+    assert losses["plain"][:2] == losses["noisy"][:2] and losses["plain"][2] != losses["noisy"][2]
+
+
+def test_tensorboard_has_what_the_log_has(tmp_path, packed16):
+    run(packed16, tmp_path / "run", 24)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    found = {event.step: event.value for event in events.Scalars("D_loss")}
+    logged = {line["nimg"]: line["D_loss"] for line in lines_of(tmp_path / "run") if "D_loss" in line}
+    assert found == pytest.approx(logged, rel=1e-4)

@@ -208,3 +208,13 @@ def test_a_finished_run_that_is_asked_again_keeps_its_last_lines(tmp_path, packe
     train([packed16], tmp_path / "run", recipe, **options | {"schedule": replace(schedule, images=48)})
     assert [line["nimg"] for line in lines_of(tmp_path / "run") if "D_loss" in line] == [24, 48]
     assert not any("unfinished" in line for line in lines_of(tmp_path / "run"))
+
+
+def test_the_first_of_every_interval_is_kept(tmp_path, packed16):
+    schedule = Schedule(
+        images=144, log_every=48, sample_every=144, snapshot_every=24, keep=1, keep_every=48, score_count=0
+    )
+    options = {"batch": BATCH, "precision": "float32", "threads": 1, "conv": "direct", "schedule": schedule}
+    train([packed16], tmp_path / "run", small_recipe("dcgan"), **options)
+    names = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
+    assert names == [f"nimg-{nimg:09d}" for nimg in (0, 48, 96, 144)]

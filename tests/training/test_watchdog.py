@@ -152,6 +152,7 @@ def test_a_nan_takes_the_run_back_at_half_the_rate(tmp_path, packed16, monkeypat
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["nimg"] for line in lines if "D_loss" in line] == list(range(8, 201, 8))
     assert not any(None in line.values() for line in lines)
+    assert not list((tmp_path / "run" / "snapshots").glob("set-aside-*")), "back to 80 images, the newest snapshot"
 
 
 def test_a_nan_in_a_weight_never_reaches_a_snapshot(tmp_path, packed16, monkeypatch):
@@ -228,7 +229,7 @@ def test_a_collapse_is_met_as_the_policy_says(tmp_path, packed16, monkeypatch, p
         assert (result.alarm, result.nimg) == (None, 280)
     state = json.loads((result.snapshot / "snapshot.json").read_text())["state"]
     assert state.get("rate", 1.0) == (0.5 if policy == "rewind" else 1.0)
-    assert bool(aside) == (policy == "rewind")
+    assert aside == (["set-aside-1-nimg-000000160"] if policy == "rewind" else []), "back to 120 images, not farther"
 
 
 def test_data_of_one_image_is_said_at_the_start(tmp_path):
