@@ -88,7 +88,7 @@ class LabelFile:
 
         A name is looked up whole, then without its first folders, then without its suffix too (CelebA's PNG edition
         has the rows of the JPEG one); letter case, Unicode variants and the kind of slash do not matter. A name that
-        several rows share gives nobody a row, and in one folder a row is never given to two images. Where a folder is
+        several rows share gives no image a row, and in one folder a row is never given to two images. Where a folder is
         called as CelebA's, only the images in such folders have rows; otherwise images of the same name in several
         folders all have its row.
         """

@@ -37,7 +37,7 @@ def cgroup_limits(root: Path = Path("/")) -> Limits:
 
 
 def _in_use(folder: Path, usage: str) -> int | None:
-    """Return the bytes in use, without cached files that nobody looks at: they go when memory is needed."""
+    """Return the bytes in use, without the cache of files that are not in use: it goes when memory is needed."""
     used = _number(folder / usage)
     stat = dict(line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines() if " " in line)
     cached = stat.get("inactive_file" if usage == "memory.current" else "total_inactive_file", "0").strip()

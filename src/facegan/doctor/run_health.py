@@ -19,7 +19,7 @@ from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.incidents import read as read_incidents
 from facegan.runs.incidents import read_lines
 from facegan.runs.overview import size_of
-from facegan.runs.snapshot import read_info, read_tensors
+from facegan.runs.snapshot import damage_of
 
 _MUCH_WORSE, _FLAT_AFTER = 3.0, 4
 """Factor over the best quick score from which on a run has probably collapsed; snapshots without a better one."""
@@ -33,7 +33,7 @@ _ROOM = 3
 def model(path: Path) -> list[Finding]:
     """Return whether every tensor of a snapshot, an exported folder or a shipped model is what was written."""
     topic = f"model {path}"
-    damage = _damage(path)
+    damage = damage_of(path)
     if damage:
         return [Finding("fault", topic, damage, "get it again from where it came from, or use another snapshot")]
     return [Finding("ok", topic, "whole: every file has the digest that was written, and every value is finite")]
@@ -150,7 +150,7 @@ def silence(folder: RunFolder, lines: list[dict[str, Any]]) -> float | None:
 
 def _snapshots(topic: str, folder: RunFolder, snapshots: list[Path], *, training: bool) -> list[Finding]:
     findings = []
-    damaged = {path: damage for path in snapshots if (damage := _damage(path)) and path.exists()}  # not just deleted
+    damaged = {path: damage for path in snapshots if (damage := damage_of(path)) and path.exists()}  # not just deleted
     whole = [path for path in snapshots if path not in damaged]
     for path, damage in damaged.items():
         told, cure = "the run does not need it", f"delete {path}"
@@ -173,19 +173,6 @@ def _snapshots(topic: str, folder: RunFolder, snapshots: list[Path], *, training
         sentence = f"{len(aside) + len(leftovers)} snapshots set aside or half written ({names}), {size / 1e6:,.0f} MB"
         findings.append(Finding("note", topic, sentence, f"facegan runs clean {folder.path}", {"bytes": size}))
     return findings
-
-
-def _damage(path: Path) -> str:
-    """Return what is damaged of a snapshot, or "". A file that may not be read is reported as such."""
-    try:
-        info = read_info(path)
-        for file in info.sha256:
-            read_tensors(info, file.removesuffix(".safetensors"))
-    except UserError as error:
-        return str(error).partition("; ")[0]
-    except OSError as error:
-        return f"{error.filename or path} cannot be read ({error.strerror})"
-    return ""
 
 
 def _room(topic: str, folder: RunFolder, snapshots: list[Path]) -> list[Finding]:

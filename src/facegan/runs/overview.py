@@ -12,7 +12,7 @@ from facegan.files import read_json
 from facegan.runs.folder import RUN_FILE, RunFolder, nimg_of
 from facegan.runs.incidents import read, read_lines
 from facegan.runs.retention import best_of, scores
-from facegan.runs.snapshot import is_whole
+from facegan.runs.snapshot import damage_of
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def reclaimable(folder: RunFolder) -> list[Reclaimable]:
     found += [(path, "set aside") for path in folder.list_set_aside()]
     snapshots = {nimg_of(path): path for path in folder.list_snapshots()}
     staying = {max(snapshots, default=0), best_of(list(snapshots), scores(folder))}
-    staying.add(next((nimg for nimg in sorted(snapshots, reverse=True) if is_whole(snapshots[nimg])), 0))
+    staying.add(next((nimg for nimg in sorted(snapshots, reverse=True) if not damage_of(snapshots[nimg])), 0))
     found += [(path, "neither newest nor best") for nimg, path in snapshots.items() if nimg not in staying]
     return [Reclaimable(path, size_of(path), reason) for path, reason in found]
 

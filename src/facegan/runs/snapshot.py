@@ -212,15 +212,17 @@ def _opened(info: SnapshotInfo, stem: str, most: int | None = None) -> Any:
         raise SnapshotDamagedError(f"{file} is damaged ({brief(error)}); {_ADVICE}") from None
 
 
-def is_whole(path: Path) -> bool:
-    """Return whether every file of a snapshot is the one that was written."""
+def damage_of(path: Path) -> str:
+    """Return what is damaged of a snapshot, or "". A file that may not be read is reported as such."""
     try:
         info = read_info(path)
         for file in info.sha256:
             read_tensors(info, file.removesuffix(".safetensors"))
-    except UserError:
-        return False
-    return True
+    except UserError as error:
+        return str(error).partition("; ")[0]
+    except OSError as error:
+        return f"{error.filename or path} cannot be read ({error.strerror})"
+    return ""
 
 
 def read_tensors(info: SnapshotInfo, stem: str, *, most: int | None = None) -> dict[str, Tensor]:
