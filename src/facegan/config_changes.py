@@ -55,6 +55,8 @@ def _parse(text: str, old: Any, where: str) -> Any:
         if isinstance(old, int):
             return parse_count(text)
         return float(text) if isinstance(old, float) else text
+    except OverflowError:
+        raise UserError(f"{where}: {text} is too large") from None
     except ValueError:
         kind = "a whole number" if isinstance(old, int) else "a number"
         raise UserError(f"{where}: expected {kind}, found {text!r}") from None
@@ -81,13 +83,18 @@ def parse_count(text: str) -> int:
 
     Raises:
         ValueError: anything else.
+        OverflowError: it is above 10^18.
     """
     scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
     try:
         number = Decimal(text[:-1] if scale > 1 else text) * scale
     except ArithmeticError:
         raise ValueError(text) from None
-    if not number.is_finite() or abs(number) > _LARGEST_COUNT or number != int(number):
+    if not number.is_finite():
+        raise ValueError(text)
+    if abs(number) > _LARGEST_COUNT:
+        raise OverflowError(text)
+    if number != int(number):
         raise ValueError(text)
     return int(number)
 

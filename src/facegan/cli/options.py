@@ -102,7 +102,9 @@ def count(text: str, flag: str, *, least: int = 1) -> int:
     """
     try:
         number = parse_count(text)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        raise UserError(f"{flag} {text}: give a number from {least:,} to {MOST:,}") from None
+    except ValueError:
         raise UserError(f"{flag} {text}: give a whole number such as 5000, 100k or 2M") from None
     if number < least:
         raise UserError(f"{flag} {text}: give at least {least}")
