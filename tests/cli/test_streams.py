@@ -78,6 +78,7 @@ def test_a_question_without_input_counts_as_no(run):
     assert done.returncode == 1 and "nothing deleted" in done.stdout and "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_a_batch_that_does_not_fit_leaves_nothing_and_a_smaller_one_is_proposed(packed16, tmp_path):
     arguments = ("train", packed16, "--run", tmp_path / "r", *SMALL, "--images", "65536", "--batch", "65536")
     done = shell(f'ulimit -v {3 << 20}; "$@"', *arguments)

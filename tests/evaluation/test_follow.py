@@ -95,6 +95,7 @@ def test_a_snapshot_that_is_deleted_meanwhile_is_passed_over(folder):
     assert list(read_scores(folder)) == [200]
 
 
+@pytest.mark.long
 def test_the_command_scores_a_run_and_runs_and_the_report_show_it(tmp_path, monkeypatch):
     monkeypatch.setattr(scores, "LEAST", 520)
     data = write_packed(tmp_path / "data", 520, 16, identities=np.arange(520, dtype=np.int32) // 2 + 1)

@@ -70,6 +70,7 @@ def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, tmp_pat
         train(DataView([PackedDataset.open(labelled), PackedDataset.open(other)]), lessons, lambda *_: None, tmp_path)
 
 
+@pytest.mark.long
 def test_the_command_learns_what_can_be_seen(labelled, tmp_path):
     out = tmp_path / "attributes.safetensors"
     done = facegan(

@@ -62,6 +62,7 @@ def test_logs_must_be_equal_too(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+@pytest.mark.long
 def test_an_interrupted_run_ends_as_a_straight_one(tmp_path, packed16, monkeypatch):
     finish = verification._finish
 

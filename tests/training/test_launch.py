@@ -108,6 +108,7 @@ print(json.dumps([result.nimg, result.is_main]))
 """
 
 
+@pytest.mark.long
 def test_slurm_starts_two_processes_that_train_together(tmp_path, packed16):
     """srun is not here: two processes get the variables that it sets, each a folder of its own."""
     script = tmp_path / "train.py"
