@@ -1,6 +1,7 @@
 """Receipts: whole, stored, held together, and refused where they mean different things."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,18 @@ def test_the_data_itself_scores_best_and_a_worse_copy_worse(data, space, tmp_pat
 def test_what_differs_by_less_than_its_interval_is_not_told_apart(name, mine, verdict):
     one, other = (Receipt({}, {}, [Score(name, "a", Estimate.of(value, 0.1**2), None)], {}) for value in (mine, 3.0))
     assert [row.verdict for row in compare(one, other)] == [verdict]
+
+
+@pytest.mark.parametrize(("freedom", "verdict"), [(19, "not distinguishable"), (math.inf, "worse")])
+def test_few_replicates_tell_less_apart(freedom, verdict):
+    estimates = (Estimate.of(value, 0.1**2, freedom=freedom) for value in (3.285, 3.0))
+    one, other = (Receipt({}, {}, [Score("frechet", "a", estimate, None)], {}) for estimate in estimates)
+    assert [row.verdict for row in compare(one, other)] == [verdict]
+
+
+def test_limits_that_are_cut_off_do_not_narrow_a_comparison():
+    estimate = Estimate.of(0.05, 0.1**2, most=1.0)
+    assert (estimate.low, estimate.reach) == (0.0, pytest.approx(0.196, abs=1e-3))
 
 
 def test_people_are_those_that_are_named(tmp_path):

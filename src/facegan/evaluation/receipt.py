@@ -125,6 +125,8 @@ class Comparison:
 def compare(one: Receipt, other: Receipt) -> list[Comparison]:
     """Compare the scores that two receipts have in common: they differ if 0 is outside the difference's interval.
 
+    That interval reaches as far as the root of both reaches' squares (Zou and Donner 2008).
+
     Where labels came from is no difference to a model that takes none ("attributes" of ``model`` is False).
 
     Raises:
@@ -145,7 +147,7 @@ def compare(one: Receipt, other: Receipt) -> list[Comparison]:
             continue
         mine, theirs = score.estimate, match.estimate
         difference = mine.value - theirs.value
-        reach = 1.96 * math.hypot(mine.standard_error, theirs.standard_error)
+        reach = math.hypot(mine.reach, theirs.reach)
         verdict = "not distinguishable"
         if abs(difference) > reach:
             verdict = "better" if (difference > 0) == HIGHER_IS_BETTER[score.name] else "worse"

@@ -37,6 +37,11 @@ class Estimate:
         reach = student_quantile((1 + LEVEL) / 2, freedom) * error
         return cls(value, error, max(least, value - reach), min(most, value + reach))
 
+    @property
+    def reach(self) -> float:
+        """How far the interval goes from the value, on the side where it is not cut off."""
+        return max(self.high - self.value, self.value - self.low)
+
 
 def student_quantile(probability: float, freedom: float) -> float:
     """Return Student's t quantile by its expansion around the normal one (Abramowitz and Stegun 26.7.5).
