@@ -1,6 +1,8 @@
 """A face of the model is found again in a photo of it: where it lies, and what it looks like."""
 
+import io
 import math
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from facegan.editing.face_search import FaceSearch, Frame, sampled
 from facegan.editing.invert import Inverter, read_photo
 from facegan.editing.saved_face import pictures, read_face
 from facegan.errors import UserError
+from facegan.report.pictures import read_picture
 from tests.command import facegan, mistake
 
 
@@ -68,6 +71,33 @@ def test_a_face_is_looked_for_in_a_photo(shipped):
         if math.hypot(frame.x - 190, frame.y - 130) < 20 and 85 < frame.side < 140 and abs(frame.angle - 15) < 16
     ]  # fmt: skip
     assert near
+
+
+def test_a_photo_is_read_as_prepare_reads_it(tmp_path):
+    ramp = np.arange(0, 65536, 16, dtype=np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    assert np.array_equal(read_photo(tmp_path / "deep.png")[..., 0], (ramp >> 8).astype(np.uint8))
+    Image.new("RGBA", (40, 40), (200, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (read_photo(tmp_path / "clear.png") == 255).all()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.new("RGB", (40, 60)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_photo(tmp_path / "turned.jpg").shape == (40, 60, 3)
+    Image.new("RGB", (40, 40)).save(tmp_path / "large.png")
+    with pytest.raises(UserError, match="40 x 40 pixels: more than 1,000"):
+        read_photo(tmp_path / "large.png", most_pixels=1000)
+
+
+def test_a_photo_starts_no_program(tmp_path, monkeypatch):
+    """Pillow gives PostScript to Ghostscript."""
+    monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("a program was started"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(UserError, match=r"this file cannot be read as an image \(not an image"):
+        read_photo(io.BytesIO(script), "this file")
+    (tmp_path / "epoch0-0.png").write_bytes(script)
+    with pytest.raises(OSError, match="cannot identify"):
+        read_picture(tmp_path / "epoch0-0.png")
 
 
 def test_what_is_no_photo_is_refused(tmp_path, dcgan_run, style_run):

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -41,6 +41,10 @@ class Finding(NamedTuple):
     kind: str
     reason: str
     action: Action
+
+
+class NoPhotoError(ValueError):
+    """A file is no photograph that can be taken; the message says why, in words."""
 
 
 class _SetAsideError(Exception):
@@ -86,12 +90,33 @@ def decode_image(
 def image_size(data: bytes) -> tuple[int, int] | None:
     """Return an image file's width and height in pixels, without decoding it; None if it tells none."""
     try:
-        with quiet_decoding(), _open_image(data) as image:
+        with quiet_decoding(), _open_image(io.BytesIO(data)) as image:
             return image.size
     except Exception as error:  # a decoder meets a damaged file with any exception there is
         if is_out_of_memory(error):
             raise
         return None
+
+
+def decode_photo(file: BinaryIO, most_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return a whole photograph as ``decode_image`` would take it, upright and in sRGB: uint8 [H, W, 3].
+
+    Raises:
+        NoPhotoError: it is no image, or has more than ``most_pixels`` pixels.
+        Exception: it is damaged; Pillow's decoders raise any there is.
+    """
+    try:
+        with quiet_decoding(), _open_image(file) as image:
+            if image.width * image.height > most_pixels:
+                raise _too_many_pixels(f"{image.width:,} x {image.height:,} pixels", most_pixels)
+            sixteen_bits = _has_sixteen_bits(image)
+            upright = _turn_upright(image, [])
+            rgb = _to_rgb(image, upright, sixteen_bits, [])
+            if upright.mode not in DIRECT_MODES:
+                rgb = _in_srgb(rgb, image.info.get("icc_profile"), []) or rgb
+            return np.asarray(rgb)
+    except _SetAsideError as found:
+        raise NoPhotoError(found.finding.reason) from None
 
 
 def _is_one_colour(image_HWC: np.ndarray) -> bool:
@@ -102,12 +127,12 @@ def _is_one_colour(image_HWC: np.ndarray) -> bool:
 def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding], any_size: bool) -> np.ndarray:
     if not data:
         raise _SetAsideError("unreadable", "empty file")
-    with _open_image(data) as image:
+    with _open_image(io.BytesIO(data)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise _too_many_pixels(f"{image.width} x {image.height} pixels")
         if getattr(image, "is_animated", False):
             findings.append(Finding("animated", "more than one frame: the first was taken", "converted"))
-        sixteen_bits = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+        sixteen_bits = _has_sixteen_bits(image)
         upright = _turn_upright(image, findings)
         box = crop_box(upright.width, upright.height, crop)
         side = min(box[2] - box[0], box[3] - box[1])
@@ -118,31 +143,42 @@ def _decode(data: bytes, resolution: int, crop: Crop, findings: list[Finding], a
             raise _SetAsideError("too small", f"the crop is {side:.0f} px wide, less than half of {resolution} px")
         elif side < resolution:
             findings.append(Finding("enlarged", f"from a crop {side:.0f} px wide to {resolution} px", "noted"))
-        profile = image.info.get("icc_profile")
-        direct = _in_srgb(upright, profile, findings) if upright.mode in DIRECT_MODES else None
-        rgb = direct or (upright if upright.mode == "RGB" else _convert(upright, findings))
-        if sixteen_bits and upright.mode not in _SIXTEEN_BIT_MODES:
-            _check_range(rgb, findings)
-        if "transparency" in rgb.info:
-            rgb = _onto_white(rgb, findings)
+        rgb = _to_rgb(image, upright, sixteen_bits, findings)
         small = rgb.resize((resolution, resolution), Image.Resampling.LANCZOS, box=box)
         if upright.mode not in DIRECT_MODES:
-            small = _in_srgb(small, profile, findings) or small
+            small = _in_srgb(small, image.info.get("icc_profile"), findings) or small
         if (reason := made_by_network(data, image.info)) is not None:
             findings.append(Finding(STATEMENT, reason, "noted"))
         return np.asarray(small)
 
 
-def _open_image(data: bytes) -> Image.Image:
+def _has_sixteen_bits(image: Image.Image) -> bool:
+    """Return whether the file has 16 bits a colour; an image that was decoded no longer tells."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _to_rgb(image: Image.Image, upright: Image.Image, sixteen_bits: bool, findings: list[Finding]) -> Image.Image:
+    """Return the upright image in RGB, without transparency; in sRGB where its mode is one of ``DIRECT_MODES``."""
+    profile = image.info.get("icc_profile")
+    direct = _in_srgb(upright, profile, findings) if upright.mode in DIRECT_MODES else None
+    rgb = direct or (upright if upright.mode == "RGB" else _convert(upright, findings))
+    if sixteen_bits and upright.mode not in _SIXTEEN_BIT_MODES:
+        _check_range(rgb, findings)
+    return _onto_white(rgb, findings) if "transparency" in rgb.info else rgb
+
+
+def _open_image(file: BinaryIO) -> Image.Image:
     try:
         try:
-            return Image.open(io.BytesIO(data), formats=_USUAL_FORMATS)
+            return Image.open(file, formats=_USUAL_FORMATS)
         except Image.UnidentifiedImageError:
-            return Image.open(io.BytesIO(data), formats=_other_formats())
+            return Image.open(file, formats=_other_formats())
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(str(error).split(",")[0]) from error
     except Image.UnidentifiedImageError as error:
-        what = "an HTML page" if b"<html" in data[:2048].lower() else f"it begins with {data[:8]!r}"
+        file.seek(0)
+        start = file.read(2048)
+        what = "an HTML page" if b"<html" in start.lower() else f"it begins with {start[:8]!r}"
         raise _SetAsideError("unreadable", f"not an image: {what}") from error
 
 
@@ -153,8 +189,8 @@ def _other_formats() -> tuple[str, ...]:
     return tuple(name for name in _OTHER_FORMATS if name in Image.OPEN)
 
 
-def _too_many_pixels(found: str) -> _SetAsideError:
-    return _SetAsideError("too many pixels", f"{found}: more than {MAX_PIXELS:,}")
+def _too_many_pixels(found: str, most: int = MAX_PIXELS) -> _SetAsideError:
+    return _SetAsideError("too many pixels", f"{found}: more than {most:,}")
 
 
 def _turn_upright(image: Image.Image, findings: list[Finding]) -> Image.Image:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,12 +19,12 @@ from typing import BinaryIO
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from facegan.api import Model
 from facegan.data.crop import crop_box, is_aligned
-from facegan.data.decode import MAX_PIXELS, quiet_decoding
+from facegan.data.decode import MAX_PIXELS, NoPhotoError, decode_photo
 from facegan.editing.face_search import FaceSearch, Frame, moved, sampled, shrunk
 from facegan.editing.saved_face import FaceOrigin, SavedFace
 from facegan.errors import UserError, brief, is_out_of_memory
@@ -73,25 +74,21 @@ class Inversion:
 
 
 def read_photo(source: Path | BinaryIO, name: str = "", *, most_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Return a photo, uint8 [H, W, 3], upright. ``name``: what errors call it, by default its path.
+    """Return a photo, uint8 [H, W, 3], upright and in sRGB. ``name``: what errors call it, by default its path.
 
     Raises:
         UserError: it cannot be read as an image, or is too small or too large.
     """
     path = name or source
     try:
-        with quiet_decoding(), Image.open(source) as image:
-            if image.width * image.height > most_pixels:
-                raise UserError(f"{path} has {image.width:,} x {image.height:,} pixels: shrink it first")
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            pixels = decode_photo(file, most_pixels)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: give a photo") from None
-    except UserError:
-        raise
     except Exception as error:  # a decoder meets a damaged file with any exception there is
         if is_out_of_memory(error):
             raise
-        how = "" if name else f" ({brief(error)})"
+        how = "" if name and not isinstance(error, NoPhotoError) else f" ({brief(error)})"
         raise UserError(f"{path} cannot be read as an image{how}: give a photo") from error
     if min(pixels.shape[:2]) < 32:
         raise UserError(f"{path} has {pixels.shape[1]} x {pixels.shape[0]} pixels: give a photo of 32 or more a side")

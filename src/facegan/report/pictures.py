@@ -27,12 +27,13 @@ def png(image_HWC: np.ndarray, provenance: Provenance) -> str:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Return a picture file as uint8 [H, W, 3].
+    """Return a PNG file as uint8 [H, W, 3].
 
     Raises:
         OSError, ValueError: it is missing or damaged.
     """
-    return np.asarray(Image.open(path).convert("RGB"))
+    with Image.open(path, formats=["PNG"]) as picture:  # what comes with a run chooses no other decoder
+        return np.asarray(picture.convert("RGB"))
 
 
 def png_file(path: Path, provenance: Provenance) -> str | None:
