@@ -85,8 +85,8 @@ def morph(
                 yield pixels.enlarge(picture[None], scale)[0]
                 stage("pictures", number, frames)
 
-        count = save_film(out, shown(), provenance, rate=kept)
-    typer.echo(f"{count:,} pictures through {len(saved)} faces: {out}", err=True)
+        save_film(out, shown(), provenance, count=frames, rate=kept)
+    typer.echo(f"{frames:,} pictures through {len(saved)} faces: {out}", err=True)
 
 
 def mix(

@@ -49,8 +49,10 @@ def kept_rate(path: Path, rate: float) -> float:
     return 100 / max(2, round(100 / rate))  # most programs show shorter times as ten of them
 
 
-def save_film(path: Path, pictures: Iterator[np.ndarray], provenance: Provenance, *, rate: float) -> int:
-    """Write uint8 [H, W, 3] pictures of one size as an endless film of ``rate`` pictures a second; return how many.
+def save_film(path: Path, pictures: Iterator[np.ndarray], provenance: Provenance, *, count: int, rate: float) -> None:
+    """Write ``count`` uint8 [H, W, 3] pictures of one size as an endless film of ``rate`` pictures a second.
+
+    They are asked for one by one: a long film takes no more memory than its file and a few of them.
 
     Raises:
         OSError: it cannot be written.
@@ -60,45 +62,53 @@ def save_film(path: Path, pictures: Iterator[np.ndarray], provenance: Provenance
     suffix = path.suffix.lower()
     if not suffix:
         path.mkdir(parents=True, exist_ok=True)
-        number = -1
         for number, picture in enumerate(pictures):
             pixels.save_png(path / f"{number:06d}.png", picture, provenance)
-        return number + 1
+        return
     with replaced(path, synced=False) as partial:
         if suffix == ".mp4":
             return _write_mp4(partial, pictures, provenance, rate)
-        # Pillow takes the later pictures from an iterator: a long film needs the memory of one of them (not GIF's).
-        frames = (Image.fromarray(picture) for picture in pictures)
-        first, counted = next(frames), itertools.count(1)
+        ends = [round(1000 * number / rate) for number in range(count + 1)]  # whole milliseconds, as files have them
         said = provenance.save_options(suffix[1:].upper())
-        first.save(
-            partial, suffix[1:].upper(), save_all=True, append_images=_counting(frames, counted),
-            duration=round(1000 / rate), loop=0, **said, **_OPTIONS[suffix],
+        _Film(pictures, count).save(
+            partial, suffix[1:].upper(), save_all=True, loop=0,
+            duration=[end - start for start, end in itertools.pairwise(ends)], **said, **_OPTIONS[suffix],
         )  # fmt: skip
-        return next(counted)
 
 
-def _counting(frames: Iterator[Image.Image], counted: Iterator[int]) -> Iterator[Image.Image]:
-    for frame in frames:
-        next(counted)
-        yield frame
+class _Film(Image.Image):
+    """Pictures that are made while Pillow writes them. Where it is given images to append, it first makes a list."""
+
+    def __init__(self, pictures: Iterator[np.ndarray], count: int) -> None:
+        super().__init__()
+        self._pictures, self._number = pictures, 0
+        self.n_frames, self.is_animated = count, count > 1
+        first = Image.fromarray(next(pictures))
+        self._mode, self._size, self.im = first.mode, first.size, first.im
+
+    def seek(self, frame: int) -> None:
+        if frame >= self.n_frames:
+            raise EOFError
+        if frame > self._number:  # else Pillow goes back to where it began, having written all
+            self.paste(Image.fromarray(next(self._pictures)))
+            self._number = frame
+
+    def tell(self) -> int:
+        return self._number
 
 
-def _write_mp4(file: Path, pictures: Iterator[np.ndarray], provenance: Provenance, rate: float) -> int:
+def _write_mp4(file: Path, pictures: Iterator[np.ndarray], provenance: Provenance, rate: float) -> None:
     """H.264 in 4:2:0, which every player shows; it wants even sides, so an odd one loses its last row or column."""
     import av
 
-    count = 0
     with av.open(str(file), "w", format="mp4", options={"movflags": "faststart"}) as container:
         container.metadata["comment"] = provenance.sentence()
         stream = container.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "18"}
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
             height, width = (side - side % 2 for side in picture.shape[:2])
-            if not count:
+            if not number:
                 stream.height, stream.width = height, width
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
             container.mux(stream.encode(frame))
-            count += 1
         container.mux(stream.encode())
-    return count

@@ -152,7 +152,8 @@ def film(model: Model, found: Mapping[str, np.ndarray], query: Mapping[str, str]
     provenance = Provenance(model=model.name, nimg=model.nimg, sha256=model.sha256)
     with tempfile.TemporaryDirectory(prefix="facegan-film-") as folder:
         file = Path(folder) / f"film.{kind}"
-        save_film(file, (pixels.enlarge(picture[None], scale)[0] for picture in pictures), provenance, rate=25)
+        larger = (pixels.enlarge(picture[None], scale)[0] for picture in pictures)
+        save_film(file, larger, provenance, count=frames, rate=25)
         return Response(file.read_bytes(), media_type=_FILMS[kind])
 
 
