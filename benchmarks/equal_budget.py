@@ -2,7 +2,7 @@
 
     python benchmarks/equal_budget.py data/celeba64 --out budget --minutes 25
     python benchmarks/equal_budget.py data/celeba64 --out ablation --minutes 9 --ablation --threads 1 --count 5000
-    python benchmarks/equal_budget.py data/celeba64 --out ablation --minutes 9 --threads 1 r1-r2-3
+    python benchmarks/equal_budget.py data/celeba64 r1-r2-3 --out ablation --minutes 9 --threads 1
 
 Sides: ``style-s``, ``dcgan``, ``classic-dcgan``, and the plain PyTorch DCGAN example; with --ablation ``style-s`` and
 its variants, each with one choice changed. Each starts from scratch; held-out people are left out; the time begins with
@@ -51,7 +51,7 @@ VARIANTS: dict[str, list[str]] = {
     "batch-64": [],
 }
 """What is changed of ``style-s``, by name."""
-SHOWN = 8
+SHOWN = 12
 """Faces of a side on the sheet."""
 
 

@@ -40,6 +40,12 @@ _INSTRUCTIONS = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 _BFLOAT16_UNITS = {"avx512_bf16", "amx_bf16"}
 
 
+def lacks_bfloat16() -> bool:
+    """Return whether this processor is known to have no units for bfloat16, in which it is many times slower then."""
+    flags = (_processor_line("flags") or "").split()
+    return "avx2" in flags and not _BFLOAT16_UNITS & set(flags)
+
+
 def _processor_line(name: str) -> str | None:
     """Return what the system says under a name of its first core, or None."""
     try:

@@ -173,6 +173,21 @@ def test_a_run_whose_data_is_gone_or_another(here):
     assert "--init" in the_one(findings("run"), "another content hash", "fault")["cure"]
 
 
+def test_a_score_that_the_log_forgot_is_in_its_snapshot(here):
+    folder = here / "run"
+    newest = sorted(folder.glob("snapshots/nimg-*/snapshot.json"))[-2:]
+    for file, score in zip(newest, (56.0, 65.0), strict=True):
+        info = json.loads(file.read_text())
+        info["state"] |= {"quick_score": score, "quick_score_faces": 2000, "quick_score_network": "a"}
+        file.write_text(json.dumps(info))
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    nimg = [json.loads(file.read_text())["nimg"] for file in newest]
+    lines.append({"nimg": nimg[1], "quick_score": 65.0, "quick_score_faces": 2000})
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = the_one(findings("run"), "quick score", "ok")["sentence"]
+    assert said == f"quick score 65.00 at {nimg[1]:,}; best 56.00 at {nimg[0]:,}, not falling just now"
+
+
 def test_alarms_and_what_was_set_aside(here):
     (here / "run" / "incidents.jsonl").write_text('{"kind": "variety", "nimg": 99, "action": "warn"}\n')
     (here / "run" / "snapshots" / "set-aside-1-nimg-000000080").mkdir()

@@ -8,6 +8,7 @@ import pytest
 from facegan.planning import plan as planning
 from facegan.planning.measure import Measured
 from tests.command import facegan, mistake
+from tests.conftest import write_packed
 
 
 @pytest.fixture
@@ -54,8 +55,6 @@ def test_every_recipe_fits_or_says_why_not(packed16, measured):
 
 
 def test_a_size_that_a_recipe_has_not(tmp_path, measured):
-    from tests.conftest import write_packed
-
     found = plans(write_packed(tmp_path / "packed", 30, 20))
     assert "20" in found["dcgan"]["reason"] and found["dcgan"]["costs"] is None
     assert found["classic-tanh"]["reason"] == ""
@@ -71,12 +70,28 @@ def test_a_long_budget_asks_for_more_images(packed16, measured):
 def test_the_page_for_people(packed16, measured):
     done = facegan("plan", packed16, "--budget", "10m", "--run", "my runs/one", "--recipe", "dcgan")
     assert done.returncode == 0 and "100 images/s" in done.stdout and "500 MB of memory" in done.stdout
-    assert "'my runs/one'" in done.stdout and "lower is better" in done.stdout and "10 min" in done.stdout
-    assert "measuring dcgan" in done.stderr
+    assert "'my runs/one'" in done.stdout and "10 min" in done.stdout
+    assert "measuring dcgan" in done.stderr and "lower is better" not in done.stdout  # no score is known at 16 px
+
+
+def test_a_score_is_explained(tmp_path, measured):
+    done = facegan("plan", write_packed(tmp_path / "packed", 30, 64), "--budget", "5m", "--recipe", "style-s")
+    assert done.returncode == 0 and "quality  quick score" in done.stdout and "lower is better" in done.stdout
 
 
 def test_nothing_measured_is_exit_code_1(packed16, measured):
-    assert facegan("plan", packed16, "--recipe", "classic-dcgan").returncode == 1
+    done = facegan("plan", packed16, "--recipe", "classic-dcgan")
+    assert done.returncode == 1 and "not measured" in done.stdout and "lower is better" not in done.stdout
+
+
+def test_few_steps_of_a_tuned_trial_ask_for_more_time(packed16, monkeypatch):
+    def measure(subject, *, tuned, stepping, limit):
+        return Measured(images_per_s=9.0, tuned=tuned, rough=True, steps=round(stepping), start=1.0, threads=1)
+
+    monkeypatch.setattr(planning, "measure", measure)
+    for time, steps in (("60s", 15), ("4m", 60)):
+        notes = plans(packed16, "--recipe", "style", "--measure", time)["style"]["notes"]
+        assert f"the rate is rough, since only {steps} steps went by: a longer --measure sees more" in notes
 
 
 @pytest.mark.parametrize(("arguments", "word"), [
@@ -93,3 +108,4 @@ def test_wrong_values_are_named(packed16, measured, arguments, word):
 
 def test_data_that_is_none(tmp_path):
     assert "nowhere" in mistake("plan", tmp_path / "nowhere")
+    assert "--budget 5x" in mistake("plan", tmp_path / "nowhere", "--budget", "5x")

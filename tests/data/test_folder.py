@@ -160,7 +160,8 @@ def test_members_that_cannot_be_read(tmp_path, offset, form, value, says):
         (b"7z\xbc\xaf\x27\x1c" + bytes(100), "7z archive: unpack"),
         (b"Rar!\x1a\x07" + bytes(100), "rar archive"),
         (b"\x1f\x8b\x08" + bytes(100), "gzip"),
-        (b"\xff\xd8\xff\xe0" + bytes(100), "neither a folder nor a zip"),
+        (b"\xff\xd8\xff\xe0" + bytes(100), "a picture: give the folder"),
+        (b"no pictures at all" + bytes(100), "neither a folder nor a zip"),
     ],
 )
 def test_what_is_no_zip(tmp_path, data, says):

@@ -153,6 +153,10 @@ def test_an_edited_face_is_edited_again(shipped, tmp_path):
     assert "NAME=VALUE" in mistake("edit", "celeba64", 7, "--attr", "Male")
 
 
+def test_one_face_is_no_table(style_run, tmp_path):
+    assert "choose 2 or more" in mistake("directions", style_run, "--out", tmp_path / "d", "--measure", "1")
+
+
 def test_unknown_things(style_model):
     directions = Directions("m", "s", np.zeros((40, 16), np.float32), np.zeros(40), np.ones(40))
     with pytest.raises(UserError, match="not one of CelebA's 40"):

@@ -107,6 +107,8 @@ def test_what_is_no_photo_is_refused(tmp_path, dcgan_run, style_run):
     assert "cannot be read as an image" in mistake("invert", "celeba64", tmp_path / "a.jpg")
     assert "20 x 20 pixels" in mistake("invert", "celeba64", tmp_path / "small.png")
     assert "does not exist" in mistake("invert", "celeba64", tmp_path / "none.png")
+    Image.new("RGB", (60, 4000)).save(tmp_path / "strip.png")
+    assert "60 x 4000 pixels: crop" in mistake("invert", "celeba64", tmp_path / "strip.png")
     with pytest.raises(UserError, match="give a photo"):
         read_photo(tmp_path)
     for eyes, says in (("1,2,3", "four numbers"), ("9,9,5,9", "left eye"), ("900,900,990,900", "outside")):

@@ -3,6 +3,7 @@
 import json
 import math
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -330,6 +331,8 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(data, m
         "no model that could": drawing | {"truncation": 0.5},
         "--truncation 2": drawing | {"truncation": 2.0},
         "--seed -1": drawing | {"seed": -1},
+        "/proc/key.json cannot be written": drawing | {"key": Path("/proc/key.json")},
+        "name a new folder": drawing | {"out": Path("/")},
     }
     for told, arguments in refused.items():
         with pytest.raises(UserError) as caught:

@@ -175,7 +175,7 @@ def test_mistakes(data, tmp_path):
 
 def test_one_person_has_no_floor(space, tmp_path):
     receipt = receipt_of(write_packed(tmp_path / "one", COUNT, 16, seed=3), space)
-    assert {score.floor for score in receipt.scores} == {None}
+    assert {score.floor for score in receipt.scores} == {None} and "no floor" in describe_protocol(receipt)
 
 
 @pytest.fixture(scope="module")

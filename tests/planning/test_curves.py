@@ -64,6 +64,8 @@ def test_what_nobody_knows_is_said():
     assert "before 1,000" in ask(curves, 500).trust and ask(curves, 500).score is None
     assert "no run of it was kept: nothing" in ask(curves, 8_000, recipe="style-m").trust
     assert "only at 64 px" in ask(curves, 8_000, resolution=128).trust
+    in_stages = [curve(images=(1_000, 10_000)), curve(1, images=(25_000, 200_000))]
+    assert "nothing is known between 10,000 and 25,000 images" in ask(in_stages, 15_000).trust
     assert ask(curves, 32_000).score is not None and ask(curves, 0).score is None
 
 

@@ -31,6 +31,7 @@ def test_the_first_step_is_left_out_and_penalties_have_their_share():
 def test_a_trial_that_was_cut_off_tells_what_it_knew():
     lines = [line("ready", 3.0), line("measuring", 4.0)]
     early = understood(lines, SUBJECT, tuned=True, ended=None, seconds=10)
+    assert understood(lines, SUBJECT, tuned=False, ended=None, seconds=10).cut_off == "its first steps"
     assert early.images_per_s is None and early.cut_off == "looking for the fastest way to compute" and not early.error
     lines += [line("start", 9.0, images_per_s=40.0, threads=2, snapshot_bytes=10**6, device="cpu")]
     later = understood([*lines, line("step", 9.5), line("step", 10.0)], SUBJECT, tuned=True, ended=None, seconds=10)
@@ -60,6 +61,12 @@ def test_a_process_that_hangs_is_ended():
     code = 'import time; print(\'{"what": "ready", "t": 0}\', flush=True); time.sleep(600)'
     lines, ended = measuring._listen([sys.executable, "-c", code], 3.0)
     assert [line["what"] for line in lines] == ["ready"] and ended is None
+
+
+def test_the_limit_begins_when_python_has_started():
+    code = 'import time; time.sleep(4); print(\'{"what": "ready", "t": 0}\', flush=True); time.sleep(1); print("{}")'
+    lines, ended = measuring._listen([sys.executable, "-c", code], 3.0)
+    assert len(lines) == 2 and ended == 0
 
 
 def test_a_trial_knows_nothing_of_a_launcher(monkeypatch):

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from facegan import machine
 from facegan.config import RunConfig
 from facegan.recipes import recipe
 from facegan.training import autotune
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import Requested
+from tests.conftest import small_recipe
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,28 @@ def test_fewer_threads_where_they_are_faster(monkeypatch, rates, threads):
     finally:
         torch.set_num_threads(before)
     assert chosen.threads == threads
+
+
+@pytest.mark.parametrize(("lacks", "measured"), [(True, {"float32"}), (False, {"float32", "bfloat16"})])
+def test_bfloat16_is_not_tried_where_there_are_no_units_for_it(monkeypatch, lacks, measured):
+    monkeypatch.setattr(autotune, "lacks_bfloat16", lambda: lacks)
+    monkeypatch.setattr(autotune, "trial_rate", lambda config, chosen, engine: 1.0)
+    config = RunConfig(recipe=small_recipe("dcgan"), batch=4)
+    chosen, seconds = autotune.autotune(config, Requested(threads=1, conv="direct"), Engine(accelerator="cpu"))
+    assert set(seconds) == measured
+    assert chosen.precision == "float32" or not lacks
+
+
+@pytest.mark.parametrize(
+    ("flags", "lacks"),
+    [
+        ("fpu avx2", True),
+        ("fpu avx2 avx512f avx512_bf16", False),
+        ("fpu avx2 amx_bf16", False),
+        ("asimd bf16", False),
+        (None, False),
+    ],
+)
+def test_what_a_processor_lacks(monkeypatch, flags, lacks):
+    monkeypatch.setattr(machine, "_processor_line", lambda name: flags)
+    assert machine.lacks_bfloat16() is lacks

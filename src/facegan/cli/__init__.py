@@ -153,7 +153,7 @@ def _usage(error: Any) -> str:
         flags = [flag for option in context.command.params for flag in (*option.opts, *option.secondary_opts)]
         hint = hints.for_flag(name, [flag for flag in flags if flag.startswith("-")])
         said = f"there is no flag {name}" + (f"; {hint}" if hint else "")
-    return f"{said.rstrip('.')}; see {where} --help"
+    return f"{said.rstrip('.')}{'' if said.endswith('?') else ';'} see {where} --help"
 
 
 def _say(sentence: str, code: int) -> int:

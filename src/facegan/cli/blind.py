@@ -15,7 +15,7 @@ from typer import Argument, Option
 from facegan.cli import options
 from facegan.cli.console import print_table
 from facegan.errors import UserError
-from facegan.files import is_taken
+from facegan.files import is_taken, refuse_unwritable
 
 if TYPE_CHECKING:
     from facegan.evaluation.blind import BlindTest
@@ -67,13 +67,15 @@ def blind(
             "give MODEL, DATA and --out DIR to make a test, or --score ANSWERS and --key FILE to score answers"
         )
     named = out if out.name not in ("", "..") else out.resolve()
+    if not named.name:
+        raise UserError(f"--out {out}: name a new folder")
     key = key or named.with_name(f"{named.name}-key.json")
     _check_places(out, key)
     test, described = _draw_up(model, data, sheets, faces, seed, truncation, device)
     from facegan.evaluation.blind import NOTE, write_test
 
     try:
-        with options.writing("--out", out):
+        with options.writing(f"--key {key} or --out", out):
             written = write_test(test, out, key, described, singles=singles)
     except BaseException:  # a test without its key, or the other way round, is of no use
         shutil.rmtree(out, ignore_errors=True)
@@ -98,6 +100,8 @@ def _check_places(out: Path, key: Path) -> None:
         raise UserError(f"--key {key} exists already, and its test cannot be scored without it: choose another name")
     if out.resolve() in key.resolve().parents:
         raise UserError(f"--key {key} lies in the folder that viewers get ({out}): name a file elsewhere")
+    refuse_unwritable(out)
+    refuse_unwritable(key)
 
 
 def _draw_up(

@@ -137,6 +137,8 @@ def directions(
     facegan edit runs/style 0 1 2 --attr Smiling=2 --directions directions.safetensors
     """
     number = options.count(count, "--count")
+    if measure == 1:
+        raise UserError("--measure 1: faces are compared with each other: choose 2 or more, or 0 for no table")
     options.check_between("--measure", measure, 0, 100_000)
     options.check_suffix("--out", out, ".safetensors")
     options.check_free(out, force)

@@ -47,32 +47,38 @@ def plan(
     facegan plan data/celeba64 --recipe dcgan --recipe classic-tanh --batch 32 --budget 1d --json
     """
     from facegan.durations import seconds_of
-    from facegan.planning.plan import Asked, make_plan, other_work
 
+    seconds, measuring = seconds_of(budget, "--budget"), seconds_of(measure, "--measure")
     if accelerator not in ("auto", "cpu", "cuda"):
         raise UserError(f"--accelerator {accelerator}: choose auto, cpu or cuda")
     options.check_between("--threads", threads, 1, 1024)
     options.check_between("--batch", batch, 2, 65536)
+    from facegan.planning.plan import Asked, make_plan, other_work
+
     asked = Asked(
-        data=data, budget=seconds_of(budget, "--budget"), recipes=recipe or (), settings=settings or (), batch=batch,
-        threads=threads, accelerator=accelerator, run=run, measuring=seconds_of(measure, "--measure"),
+        data=data, budget=seconds, recipes=recipe or (), settings=settings or (), batch=batch,
+        threads=threads, accelerator=accelerator, run=run, measuring=measuring,
     )  # fmt: skip
     busy = other_work()
-    if not as_json and busy >= 0.5:
-        typer.echo(f"Other work wants {busy:.1f} cores now: what is measured holds while it goes on.\n")
+    known, scored, told = 0, False, False
 
     def say(name: str) -> None:
-        if not as_json:
-            typer.echo(f"measuring {name} ...", err=True)
+        nonlocal told
+        if as_json:
+            return
+        if busy >= 0.5 and not told:
+            typer.echo(f"Other work wants {busy:.1f} cores now: what is measured holds while it goes on.\n")
+        told = True
+        typer.echo(f"measuring {name} ...", err=True)
 
-    known = 0
     for one in make_plan(asked, say):
         known += not one.reason
+        scored |= one.expected is not None and one.expected.score is not None
         if as_json:
             typer.echo(json.dumps({"event": "plan", **one.to_dict()}))
         else:
-            typer.echo("\n".join(_lines(one, asked.budget)) + "\n")
-    if not as_json:
+            typer.echo("\n".join(_lines(one, seconds)) + "\n")
+    if scored and not as_json:
         typer.echo(_SCORE)
     if not known:
         raise typer.Exit(1)

@@ -55,7 +55,7 @@ def runs(
         for folder in found:
             typer.echo(json.dumps(_values(folder)))
     else:
-        headings = ("run", "recipe", "images", "rate", "quick score", "Frechet", "health", "size", "now")
+        headings = ("run", "recipe", "images", "rate", "best quick score", "Frechet", "health", "size", "now")
         print_table(headings, map(_row, map(_values, found)), left=set(headings) - {"images", "rate", "size"})
 
 

@@ -127,7 +127,8 @@ def _kind(out: Path, number: int, score: bool) -> str:
     """Return what ``--out`` asks for: "grid", "array", "saved", "shards" or "folder"."""
     kind = "folder" if out.is_dir() or not out.suffix else _KINDS.get(out.suffix.lower(), "")
     if not kind:
-        raise UserError(f"--out {out}: give a name that ends in .png, .npy or .tar, or that of a folder, without a dot")
+        endings = ".png, .npy or .tar" if number > 1 else ".png, .npy, .tar or .safetensors"
+        raise UserError(f"--out {out}: give a name that ends in {endings}, or that of a folder, without a dot")
     if kind == "saved" and number > 1:
         raise UserError(f"--out {out} holds one face: add --count 1 (and --first, its number)")
     if kind == "saved" and score:

@@ -176,7 +176,7 @@ def train(
         if result.past:
             ended = f"Past --images {images} already: the run is"
         elif result.nimg < (schedule.images or 0):
-            ended = f"Time is up ({minutes:g} minutes; the same command goes on)"
+            ended = f"Time is up ({minutes:g} minute{'' if minutes == 1 else 's'}; the same command goes on)"
         typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")
 
 

@@ -20,6 +20,8 @@ _NOT_ZIP = {
     b"7z\xbc\xaf": "a 7z archive: unpack it and give the folder",
     b"Rar!": "a rar archive: unpack it and give the folder",
     b"\x1f\x8b": "a gzip or tar.gz archive: unpack it and give the folder",
+    b"\x89PNG": "a picture: give the folder that it lies in",
+    b"\xff\xd8\xff": "a picture: give the folder that it lies in",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.incidents import read as read_incidents
 from facegan.runs.incidents import read_lines
 from facegan.runs.overview import size_of
+from facegan.runs.retention import scores as scores_of
 from facegan.runs.snapshot import damage_of
 
 _MUCH_WORSE, _FLAT_AFTER = 3.0, 4
@@ -58,7 +58,7 @@ def run(folder: RunFolder) -> list[Finding]:
         *_snapshots(topic, folder, snapshots, training=training),
         *_room(topic, folder, snapshots),
         *_log(topic, folder),
-        *_scores(topic, lines),
+        *_scores(topic, folder, lines),
         *_incidents(topic, folder, lines),
         *_data(topic, config, contents),
         *_machine(topic, contents),
@@ -189,25 +189,25 @@ def _room(topic: str, folder: RunFolder, snapshots: list[Path]) -> list[Finding]
     return []
 
 
-def _scores(topic: str, lines: list[dict[str, Any]]) -> list[Finding]:
+def _scores(topic: str, folder: RunFolder, lines: list[dict[str, Any]]) -> list[Finding]:
+    """Return how the quick score goes. A run that was stopped and goes on forgets the line of the log, not the score
+    that its snapshot keeps."""
     scored = [line for line in lines if isinstance(line.get("quick_score"), float)]
-    scored = [line for line in scored if line.get("quick_score_faces") == scored[-1].get("quick_score_faces")]
-    if not scored:
+    logged = [line for line in scored if line.get("quick_score_faces") == scored[-1].get("quick_score_faces")]
+    known = sorted(({line["nimg"]: line["quick_score"] for line in logged} | scores_of(folder)).items())
+    if not known:
         return []
-    best = min(scored, key=lambda line: line["quick_score"])
-    last, since = scored[-1], len(scored) - 1 - scored.index(best)
-    facts = {"last": last["quick_score"], "best": best["quick_score"], "best_at": best["nimg"]}
-    said = (
-        f"quick score {last['quick_score']:.2f} at {last['nimg']:,}; best {best['quick_score']:.2f} at {best['nimg']:,}"
-    )
-    if last["quick_score"] > _MUCH_WORSE * max(best["quick_score"], 1e-9):
-        cure = f"look at samples/; go on from nimg-{best['nimg']:09d} with other settings, with --fork NEWRUN"
+    best_at, best = min(known, key=lambda point: point[1])
+    (last_at, last), since = known[-1], sum(nimg > best_at for nimg, _ in known)
+    facts = {"last": last, "best": best, "best_at": best_at}
+    said = f"quick score {last:.2f} at {last_at:,}; best {best:.2f} at {best_at:,}"
+    if last > _MUCH_WORSE * max(best, 1e-9):
+        cure = f"look at samples/; go on from nimg-{best_at:09d} with other settings, with --fork NEWRUN"
         return [Finding("warning", topic, f"{said}: far worse than it was", cure, facts)]
     if since >= _FLAT_AFTER:
         sentence = f"{said}: no better in the last {since} snapshots"
         return [Finding("note", topic, sentence, "a lower learning rate, as lr_schedule has it: docs/runs.md", facts)]
-    trend = math.log(last["quick_score"] / scored[-2]["quick_score"]) if len(scored) > 1 and last["quick_score"] else 0
-    told = "" if len(scored) < 2 else ", falling" if trend < 0 else ", not falling just now"
+    told = "" if len(known) < 2 else ", falling" if last < known[-2][1] else ", not falling just now"
     return [Finding("ok", topic, said + told, facts=facts)]
 
 

@@ -34,6 +34,8 @@ from facegan.sampling.inference import for_inference
 
 FAILED_BELOW = 18.0
 """dB: a face that is less like its photo is called failed."""
+_LONGEST = 16
+"""Times its short side that the long side of a photo may be."""
 _STYLES_SEEN = 4096
 _POOLS = (1, 2, 4, 8)
 _FEATURES_WEIGHT = 0.02
@@ -92,6 +94,8 @@ def read_photo(source: Path | BinaryIO, name: str = "", *, most_pixels: int = MA
         raise UserError(f"{path} cannot be read as an image{how}: give a photo") from error
     if min(pixels.shape[:2]) < 32:
         raise UserError(f"{path} has {pixels.shape[1]} x {pixels.shape[0]} pixels: give a photo of 32 or more a side")
+    if max(pixels.shape[:2]) > _LONGEST * min(pixels.shape[:2]):
+        raise UserError(f"{path} is a strip of {pixels.shape[1]} x {pixels.shape[0]} pixels: crop it to the face")
     return pixels
 
 

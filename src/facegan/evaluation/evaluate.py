@@ -145,9 +145,13 @@ def describe_protocol(receipt: Receipt) -> str:
         if pairs
         else ""
     )
+    floor = "no floor, for which there are too few people"
+    if any(score.floor is not None for score in receipt.scores):
+        floor = (
+            f"floor: half of those people against the other half, about {reference['count'] // 2:,} faces each (at "
+            "other counts real faces score otherwise, coverage most of all)"
+        )
     return (
         f"{receipt.protocol['count']:,} faces at {receipt.protocol['resolution']} px against {reference['count']:,} of "
-        f"{reference['people']} people; {in_part}floor: half of those people against the other half, about "
-        f"{reference['count'] // 2:,} faces each (at other counts real faces score otherwise, coverage most of all); "
-        f"protocol {digest}"
+        f"{reference['people']} people; {in_part}{floor}; protocol {digest}"
     )

@@ -211,6 +211,10 @@ def _outside(used: Sequence[Curve], nimg: int) -> str:
     first, last = min(curve.points[0][0] for curve in used), max(curve.last for curve in used)
     if nimg < first:
         return f"nothing is known before {first:,} images"
+    if nimg < last:
+        before = max(curve.last for curve in used if curve.last < nimg)
+        after = min(curve.points[0][0] for curve in used if curve.points[0][0] > nimg)
+        return f"nothing is known between {before:,} and {after:,} images"
     longest = max(used, key=lambda curve: curve.last)
     return f"nothing is known beyond {last:,} images, where the score was {longest.points[-1][1]:.3g}"
 

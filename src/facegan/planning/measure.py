@@ -21,6 +21,8 @@ import facegan
 
 _FEWEST = 3
 """Steps, after the first, that a rate is taken from."""
+_STARTING = 60.0
+"""Seconds that a trial has to start Python and PyTorch."""
 _LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -44,6 +46,8 @@ class Measured:
 
     images_per_s: float | None = None
     """Of whole steps."""
+    tuned: bool = False
+    """Whether the fastest way to compute was looked for first."""
     rough: bool = False
     """Whether the rate is that of few steps, or of layers whose fastest algorithms were not looked for."""
     steps: int = 0
@@ -71,6 +75,8 @@ class Measured:
 def measure(subject: Subject, *, tuned: bool, stepping: float, limit: float) -> Measured:
     """Return what a trial of at most ``limit`` seconds found out, ``stepping`` seconds of them for steps.
 
+    The limit counts from when Python and PyTorch have started, which takes long beside other work.
+
     ``tuned``: precision, threads and the layers' algorithms are looked for first, as a run does when it begins; else
     the library's convolutions in float32 are taken.
     """
@@ -97,7 +103,7 @@ def _listen(command: list[str], limit: float) -> tuple[list[dict[str, Any]], int
     thread = threading.Thread(target=_forward, args=(process.stdout, waiting), daemon=True)
     thread.start()
     lines: list[dict[str, Any]] = []
-    deadline, over = time.monotonic() + limit, False
+    deadline, over = time.monotonic() + _STARTING + limit, False
     try:
         while not over:
             try:
@@ -107,6 +113,8 @@ def _listen(command: list[str], limit: float) -> tuple[list[dict[str, Any]], int
             over = text is None
             if text is not None and text.startswith("{"):
                 lines.append(json.loads(text))
+                if lines[-1].get("what") == "ready":
+                    deadline = time.monotonic() + limit
         return lines, process.wait()
     finally:
         process.kill()
@@ -142,7 +150,7 @@ def understood(
         error = "the system ended it, probably for want of memory" if ended < 0 else f"it ended with exit code {ended}"
     doing = ""
     if ended is None:
-        doing = _doing(last)
+        doing = _doing(last, tuned)
     first = None
     if steps:
         first = steps[0] - (steps[1] - steps[0] if len(steps) > 1 else 0.0)
@@ -150,19 +158,20 @@ def understood(
     if len(timed) > 1 and timed[-1]["t"] > timed[0]["t"]:
         cores = round((timed[-1]["cpu"] - timed[0]["cpu"]) / (timed[-1]["t"] - timed[0]["t"]), 3)
     return Measured(
-        images_per_s=rate, cores=cores, rough=not exact, steps=len(steps), start=first, make=faces.get("make"),
-        look=faces.get("look"), memory=last.get("memory", {}).get("bytes"),
+        images_per_s=rate, cores=cores, tuned=tuned, rough=not exact, steps=len(steps), start=first,
+        make=faces.get("make"), look=faces.get("look"), memory=last.get("memory", {}).get("bytes"),
         gpu_gib=last.get("stop", {}).get("gpu_gib"), snapshot_bytes=start.get("snapshot_bytes"),
         threads=start.get("threads"), device=str(start.get("device", "cpu")), error=error, cut_off=doing,
         seconds=seconds, lines=lines,
     )  # fmt: skip
 
 
-def _doing(last: Mapping[str, Any]) -> str:
+def _doing(last: Mapping[str, Any], tuned: bool) -> str:
     """Return what a trial was doing, by what it had told."""
+    looking = "looking for the fastest way to compute" if tuned else "its first steps"
     for what, doing in (
         ("stop", "making faces"), ("step", "its steps"), ("start", "its first step"),
-        ("measuring", "looking for the fastest way to compute"), ("ready", "reading the data"),
+        ("measuring", looking), ("ready", "reading the data"),
     ):  # fmt: skip
         if what in last:
             return doing

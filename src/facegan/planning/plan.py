@@ -32,10 +32,12 @@ _KEPT = 3
 """Snapshots that stay, beside the best and the one that is being written."""
 _USUAL_IMAGES = 2_000_000
 """Images after which ``train`` ends unless it is told otherwise."""
-_LEAST = 12.0
-"""Seconds that a trial has at least."""
-_ROUGH_STEPS, _STEPS = 5.0, 15.0
-"""Seconds of steps in a trial of many recipes, and of one."""
+_LEAST = 15.0
+"""Seconds that a trial has at least, once it has started."""
+_ROUGH_STEPS = 5.0
+"""Seconds of steps in a trial of many recipes."""
+_STEPS_SHARE = 0.25
+"""Share of the time to measure that a single recipe's steps have."""
 _SHARE = 0.8
 """Share of its threads below which a trial was held up by other work."""
 _WRITE_RATE = 100e6
@@ -129,7 +131,7 @@ def make_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Iter
 
 def _one(subject: Subject, limit: float, free: int) -> Measured:
     """Return what a single recipe measures: as a run would compute it, or if that takes too long, as it comes."""
-    tuned = measure(subject, tuned=True, stepping=_STEPS, limit=2 * limit)
+    tuned = measure(subject, tuned=True, stepping=_STEPS_SHARE * limit, limit=2 * limit)
     if tuned.images_per_s is not None or tuned.error:
         return tuned
     rough = _roughly(subject, limit, free)
@@ -222,7 +224,9 @@ def other_work() -> float:
 
 
 def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int | None, run: Path) -> Iterator[str]:
-    if measured.rough:
+    if measured.rough and measured.tuned:
+        yield f"the rate is rough, since only {measured.steps} steps went by: a longer --measure sees more"
+    elif measured.rough:
         yield (
             f"the rate is rough, of {measured.steps} steps: a run looks for the fastest way to compute first; "
             f"--recipe {config.name} --measure 2m does so too"

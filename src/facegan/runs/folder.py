@@ -171,7 +171,7 @@ class RunFolder:
         return Provenance(model=str(name), seed=seed if type(seed) is int else None, sheet=True)
 
     def _no_run(self) -> UserError:
-        found = f"it holds no {RUN_FILE}"
+        found = f"it holds no {RUN_FILE}" if self.path.exists() else "it does not exist"
         if (self.path / "dataset.json").is_file():
             found = "it is a packed dataset (a model comes first, then the data)"
         elif (self.path / INFO_FILE).is_file():
@@ -257,7 +257,10 @@ def find_snapshot(path: Path) -> SnapshotInfo:
         )
     near = difflib.get_close_matches(str(path), SHIPPED, n=1)
     hint = f"did you mean {near[0]}, the model that comes along? Or " if near else ""
-    raise UserError(f"there is no model at {path}: {hint}give the folder of a run, as facegan train --run writes it")
+    raise UserError(
+        f"there is no model at {path}: {hint}give the folder of a run, as facegan train --run "
+        f"writes it, a snapshot, or {' or '.join(SHIPPED)}"
+    )
 
 
 def _free_name(path: Path, prefix: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
-from facegan.machine import PRECISIONS, finish, make_repeatable, short_precision
+from facegan.machine import PRECISIONS, finish, lacks_bfloat16, make_repeatable, short_precision
 from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
@@ -53,11 +54,13 @@ def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[E
         return _on_gpu(config, pair, precision, threads, conv, engine)
     seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     if conv == "auto" or precision == "auto":
-        for name in ("float32", "bfloat16") if precision == "auto" else [precision]:
+        candidates = ["float32"] if lacks_bfloat16() else ["float32", "bfloat16"]
+        for name in candidates if precision == "auto" else [precision]:
             seconds[name] = _seconds_of_layers(config, pair, PRECISIONS[name], engine, direct_only=conv != "auto")
     if precision == "auto":
         total = {name: _best_total(of_side) for name, of_side in seconds.items()}
-        precision = "bfloat16" if total["bfloat16"] < _SHORT_SHARE * total["float32"] else "float32"
+        short = total.get("bfloat16", math.inf)
+        precision = "bfloat16" if short < _SHORT_SHARE * total["float32"] else "float32"
     if conv == "auto":
         G, D = (fastest(seconds[precision][side]) for side in ("generator", "discriminator"))
         plan = ExecutionPlan(precision=precision, threads=threads, conv=conv, generator=G, discriminator=D)
