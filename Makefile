@@ -1,6 +1,6 @@
 # make faces: environment, install, faces from noise by the shipped model, a short training and its report.
 # make test:  environment, install, every test but the long ones.
-# make test-long: the long ones: the notebooks, the rehearsal of a GPU's program, two hosts.
+# make test-long: the long ones: the notebooks, the rehearsal of a GPU's program, two hosts, whole commands of minutes.
 # make kernel: the WebAssembly of the page, from its C (needs clang and lld).
 PYTHON ?= python3
 VENV ?= .venv
