@@ -64,7 +64,7 @@ def evaluate(
             f"{model['resolution']} px"
         )
     is_files = model["kind"] == "files"
-    hint = f"; are they photographs to train on? facegan prepare {model['path']} OUT" if is_files else ""
+    hint = f" (photographs to train on are for facegan prepare {model['path']} OUT)" if is_files else ""
     for space in spaces:
         refuse_few(count, space.dimensions, "generated faces", hint)
         refuse_few(len(view), space.dimensions, f"real faces ({people} people)")
