@@ -2,7 +2,9 @@
 
 import io
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -96,6 +98,22 @@ def test_a_warm_start_takes_the_weights_and_nothing_else(tmp_path, packed16):
     assert not (tmp_path / "wide").exists()
     with pytest.raises(UserError, match="no model at"):
         run(packed16, tmp_path / "new", 8, init=tmp_path / "nowhere")
+
+
+def test_a_warm_start_may_widen_style_networks_and_not_narrow_them(tmp_path, packed16):
+    small = small_recipe("style-s")
+    first = run(packed16, tmp_path / "first", 8, recipe=small)
+    wider = {side: getattr(small, side) | {"max_channels": 24} for side in ("generator", "discriminator")}
+    wide = run(packed16, tmp_path / "wide", 0, init=tmp_path / "first", recipe=replace(small, **wider))
+    before, after = (facegan.load(path).sample(4, seed=1) for path in (first.snapshot, wide.snapshot))
+    assert np.abs(before.astype(int) - after.astype(int)).max() <= 1
+    tensors = load_file(wide.snapshot / "discriminator.safetensors")
+    assert tensors["logit.weight"].shape == (1, 24) and not tensors["logit.weight"][:, 16:].any()
+    assert run(packed16, tmp_path / "wide", 16, recipe=replace(small, **wider)).nimg == 16
+    with pytest.raises(UserError, match=r"does not fit what is asked for(.|\n)*generator.max_channels +24 +16"):
+        run(packed16, tmp_path / "narrow", 8, init=tmp_path / "wide", recipe=small)
+    with pytest.raises(UserError, match=r"discriminator.max_channels +16 +24(.|\n)*generator.max_channels +16 +24"):
+        run(packed16, tmp_path / "first", 8, fork=tmp_path / "fork", recipe=replace(small, **wider))
 
 
 def test_a_warm_up_begins_at_nothing(tmp_path, packed16):

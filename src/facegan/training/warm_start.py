@@ -6,15 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
 from facegan.config import RecipeConfig, RunConfig
 from facegan.config_changes import differences, table_of
 from facegan.errors import UserError
-from facegan.networks import build_discriminator
+from facegan.networks import build_discriminator, build_generator
+from facegan.networks.widening import widen
 from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import EXPORTED_STEM, SnapshotInfo, load_discriminator, load_generator
-from facegan.training.checkpointing import mapping_factor, scale_mapping
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.state import TrainingState, adaptive_of, state_of
@@ -23,6 +21,8 @@ _SCALED = ("generator.mapping_lr_multiplier",)
 """May change: the stored weights are scaled by it."""
 _ADDED = ("discriminator.feature_heads",)
 """May change where the optimizers are fresh: the seed makes heads that are not stored, and stored ones may go."""
+_WIDENED = ("generator.width", "generator.max_channels", "discriminator.width", "discriminator.max_channels")
+"""May grow where the optimizers are fresh, in networks that can be widened."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class InitialWeights:
         kept = ["network", "resolution", "latent_size", "generator."]
         kept += [] if self.fresh_discriminator else ["discriminator."]
         kept += ["generator_optimizer.name", "discriminator_optimizer.name", "generator_start"] if self.fork else []
-        free = _SCALED if self.fork else (*_SCALED, *_ADDED)
+        free = _SCALED if self.fork else (*_SCALED, *_ADDED, *_grown(own, recipe))
         changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in free]
         changed += _momentum_changed(own, recipe) if self.fork else []
         if changed:
@@ -114,6 +114,13 @@ class InitialWeights:
         return {"ancestry": [entry, *before]}
 
 
+def _grown(before: RecipeConfig, after: RecipeConfig) -> list[str]:
+    """Return the settings by which a network has more channels than before and can take over its weights."""
+    if before.network != "style":
+        return []
+    return [name for name, old, new in differences(before, after) if name in _WIDENED and new > old]
+
+
 def _momentum_changed(before: RecipeConfig, after: RecipeConfig) -> list[tuple[str, Any, Any]]:
     """Return SGD's momenta of which one is 0 and the other is not, as ``differences`` has them: it is kept or not."""
     changed = []
@@ -135,30 +142,17 @@ def warm_start(
     Raises:
         UserError: the model's files are damaged, or are of other networks than the config's.
     """
-    recipe = config.recipe
-    generator = load_generator(info, recipe, _weights_stem(info))
-    if fresh_discriminator:
-        discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
-    else:
-        discriminator = _stored_discriminator(info, config)
-    scale_mapping(generator, mapping_factor(info.run_config().recipe, recipe))
+    recipe, own = config.recipe, info.run_config().recipe
+    generator = build_generator(recipe.network, recipe.generator_options, seed=config.seed)
+    widen(load_generator(info, own, _weights_stem(info)), generator)
+    discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
+    if not fresh_discriminator:
+        widen(load_discriminator(info, own), discriminator)
     state = state_of(generator, discriminator, config, plan, engine)
     if config.start_nimg:
         state.nimg = config.start_nimg
         state.adaptive = adaptive_of(recipe, info.state.get("ada"))
     return state
-
-
-def _stored_discriminator(info: SnapshotInfo, config: RunConfig) -> nn.Module:
-    """Return the config's discriminator with stored weights; heads that are not stored are made from the seed."""
-    recipe = config.recipe
-    stored = load_discriminator(info, info.run_config().recipe)
-    discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
-    own = {name: tensor for name, tensor in discriminator.state_dict().items() if name.startswith("heads.")}
-    wanted = discriminator.state_dict().keys()
-    kept = {name: tensor for name, tensor in stored.state_dict().items() if name in wanted}
-    discriminator.load_state_dict(own | kept)
-    return discriminator
 
 
 def weights_digest(info: SnapshotInfo, *, fresh_discriminator: bool = False) -> str:
