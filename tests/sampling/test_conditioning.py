@@ -199,24 +199,28 @@ def test_a_damaged_prior_is_refused(tmp_path, run, damage):
 @pytest.mark.parametrize(("attributes", "labels"), [
     ({"Smiling": 1}, "prior"), (None, "prior"), ({"Smiling": 1}, "none"), (None, "none"),
 ])  # fmt: skip
-def test_truncation_moves_styles_towards_the_mean_of_such_faces(model, attributes, labels):
-    def mapped(stream, seed, count):
-        latent_NZ = draw_latents(
-            seed, "latents" if stream == "labels" else "mean-style", np.arange(count), 16, "normal"
-        )
-        said = conditioning.of(seed, np.arange(count), stream=stream)
-        given = None if said is None else torch.from_numpy(conditioning.amplified(said))
-        return model.generator.mapping(torch.from_numpy(latent_NZ), given)
-
-    asked_A = asking(smiling=1) if attributes else None
-    conditioning = Labels(model.label_prior if labels == "prior" else None, asked_A, 0.2)
+def test_truncation_moves_styles_towards_the_mean_of_faces_with_the_same_labels(model, attributes, labels):
+    latent_NZ, label_NA = model.latents(5, range(3)), model.labels(5, range(3), attributes, labels=labels)
+    if label_NA is None:
+        label_NA = np.zeros((3, 40), np.float32)
+    mean_latent_MZ = torch.from_numpy(draw_latents(0, "mean-style", np.arange(256), 16, "normal"))
     with torch.inference_mode():
-        mean, style = mapped("mean-style/labels", 0, 1024).mean(0, keepdim=True), mapped("labels", 5, 3)
-        expected = model.generator.synthesize(mean + 0.3 * (style - mean)).numpy().transpose(0, 2, 3, 1)
+        mapping = model.generator.mapping
+        given_NA = torch.from_numpy(label_NA)
+        means = [mapping(mean_latent_MZ, row_A.expand(256, -1)).mean(0) for row_A in given_NA]
+        style_NW, mean_NW = mapping(torch.from_numpy(latent_NZ), given_NA), torch.stack(means)
+        expected = model.generator.synthesize(mean_NW + 0.3 * (style_NW - mean_NW)).numpy().transpose(0, 2, 3, 1)
     found = model.sample(3, seed=5, attributes=attributes, labels=labels, truncation=0.3)
     assert np.abs((expected + 1) * 127.5 - found).max() <= 1.01
-    nearest = model.sample(3, attributes=attributes, labels=labels, truncation=0.0)
-    np.testing.assert_array_equal(nearest[0], nearest[2])
+    np.testing.assert_allclose(model.mean_styles(label_NA), mean_NW, atol=1e-5)
+    np.testing.assert_allclose(model.styles(latent_NZ, label_NA, truncation=0), mean_NW, atol=1e-5)
+
+
+def test_no_truncation_left_makes_faces_with_the_same_labels_alike(model):
+    silent = model.sample(3, labels="none", truncation=0.0)
+    np.testing.assert_array_equal(silent[0], silent[2])
+    varied = model.sample(3, truncation=0.0)
+    assert not (varied == silent).all() and not (varied[0] == varied[2]).all()
 
 
 def test_latents_styles_and_samples_make_the_same_faces(model):
@@ -236,14 +240,11 @@ def test_latents_styles_and_samples_make_the_same_faces(model):
         model.generate(latent_NZ, attributes=label_NA[:3])
 
 
-def test_the_mean_style_is_computed_once_and_only_where_it_is_needed(model, monkeypatch):
+def test_mean_styles_are_computed_once_a_label_and_only_where_they_are_needed(model, monkeypatch):
     fresh, counts = facegan.load(model.info.path), []
-    mapping = fresh.network.mapping.forward
-    monkeypatch.setattr(fresh.network.mapping, "forward", lambda z, a: counts.append(len(z)) or mapping(z, a))
-    fresh.sample(2, attributes={"Smiling": 1})
-    assert counts == [2]
-    for _ in range(2):
-        fresh.sample(2, attributes={"Smiling": 1}, truncation=0.7)
-    assert counts == [2, 2, 1024, 2]
-    fresh.sample(2, attributes={"Smiling": -1}, truncation=0.7)
-    assert counts == [2, 2, 1024, 2, 2, 1024]
+    mean = fresh.network.mapping.mean_style
+    monkeypatch.setattr(fresh.network.mapping, "mean_style", lambda z, a: counts.append(len(a)) or mean(z, a))
+    fresh.sample(4)
+    fresh.sample(4, labels="none", truncation=0.7)
+    fresh.generate(fresh.latents(0, range(3)), attributes={"Smiling": 1}, truncation=0.7)
+    assert counts == [1, 1]

@@ -49,7 +49,7 @@ Labels = Annotated[
     ),
 ]
 Truncation = Annotated[
-    float, Option(help="From 0 to 1; below 1, faces are closer to the mean: more typical and less varied.")
+    float, Option(help="From 0 to 1; below 1, closer to the mean of such faces: more typical and less varied.")
 ]
 Device = Annotated[
     str,

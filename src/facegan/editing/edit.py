@@ -73,6 +73,6 @@ def edit_face(
     for name, amount in checked.items():
         after_A[ATTRIBUTE_NAMES.index(name)] = amount
     latent_2Z = np.repeat(face.latent_Z[None], 2, axis=0)
-    before_W, after_W = model.styles(latent_2Z, np.stack([before_A, after_A]))
-    change_W = np.float32(face.origin.truncation) * (after_W - before_W)
-    return SavedFace(origin, face.style_LW + change_W, face.latent_Z, after_A)
+    label_2A = np.stack([before_A, after_A])
+    before_W, after_W = model.styles(latent_2Z, label_2A, truncation=face.origin.truncation)
+    return SavedFace(origin, face.style_LW + (after_W - before_W), face.latent_Z, after_A)

@@ -51,10 +51,11 @@ def morph(
     truncation_N1 = np.array([[face.origin.truncation] for face in faces], np.float32)
 
     def mapped(latent_NZ: np.ndarray, label_NA: np.ndarray, truncation_N1: np.ndarray) -> np.ndarray:
-        style_NW = model.styles(latent_NZ, label_NA if model.recipe.attributes else None)
-        return (truncation_N1 * style_NW)[:, None]
+        said_NA = label_NA if model.recipe.attributes else None
+        style_NW, mean_NW = (model.styles(latent_NZ, said_NA, truncation=truncation) for truncation in (1, 0))
+        return (mean_NW + truncation_N1 * (style_NW - mean_NW))[:, None]
 
-    # Truncated faces also have a share of a mean style, which depends on what was asked for when they were made.
+    # What is left of edits, which the latent and the labels do not say.
     rest_NLW = layered_styles(model, faces) - mapped(latent_NZ, label_NA, truncation_N1)
 
     def made(at: slice) -> np.ndarray:

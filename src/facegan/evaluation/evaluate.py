@@ -63,7 +63,7 @@ def evaluate(
             f"the model makes faces of {model['resolution']} px and the data has {view.resolution} px: prepare it at "
             f"{model['resolution']} px"
         )
-    is_files = model["kind"] == "files"
+    is_files = model.get("kind") == "files"
     hint = f" (photographs to train on are for facegan prepare {model['path']} OUT)" if is_files else ""
     for space in spaces:
         refuse_few(count, space.dimensions, "generated faces", hint)

@@ -27,6 +27,7 @@ from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
 from facegan.errors import UserError, brief
 from facegan.provenance import MADE_BY_NETWORK, STATEMENT
+from facegan.sampling.sampler import mean_latents
 
 OPSET = 18
 LARGEST_DIFFERENCE = 1e-3
@@ -48,16 +49,18 @@ class OnnxFile:
 
 
 class _Faces(nn.Module):
-    """Latents, labels and truncation to images, of a style generator; the mean style is a constant."""
+    """Latents, labels and truncation to images, of a style generator; the latents of mean styles are a constant."""
 
-    def __init__(self, generator: nn.Module, mean_style_1W: Tensor) -> None:
+    def __init__(self, generator: nn.Module, mean_latent_MZ: Tensor) -> None:
         super().__init__()
         self.generator = generator
-        self.mean_style = nn.Buffer(mean_style_1W)
+        self.mean_latent = nn.Buffer(mean_latent_MZ)
 
     def forward(self, latent: Tensor, labels: Tensor | None, truncation: Tensor) -> Tensor:
-        style = self.generator.mapping(latent, labels)  # type: ignore[operator]
-        return self.generator.synthesize(self.mean_style + truncation * (style - self.mean_style))  # type: ignore[operator]
+        mapping = self.generator.mapping
+        known = latent.new_zeros(1, ATTRIBUTE_COUNT) if labels is None else labels
+        mean: Tensor = mapping.mean_style(self.mean_latent, known)  # type: ignore[union-attr, operator]
+        return self.generator.synthesize(mean + truncation * (mapping(latent, labels) - mean))  # type: ignore[operator]
 
 
 class _FacesOfLatents(_Faces):
@@ -130,9 +133,8 @@ def _graphs(model: Model) -> list[tuple[str, nn.Module, dict[str, Tensor], str]]
     if not model.style_layers:
         return [("faces", _Plain(generator), {"latent": latent, "truncation": truncation}, "image")]
     given = {"labels": labels} if model.recipe.attributes else {}
-    mean_style = torch.from_numpy(model.mean_style())
     style = torch.from_numpy(model.numbered_styles(1, range(_CHECKED)))
-    whole = (_Faces if given else _FacesOfLatents)(generator, mean_style)
+    whole = (_Faces if given else _FacesOfLatents)(generator, torch.from_numpy(mean_latents(model.recipe)))
     return [
         ("faces", whole, {"latent": latent, **given, "truncation": truncation}, "image"),
         ("mapping", _Mapping(generator), {"latent": latent, **given}, "style"),

@@ -90,6 +90,19 @@ class Mapping(nn.Module):
             x = F.leaky_relu(layer(x), SLOPE)
         return x
 
+    def mean_style(self, latent_MZ: Tensor, attributes_NA: Tensor) -> Tensor:
+        """Return the mean styles [N, W], over latents, of each row of attributes [N, 40]."""
+        first, *others = self.layers
+        said_NE = self.embedding(attributes_NA.to(latent_MZ.dtype))
+        normal_MZ = normalised(latent_MZ)
+        # The first layer of both is the sum of its parts: the latents' need not be computed again for each row.
+        of_latents_MW = first(torch.cat([normal_MZ, normal_MZ.new_zeros(len(normal_MZ), _EMBEDDING)], 1))
+        weight_WE = first.weight[:, normal_MZ.shape[1] :] * first.scale  # type: ignore[operator, index]
+        x = F.leaky_relu(of_latents_MW + F.linear(said_NE, weight_WE)[:, None], SLOPE)
+        for layer in others:
+            x = F.leaky_relu(layer(x), SLOPE)
+        return x.mean(1)
+
 
 class ModulatedLayer(nn.Module):
     """Convolution of feature maps that come scaled by their style, demodulation, bias, leaky ReLU, and the next scale.

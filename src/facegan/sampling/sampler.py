@@ -26,8 +26,8 @@ INTERNAL_BATCH = 64
 """Faces made at a time, whatever was asked for, so that a face does not depend on its company."""
 LABELS = ("prior", "none")
 """Where attributes that are not asked for come from: drawn as in training, or not said."""
-_MEAN_COUNT = 1024
-"""Latents whose mean style truncation goes towards."""
+_MEAN_COUNT = 256
+"""Latents of a mean style: its error is then a sixteenth of what styles differ by, the same for all faces."""
 
 Attributes = Mapping[str, float] | np.ndarray | None
 
@@ -44,6 +44,11 @@ def generate(generator: nn.Module, latent_NZ: np.ndarray, attributes_NA: np.ndar
     return torch.cat(parts)
 
 
+def mean_latents(recipe: RecipeConfig) -> np.ndarray:
+    """Return float32 [M, Z]: the latents whose styles' mean is what truncation moves towards."""
+    return draw_latents(0, "mean-style", np.arange(_MEAN_COUNT), recipe.latent_size, recipe.latent)
+
+
 class Sampler:
     """A generator that makes faces of a recipe: of numbered samples, of latents, or of styles."""
 
@@ -53,7 +58,6 @@ class Sampler:
         self.label_prior = label_prior
         """How the attributes of its training's faces go together; None of a model without attributes, or of 0.1.0."""
         self._network: nn.Module | None = None
-        self._mean_styles: dict[tuple[bool, bytes], Tensor] = {}
 
     def latents(self, seed: int = 0, index: Sequence[int] | np.ndarray = (0,)) -> np.ndarray:
         """Return float32 [N, Z]: latents of numbered samples; row i is a function of (seed, index[i]) alone.
@@ -84,15 +88,15 @@ class Sampler:
         """Return float32 [N, W]: the styles of latents [N, Z], from which ``generate`` makes the same faces.
 
         ``attributes``: {name: value from -1, absent, to 1, present}, the same for every face, or float [N, 40] as
-        ``labels`` returns them. ``truncation`` moves styles towards the mean style: w' = m + t (w - m) (Karras et al.
-        2019, appendix B); m is that of faces with the same attributes, or, with an array, of all faces.
+        ``labels`` returns them. ``truncation`` moves each style towards the mean of all latents' styles with the same
+        attributes: w' = m + t (w - m) (Karras et al. 2019, appendix B; for each label, Dobler et al. 2022).
 
         Raises:
             UserError: a value out of range, an array of another shape, or a generator without styles.
         """
         self._check_styles()
-        batches, conditioning = self._inputs(latents, attributes, truncation)
-        parts = [self._styles(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches]
+        batches = self._inputs(latents, attributes, truncation)
+        parts = [self._styles(latent_NZ, labels_NA, truncation) for latent_NZ, labels_NA in batches]
         return torch.cat(parts).float().cpu().numpy()
 
     def numbered_styles(
@@ -115,17 +119,21 @@ class Sampler:
         parts = []
         for place in _batches(len(index_N)):
             labels_NA = conditioning.amplified(conditioning.of(seed, index_N[place]))
-            parts.append(self._styles(self.latents(seed, index_N[place]), labels_NA, conditioning, truncation))
+            parts.append(self._styles(self.latents(seed, index_N[place]), labels_NA, truncation))
         return torch.cat(parts).float().cpu().numpy()
 
-    def mean_style(self, attributes: Mapping[str, float] | None = None) -> np.ndarray:
-        """Return float32 [1, W], the style that truncation moves towards: of all faces, or of those with attributes.
+    def mean_styles(self, labels: np.ndarray | None = None) -> np.ndarray:
+        """Return float32 [N, W]: the styles that truncation moves towards, of labels [N, 40] as ``labels`` returns them
+        (None: nothing is said, [1, W]). Each is the mean over latents.
 
         Raises:
-            UserError: an unknown attribute, or a generator without styles.
+            UserError: labels of another shape, or a generator without styles.
         """
         self._check_styles()
-        return self._mean_style(self._conditioning(attributes, "prior")).float().cpu().numpy()
+        if labels is not None:
+            self._check_attributes("they")
+            labels = checked_attributes(labels, len(labels), "labels")
+        return self._mean_styles(labels).float().cpu().numpy()
 
     def generate(
         self,
@@ -155,8 +163,8 @@ class Sampler:
             images = (self._images_of(torch.from_numpy(checked[place])) for place in _batches(len(checked)))
         else:
             assert latents is not None
-            batches, conditioning = self._inputs(latents, attributes, truncation)
-            images = (self._images(latent_NZ, labels_NA, conditioning, truncation) for latent_NZ, labels_NA in batches)
+            batches = self._inputs(latents, attributes, truncation)
+            images = (self._images(latent_NZ, labels_NA, truncation) for latent_NZ, labels_NA in batches)
         return np.concatenate([to_uint8(image_NCHW) for image_NCHW in images])
 
     def sample(
@@ -200,7 +208,7 @@ class Sampler:
                 index_N = np.arange(first + place.start, first + place.stop)
                 labels_NA = conditioning.of(seed, index_N)
                 given_NA = conditioning.amplified(labels_NA)
-                yield self._images(self.latents(seed, index_N), given_NA, conditioning, truncation), labels_NA
+                yield self._images(self.latents(seed, index_N), given_NA, truncation), labels_NA
 
         return batches()
 
@@ -222,55 +230,49 @@ class Sampler:
 
     def _inputs(
         self, latents: np.ndarray, attributes: Attributes, truncation: float
-    ) -> tuple[list[tuple[np.ndarray, np.ndarray | None]], Labels]:
-        """Return latents and labels in internal batches, and whose mean style is gone towards."""
+    ) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """Return latents and labels, as the generator gets them, in internal batches."""
         check_truncation(truncation)
         latent_NZ = _checked_rows("latents", latents, self.recipe.latent_size)
         if isinstance(attributes, np.ndarray):
             self._check_attributes("they")
             labels_NA: np.ndarray | None = checked_attributes(attributes, len(latent_NZ), "latents")
-            conditioning = self._conditioning(None, "prior")
         else:
             conditioning = self._conditioning(attributes, "none")
             labels_NA = conditioning.amplified(conditioning.of(0, np.arange(len(latent_NZ))))
         places = _batches(len(latent_NZ))
-        return [(latent_NZ[at], None if labels_NA is None else labels_NA[at]) for at in places], conditioning
+        return [(latent_NZ[at], None if labels_NA is None else labels_NA[at]) for at in places]
 
     @torch.inference_mode()
-    def _images(
-        self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, conditioning: Labels, truncation: float
-    ) -> Tensor:
+    def _images(self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, truncation: float) -> Tensor:
         """Return images, float [N, 3, R, R] in [-1, 1], of one internal batch; labels as the generator gets them."""
         if not hasattr(self.generator, "mapping"):
             return generate(self.network, latent_NZ if truncation == 1 else latent_NZ * np.float32(truncation))
-        return self._images_of(self._styles(latent_NZ, labels_NA, conditioning, truncation))
+        return self._images_of(self._styles(latent_NZ, labels_NA, truncation))
 
     @torch.inference_mode()
     def _images_of(self, style: Tensor) -> Tensor:
         return self.network.synthesize(style.to(_device_of(self.network)))  # type: ignore[operator]
 
     @torch.inference_mode()
-    def _styles(
-        self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, conditioning: Labels, truncation: float
-    ) -> Tensor:
+    def _styles(self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, truncation: float) -> Tensor:
         style_NW = self._mapped(latent_NZ, labels_NA)
-        return style_NW if truncation == 1 else torch.lerp(self._mean_style(conditioning), style_NW, truncation)
+        return style_NW if truncation == 1 else torch.lerp(self._mean_styles(labels_NA), style_NW, truncation)
 
     def _mapped(self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None) -> Tensor:
         device = _device_of(self.network)
         given_NA = None if labels_NA is None else torch.from_numpy(labels_NA).to(device)
         return self.network.mapping(torch.from_numpy(latent_NZ).to(device), given_NA)  # type: ignore[operator]
 
-    def _mean_style(self, conditioning: Labels) -> Tensor:
-        """Return [1, W]: the mean style over latents, and over labels as they are drawn, given what is asked for."""
-        asked_A = conditioning.asked_A
-        key = conditioning.prior is not None, b"" if asked_A is None else asked_A.tobytes()
-        if key not in self._mean_styles:
-            index_M = np.arange(_MEAN_COUNT)
-            latent_MZ = draw_latents(0, "mean-style", index_M, self.recipe.latent_size, self.recipe.latent)
-            given_MA = conditioning.amplified(conditioning.of(0, index_M, stream="mean-style/labels"))
-            self._mean_styles[key] = self._mapped(latent_MZ, given_MA).mean(0, keepdim=True)
-        return self._mean_styles[key]
+    @torch.inference_mode()
+    def _mean_styles(self, labels_NA: np.ndarray | None) -> Tensor:
+        """Return the mean styles [N, W] of labels as the generator gets them, or [1, W] where none is known."""
+        if labels_NA is None:
+            labels_NA = np.zeros((1, ATTRIBUTE_COUNT), np.float32)
+        row_KA, place_N = np.unique(labels_NA, axis=0, return_inverse=True)
+        given = (torch.from_numpy(array).to(_device_of(self.network)) for array in (mean_latents(self.recipe), row_KA))
+        mean_KW: Tensor = self.network.mapping.mean_style(*given)  # type: ignore[union-attr, operator]
+        return mean_KW[torch.from_numpy(place_N.reshape(-1))]
 
     @property
     def style_layers(self) -> int:

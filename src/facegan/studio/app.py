@@ -86,8 +86,8 @@ class Studio:
 
     async def map(self, request: Request) -> Response:
         async with self.arrays:
-            found = await wire.read_arrays(request)
-            return await self.work.run(faces.mapped, await self.model(request), found, cost=0)
+            found, query = await wire.read_arrays(request), dict(request.query_params)
+            return await self.work.run(faces.mapped, await self.model(request), found, query, cost=0)
 
     async def directions(self, request: Request) -> Response:
         return await self.work.run(faces.directions, await self.model(request))

@@ -68,9 +68,14 @@ def render(model: Model, found: Mapping[str, np.ndarray]) -> Response:
     return wire.arrays({"pixels": faces, "scores": _scores(model, faces, labels_NA)})
 
 
-def mapped(model: Model, found: Mapping[str, np.ndarray]) -> Response:
-    """Return styles [N, W] of latents [N, Z] and labels [N, 40]."""
-    return wire.arrays({"styles": model.styles(_named(found, "latents"), _named(found, "labels"))})
+def mapped(model: Model, found: Mapping[str, np.ndarray], query: Mapping[str, str]) -> Response:
+    """Return styles [N, W] of latents [N, Z] and labels [N, 40]: ``?truncation=``."""
+    try:
+        truncation = float(query.get("truncation", "1"))
+    except ValueError:
+        raise UserError("truncation: give a number from 0 to 1") from None
+    styles = model.styles(_named(found, "latents"), _named(found, "labels"), truncation=truncation)
+    return wire.arrays({"styles": styles})
 
 
 def directions(model: Model) -> Response:

@@ -7,7 +7,7 @@ import { drawLatent } from "./random.js";
 import { readSafetensors } from "./safetensors.js";
 import { StyleNetwork } from "./style_network.js";
 
-const MEAN_COUNT = 1024, MOST_MEANS = 64;
+const MEAN_COUNT = 256, MOST_MEANS = 64;
 
 /** An image in [-1, 1] as RGBA, Uint8ClampedArray: rounds, and clips what lies outside. */
 function toPixels(image, out, at) {
@@ -26,7 +26,6 @@ export class PageModel {
     this.names = about.attributes;
     this.network = new Network(kernel, tensors, recipe);
     this.prior = prior && recipe.attributes ? new LabelPrior(readSafetensors(prior).tensors) : null;
-    this.meanDraws = uniformSource(0, new Map());
     this.means = new Map();
   }
 
@@ -40,33 +39,30 @@ export class PageModel {
     const asked = askedVector(labelled ? attributes : {}, this.names);
     const conditioning = new Conditioning(labels === "prior" ? this.prior : null, asked, dropout);
     const source = uniformSource(seed), rows = numbers.map((number) => conditioning.of(number, source));
-    const said = rows[0] ? rows : null, flat = this.network.map(latents, said), W = this.network.styleSize;
-    if (truncation !== 1) this.truncate(flat, this.meanStyle(conditioning), truncation);
-    return { latents, labels: said, styles: numbers.map((_, row) => flat.slice(row * W, (row + 1) * W)) };
+    const said = rows[0] ? rows : null;
+    return { latents, labels: said, ...this.map({ latents, labels: said, truncation }) };
   }
 
-  /** Styles, a list of Float32Array [W], of latents and labels. */
-  map({ latents, labels }) {
+  /** Styles, a list of Float32Array [W], of latents and labels (a list, or null: nothing is said). */
+  map({ latents, labels, truncation = 1 }) {
     const flat = this.network.map(latents, labels), W = this.network.styleSize;
-    return { styles: latents.map((_, row) => flat.slice(row * W, (row + 1) * W)) };
+    const styles = latents.map((_, row) => flat.slice(row * W, (row + 1) * W));
+    if (truncation !== 1) styles.forEach((style, row) => this.truncate(style, this.meanStyle(labels?.[row]), truncation));
+    return { styles };
   }
 
-  truncate(flat, mean, truncation) {
-    for (let i = 0; i < flat.length; i++) {
-      const towards = mean[i % mean.length];
-      flat[i] = towards + truncation * (flat[i] - towards);
-    }
+  truncate(style, mean, truncation) {
+    style.forEach((value, i) => { style[i] = mean[i] + truncation * (value - mean[i]); });
   }
 
-  /** The style that truncation moves towards, Float32Array [W]. */
-  meanStyle(conditioning) {
-    const key = `${conditioning.prior ? "prior" : "none"}/${conditioning.asked.join()}`;
+  /** The style that truncation moves towards, Float32Array [W], of a face with these labels (none: nothing is said). */
+  meanStyle(labels) {
+    const key = labels?.join() ?? "";
     if (!this.means.has(key)) {
-      const { latent_size: Z, latent } = this.recipe, numbers = Array.from({ length: MEAN_COUNT }, (_, i) => i);
-      this.meanLatents ??= numbers.map((number) => drawLatent(0, "mean-style", number, Z, latent));
-      const labels = numbers.map((number) => conditioning.of(number, this.meanDraws, "mean-style/labels"));
-      const flat = this.network.map(this.meanLatents, labels[0] ? labels : null), W = this.network.styleSize;
-      const sum = new Float64Array(W);
+      const { latent_size: Z, latent } = this.recipe;
+      this.meanLatents ??= Array.from({ length: MEAN_COUNT }, (_, number) => drawLatent(0, "mean-style", number, Z, latent));
+      const flat = this.network.map(this.meanLatents, labels ? this.meanLatents.map(() => labels) : null);
+      const W = this.network.styleSize, sum = new Float64Array(W);
       for (let i = 0; i < flat.length; i++) sum[i % W] += flat[i];
       if (this.means.size >= MOST_MEANS) this.means.delete(this.means.keys().next().value);
       this.means.set(key, Float32Array.from(sum, (value) => value / MEAN_COUNT));

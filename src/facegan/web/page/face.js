@@ -105,8 +105,9 @@ export function changedAlong(engine, face, amounts, directions) {
 export async function changedByLabels(engine, face, amounts) {
   const before = face.labels ?? new Float32Array(engine.about.attributes.length), after = before.slice();
   for (const [name, amount] of Object.entries(amounts)) after[engine.about.attributes.indexOf(name)] = amount;
-  const { styles: [from, to] } = await engine.map({ latents: [face.latent, face.latent], labels: [before, after] });
-  const styles = face.styles.map((value, i) => value + face.origin.truncation * (to[i % to.length] - from[i % to.length]));
+  const latents = [face.latent, face.latent], labels = [before, after], { truncation } = face.origin;
+  const { styles: [from, to] } = await engine.map({ latents, labels, truncation });
+  const styles = face.styles.map((value, i) => value + to[i % to.length] - from[i % to.length]);
   return { ...face, origin: editedOrigin(face, amounts, "labels"), styles, labels: after, unedited: face };
 }
 

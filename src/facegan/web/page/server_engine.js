@@ -105,8 +105,8 @@ export class ServerEngine {
     return this.request("render", this.arrays({ ...(styles ? { styles: stacked(this.alike(styles)) } : { latents: stacked(latents) }), ...known }));
   }
 
-  map({ latents, labels }) {
-    return this.request("map", this.arrays({ latents: stacked(latents), labels: stacked(labels) }));
+  map({ latents, labels, truncation = 1 }) {
+    return this.request(`map?truncation=${truncation}`, this.arrays({ latents: stacked(latents), labels: stacked(labels) }));
   }
 
   arrays(tensors) {
