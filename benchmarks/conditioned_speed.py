@@ -1,4 +1,4 @@
-"""Sampling with an attribute and with truncation beside sampling without, in turn: both should cost nothing.
+"""What sampling with an attribute and with truncation costs: beside sampling without, in turn.
 
     python benchmarks/conditioned_speed.py celeba64
 

@@ -3,9 +3,9 @@
     python benchmarks/truncation.py celeba64 data/part-a data/part-b
     python benchmarks/truncation.py runs/style data/celeba64 --count 10000 --only 0.7 0.5
 
-"all faces": every style goes towards one mean, as in Karras et al. 2019 and in facegan before 0.2.0; "same labels":
-each towards the mean over latents with its own labels, as facegan does it (Dobler et al. 2022). Scores in judge-net,
-all real people are the reference; 95% intervals for the Frechet distance. A Markdown table.
+"all faces": every style goes towards one mean (Karras et al. 2019), over labels as they are drawn; "same labels": each
+towards the mean over latents with its own labels, as facegan does it (Dobler et al. 2022). Scores in judge-net, all
+real people are the reference; 95% intervals for the Frechet distance. A Markdown table.
 """
 
 from __future__ import annotations

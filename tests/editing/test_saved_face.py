@@ -75,6 +75,8 @@ def test_what_is_no_face_of_this_model_is_refused(shipped, style_model, tmp_path
     assert "has styles" in damaged({"latent": np.zeros(128, np.float32)})
     assert "format" in damaged(arrays, format_version=2)
     assert "seed is 'x'" in damaged(arrays, seed="x")
+    assert "truncation is" in damaged(arrays, truncation=-0.5)
+    assert "truncation is" in damaged(arrays, truncation=10**400)
     file.write_bytes(save(arrays))
     with pytest.raises(UserError, match="no saved face"):
         read_face(file, shipped)

@@ -51,6 +51,24 @@ def test_a_wider_discriminator_gives_the_same_logits(wider, patch):
     wanted_N = old(image_NCHW, attributes_NA=attributes_NA)
     assert wanted_N.std() > 0.1
     assert torch.allclose(new(image_NCHW, attributes_NA=attributes_NA), wanted_N, atol=1e-4)
+    new.train()(image_NCHW, attributes_NA=attributes_NA).square().sum().backward()
+    features = len(old.logit.weight[0])
+    for weight in (new.logit.weight[:, features:], new.embedding.weight[features:]):
+        assert not weight.any()
+    for gradient in (new.logit.weight.grad[:, features:], new.embedding.weight.grad[features:]):
+        assert (gradient != 0).float().mean() > 0.9 or not gradient.numel()
+
+
+def test_heads_are_kept_and_new_ones_stay_as_they_are():
+    torch.manual_seed(0)
+    old = varied(built(build_discriminator, 0, feature_heads=True))
+    new = built(build_discriminator, 1, feature_heads=True, **WIDE[0])
+    widen(old, new)
+    assert all(torch.equal(tensor, new.heads.state_dict()[name]) for name, tensor in old.heads.state_dict().items())
+    fresh, without = built(build_discriminator, 1, feature_heads=True), built(build_discriminator, 0)
+    before = {name: tensor.clone() for name, tensor in fresh.heads.state_dict().items()}
+    widen(without, fresh)
+    assert all(torch.equal(tensor, fresh.heads.state_dict()[name]) for name, tensor in before.items())
 
 
 @pytest.mark.parametrize("build", [build_generator, build_discriminator])

@@ -203,11 +203,12 @@ def test_truncation_moves_styles_towards_the_mean_of_faces_with_the_same_labels(
     latent_NZ, label_NA = model.latents(5, range(3)), model.labels(5, range(3), attributes, labels=labels)
     if label_NA is None:
         label_NA = np.zeros((3, 40), np.float32)
-    mean_latent_MZ = torch.from_numpy(draw_latents(0, "mean-style", np.arange(256), 16, "normal"))
+    half_MZ = torch.from_numpy(draw_latents(0, "mean-style", np.arange(32), 16, "normal"))
+    mean_latent_MZ = torch.cat([half_MZ, -half_MZ])
     with torch.inference_mode():
         mapping = model.generator.mapping
         given_NA = torch.from_numpy(label_NA)
-        means = [mapping(mean_latent_MZ, row_A.expand(256, -1)).mean(0) for row_A in given_NA]
+        means = [mapping(mean_latent_MZ, row_A.expand(64, -1)).mean(0) for row_A in given_NA]
         style_NW, mean_NW = mapping(torch.from_numpy(latent_NZ), given_NA), torch.stack(means)
         expected = model.generator.synthesize(mean_NW + 0.3 * (style_NW - mean_NW)).numpy().transpose(0, 2, 3, 1)
     found = model.sample(3, seed=5, attributes=attributes, labels=labels, truncation=0.3)
@@ -221,6 +222,21 @@ def test_no_truncation_left_makes_faces_with_the_same_labels_alike(model):
     np.testing.assert_array_equal(silent[0], silent[2])
     varied = model.sample(3, truncation=0.0)
     assert not (varied == silent).all() and not (varied[0] == varied[2]).all()
+
+
+def test_mean_styles_of_many_labels_are_those_of_each(model):
+    label_NA = np.repeat(model.labels(0, range(70)), 2, axis=0)
+    mean_NW = model.mean_styles(label_NA)
+    assert mean_NW.shape == (140, 16)
+    np.testing.assert_array_equal(mean_NW[::2], mean_NW[1::2])
+    np.testing.assert_allclose(mean_NW[[138]], model.mean_styles(label_NA[[138]]), atol=1e-6)
+    np.testing.assert_allclose(model.mean_styles(), model.mean_styles(np.zeros((1, 40))), atol=1e-6)
+    draws_NZ = model.latents(8, range(4000))
+    far = np.abs(model.styles(draws_NZ).mean(0) - model.mean_styles()[0]).mean() / model.styles(draws_NZ).std(0).mean()
+    assert far < 0.1  # a mean over 32 pairs of latents is near the mean of thousands
+    for wrong in (5, np.zeros(40), np.zeros((2, 39)), np.full((1, 40), np.nan), np.zeros((0, 40))):
+        with pytest.raises(UserError, match="labels"):
+            model.mean_styles(wrong)
 
 
 def test_latents_styles_and_samples_make_the_same_faces(model):

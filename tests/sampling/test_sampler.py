@@ -114,7 +114,7 @@ def test_images_in_any_order_of_memory_are_scored(run):
     (lambda model, faces: model.generate(styles=[[1.0], [1.0, 2.0]]), "styles are no array of numbers"),
     (lambda model, faces: model.generate(styles=np.zeros((0, model.style_layers, 16))), "styles of shape"),
     (lambda model, faces: model.generate(styles=np.zeros((1, 16)), truncation=np.ones(2)), "truncation="),
-    (lambda model, faces: model.mean_styles(np.zeros((1, 39))), "without regard to attributes"),
+    (lambda model, faces: model.mean_styles(np.zeros((1, 40))), "without regard to attributes"),
     (lambda model, faces: model.labels(0, [0], np.zeros((1, 40))), "give names and values"),
 ])  # fmt: skip
 def test_arrays_of_another_kind_are_refused(style_model, call, message):

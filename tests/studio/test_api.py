@@ -54,6 +54,11 @@ def test_maps_directions_and_films(served, shipped):
     latents, labels = shipped.latents(1, range(2)), np.ones((2, 40), np.float32)
     found = served.ask("/api/models/celeba64/map", save({"latents": latents, "labels": labels})).arrays
     np.testing.assert_allclose(found["styles"], shipped.styles(latents, labels), atol=1e-4)
+    asked = save({"latents": latents, "labels": labels})
+    half = served.ask("/api/models/celeba64/map?truncation=0.5", asked).arrays
+    np.testing.assert_allclose(half["styles"], shipped.styles(latents, labels, truncation=0.5), atol=1e-4)
+    for wrong in ("nan", "inf", "1e999", "-0.1", "2", "", "x", "1&truncation=1", "1&more=1"):
+        assert served.ask(f"/api/models/celeba64/map?truncation={wrong}", asked).status == 400, wrong
     assert len(served.ask("/api/models/celeba64/directions").body) > 20_000
     assert served.ask("/api/models/run-0/directions").body == b""
     content = save({"styles": np.repeat(found["styles"], 9, axis=1)})

@@ -112,6 +112,14 @@ def test_a_warm_start_may_widen_style_networks_and_not_narrow_them(tmp_path, pac
     assert run(packed16, tmp_path / "wide", 16, recipe=replace(small, **wider)).nimg == 16
     with pytest.raises(UserError, match=r"does not fit what is asked for(.|\n)*generator.max_channels +24 +16"):
         run(packed16, tmp_path / "narrow", 8, init=tmp_path / "wide", recipe=small)
+    for value in ("16", None, [16]):
+        file = first.snapshot / "snapshot.json"
+        before, contents = file.read_text(), json.loads(file.read_text())
+        contents["config"]["recipe"]["generator"]["max_channels"] = value
+        file.write_text(json.dumps(contents))
+        with pytest.raises(UserError):
+            run(packed16, tmp_path / "damaged", 8, init=first.snapshot, recipe=replace(small, **wider))
+        file.write_text(before)
     with pytest.raises(UserError, match=r"discriminator.max_channels +16 +24(.|\n)*generator.max_channels +16 +24"):
         run(packed16, tmp_path / "first", 8, fork=tmp_path / "fork", recipe=replace(small, **wider))
 

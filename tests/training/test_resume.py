@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegan.errors import UserError
-from facegan.machine import lacks_bfloat16
 from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train, write_packed
 
@@ -183,7 +182,7 @@ def test_the_measured_forms_are_kept_and_resumed_to_the_byte(tmp_path, packed16)
     contents = json.loads(file.read_text())
     choices = contents["choices"]
     assert choices["forms"] == "auto" and choices["images_per_s"] > 0
-    assert set(contents["measured_seconds"]) == {"float32"} | ({"bfloat16"} if not lacks_bfloat16() else set())
+    assert "float32" in contents["measured_seconds"]
     for side in ("generator", "discriminator"):
         assert set(choices[side]) == set(contents["measured_seconds"]["float32"][side])
         choices[side] = dict.fromkeys(choices[side], "tiles-2")

@@ -22,4 +22,5 @@ refuse(damaged);
 const { tensors, metadata } = readSafetensors(buffer), foreign = { ...tensors, constructor: { shape: [40], data: new Float32Array(40) } };
 refuse(writeSafetensors(foreign, metadata).buffer);
 refuse(writeSafetensors(tensors, { "facegan-face": metadata["facegan-face"].replace('"number": 5', '"number": "5\\nrm"') }).buffer);
+refuse(writeSafetensors(tensors, { "facegan-face": metadata["facegan-face"].replace(/"truncation": [0-9.]+/, '"truncation": 7') }).buffer);
 console.log(JSON.stringify(errors));

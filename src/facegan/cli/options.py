@@ -49,7 +49,8 @@ Labels = Annotated[
     ),
 ]
 Truncation = Annotated[
-    float, Option(help="From 0 to 1; below 1, closer to the mean of such faces: more typical and less varied.")
+    float,
+    Option(help="From 0 to 1; below 1, nearer to the mean of faces with the same attributes: less varied."),
 ]
 Device = Annotated[
     str,

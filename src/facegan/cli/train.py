@@ -80,7 +80,8 @@ def train(
         Path | None, Option(help="Create this new run from the newest snapshot of --run, with the settings given here.")
     ] = None,
     init: Annotated[
-        Path | None, Option(help="Begin with the weights of this run or snapshot, fresh optimizers and a warm-up.")
+        Path | None,
+        Option(help="Begin with the weights of this model, fresh optimizers and a warm-up. Style networks may widen."),
     ] = None,
     keep_nimg: Annotated[
         bool, Option("--keep-nimg", help="With --init: keep its image count, so that schedules continue there.")

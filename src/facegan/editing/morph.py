@@ -52,7 +52,10 @@ def morph(
 
     def mapped(latent_NZ: np.ndarray, label_NA: np.ndarray, truncation_N1: np.ndarray) -> np.ndarray:
         said_NA = label_NA if model.recipe.attributes else None
-        style_NW, mean_NW = (model.styles(latent_NZ, said_NA, truncation=truncation) for truncation in (1, 0))
+        style_NW = model.styles(latent_NZ, said_NA)
+        if (truncation_N1 == 1).all():
+            return style_NW[:, None]
+        mean_NW = model.mean_styles(said_NA)
         return (mean_NW + truncation_N1 * (style_NW - mean_NW))[:, None]
 
     # What is left of edits, which the latent and the labels do not say.

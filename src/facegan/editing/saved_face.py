@@ -146,6 +146,8 @@ def _checked(described: dict[str, Any], arrays: Mapping[str, np.ndarray], model:
     for name, value in fields.items():
         if not isinstance(value, kinds.get(name, (int, type(None)))) or isinstance(value, bool):
             raise UserError(f"{path} is damaged: {name} is {value!r:.40}")
+    if not 0 <= fields.get("truncation", 1) <= 1:
+        raise UserError(f"{path} is damaged: truncation is {fields['truncation']!r:.40}, and not from 0 to 1")
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
         "latent": ((model.recipe.latent_size,),),
         "labels": ((ATTRIBUTE_COUNT,),),

@@ -86,22 +86,21 @@ class Studio:
 
     async def map(self, request: Request) -> Response:
         async with self.arrays:
-            found, query = await wire.read_arrays(request), dict(request.query_params)
-            return await self.work.run(faces.mapped, await self.model(request), found, query, cost=0)
+            found, query = await wire.read_arrays(request), wire.query(request)
+            cost = wire.count(found)
+            return await self.work.run(faces.mapped, await self.model(request), found, query, cost=cost)
 
     async def directions(self, request: Request) -> Response:
         return await self.work.run(faces.directions, await self.model(request))
 
     async def film(self, request: Request) -> Response:
         async with self.arrays:
-            found, query = await wire.read_arrays(request), dict(request.query_params)
+            found, query = await wire.read_arrays(request), wire.query(request)
             return await self.films.run(faces.film, await self.model(request), found, query)
 
     async def placeholder(self, request: Request) -> Response:
         seed = wire.whole_number({"seed": request.path_params["seed"]}, "seed", 0, 2**63 - 1)
-        query = dict(request.query_params)
-        if len(query) < len(request.query_params.multi_items()):
-            raise UserError("the address says something twice")
+        query = wire.query(request)
         name = query.get("model", next(iter(self.sources.sources)))
         model = await self.work.run(self.sources.model, name)
         known = request.headers.get("if-none-match", "")

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from facegan import pixels
+from facegan import __version__, pixels
 from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.editing.directions import STEM as DIRECTIONS
@@ -70,6 +70,8 @@ def render(model: Model, found: Mapping[str, np.ndarray]) -> Response:
 
 def mapped(model: Model, found: Mapping[str, np.ndarray], query: Mapping[str, str]) -> Response:
     """Return styles [N, W] of latents [N, Z] and labels [N, 40]: ``?truncation=``."""
+    if query.keys() - {"truncation"}:
+        raise UserError("give truncation=, or nothing")
     try:
         truncation = float(query.get("truncation", "1"))
     except ValueError:
@@ -127,7 +129,7 @@ def placeholder(model: Model, seed: int, query: Mapping[str, str], known: str = 
     truncation = attributes.pop("truncation")
     is_run = model_name.startswith("run-") and "@" not in model_name
     kept = "no-cache" if is_run else "public, max-age=86400"
-    headers = {"cache-control": kept, "etag": f'"{model.sha256[:16]}"'}
+    headers = {"cache-control": kept, "etag": f'"{model.sha256[:16]}-{__version__}"'}
     if known == headers["etag"]:
         return Response(status_code=304, headers=headers)
     [face] = model.sample(1, seed=seed, first=number, attributes=attributes or None, truncation=truncation)

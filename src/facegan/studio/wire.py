@@ -84,6 +84,18 @@ async def read_arrays(request: Request) -> dict[str, np.ndarray]:
     return found
 
 
+def query(request: Request) -> dict[str, str]:
+    """Return what stands behind the question mark.
+
+    Raises:
+        UserError: something stands there twice.
+    """
+    given = dict(request.query_params)
+    if len(given) < len(request.query_params.multi_items()):
+        raise UserError("the address says something twice")
+    return given
+
+
 def count(found: Mapping[str, np.ndarray]) -> int:
     """Return how many faces arrays of a request are of."""
     return len(next(iter(found.values())))

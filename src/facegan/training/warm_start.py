@@ -89,11 +89,12 @@ class InitialWeights:
         changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in free]
         changed += _momentum_changed(own, recipe) if self.fork else []
         if changed:
+            more = " (--init may give style networks more channels, not fewer)" if own.network == "style" else ""
             size = "" if own.resolution == recipe.resolution else f" and data of {own.resolution} px"
             raise UserError(
                 f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for: it was trained "
                 f"with --recipe {own.name} at {own.resolution} px, so give that recipe{size}, or leave --recipe and "
-                f"--set out to take its settings; what differs:\n"
+                f"--set out to take its settings{more}; what differs:\n"
                 f"{table_of(changed, 'it has', 'asked for')}"
             )
 
@@ -118,7 +119,8 @@ def _grown(before: RecipeConfig, after: RecipeConfig) -> list[str]:
     """Return the settings by which a network has more channels than before and can take over its weights."""
     if before.network != "style":
         return []
-    return [name for name, old, new in differences(before, after) if name in _WIDENED and new > old]
+    changed = [row for row in differences(before, after) if row[0] in _WIDENED]
+    return [name for name, old, new in changed if type(old) is type(new) is int and new > old]
 
 
 def _momentum_changed(before: RecipeConfig, after: RecipeConfig) -> list[tuple[str, Any, Any]]:

@@ -68,12 +68,12 @@ export class Conditioning {
   }
 
   /** Labels [40] of sample `index`, or null where nothing is said. `source`: (stream name, index, count) to uniforms. */
-  of(index, source, stream = "labels") {
+  of(index, source) {
     if (!this.prior && !this.asks) return null;
     if (!this.prior) return this.amplified(this.asked.map((value) => (Number.isNaN(value) ? 0 : value)));
-    const labels = this.prior.complete(source(stream, index, 1 + 2 * COUNT), this.asked, this.edges);
+    const labels = this.prior.complete(source("labels", index, 1 + 2 * COUNT), this.asked, this.edges);
     if (this.asks) return this.amplified(labels);
-    const draws = source(`${stream}/withheld`, index, 2 + COUNT), some = draws[0] >= this.dropout;
+    const draws = source("labels/withheld", index, 2 + COUNT), some = draws[0] >= this.dropout;
     return this.amplified(labels.map((value, a) => (some && draws[2 + a] < draws[1] ? value : 0)));
   }
 
@@ -82,14 +82,8 @@ export class Conditioning {
   }
 }
 
-/** A source of uniforms for `Conditioning.of`; with `kept`, it remembers them. */
-export function uniformSource(seed, kept = null) {
+/** A source of uniforms for `Conditioning.of`. */
+export function uniformSource(seed) {
   const streams = {};
-  return (stream, index, count) => {
-    const key = `${stream}/${index}`;
-    if (kept?.has(key)) return kept.get(key);
-    const draws = (streams[stream] ??= new Stream(seed, stream)).uniform(index, count);
-    kept?.set(key, draws);
-    return draws;
-  };
+  return (stream, index, count) => (streams[stream] ??= new Stream(seed, stream)).uniform(index, count);
 }

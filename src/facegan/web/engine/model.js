@@ -7,7 +7,7 @@ import { drawLatent } from "./random.js";
 import { readSafetensors } from "./safetensors.js";
 import { StyleNetwork } from "./style_network.js";
 
-const MEAN_COUNT = 256, MOST_MEANS = 64;
+const MEAN_PAIRS = 32, MOST_MEANS = 64;
 
 /** An image in [-1, 1] as RGBA, Uint8ClampedArray: rounds, and clips what lies outside. */
 function toPixels(image, out, at) {
@@ -60,12 +60,13 @@ export class PageModel {
     const key = labels?.join() ?? "";
     if (!this.means.has(key)) {
       const { latent_size: Z, latent } = this.recipe;
-      this.meanLatents ??= Array.from({ length: MEAN_COUNT }, (_, number) => drawLatent(0, "mean-style", number, Z, latent));
+      const drawn = () => Array.from({ length: MEAN_PAIRS }, (_, number) => drawLatent(0, "mean-style", number, Z, latent));
+      this.meanLatents ??= drawn().flatMap((row) => [row, row.map((value) => -value)]);
       const flat = this.network.map(this.meanLatents, labels ? this.meanLatents.map(() => labels) : null);
       const W = this.network.styleSize, sum = new Float64Array(W);
       for (let i = 0; i < flat.length; i++) sum[i % W] += flat[i];
       if (this.means.size >= MOST_MEANS) this.means.delete(this.means.keys().next().value);
-      this.means.set(key, Float32Array.from(sum, (value) => value / MEAN_COUNT));
+      this.means.set(key, Float32Array.from(sum, (value) => value / this.meanLatents.length));
     }
     return this.means.get(key);
   }

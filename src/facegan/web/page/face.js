@@ -142,7 +142,8 @@ export function readFaceFile(engine, buffer) {
     throw new Error("notAFace");
   }
   const numbered = (origin.number ?? null) === null || Number.isInteger(origin.number);
-  if (origin.format_version !== 1 || !numbered) throw new Error("notAFace");
+  const { truncation = 1 } = origin;
+  if (origin.format_version !== 1 || !numbered || typeof truncation !== "number" || !(truncation >= 0 && truncation <= 1)) throw new Error("notAFace");
   if (origin.sha256 !== engine.about.sha256) throw new Error("otherModel");
   delete origin.format_version;
   const { styles, latent, labels } = read.tensors, { styleLayers: L, styleSize: W, about } = engine;
