@@ -10,6 +10,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +20,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+import facegan
+
 DEVICE = torch.device("cuda:0")
 _STRICT = ("_foreach_", "_fused_", "aten.cat", "aten.stack", "aten.index", "aten.copy_")
 """Operations in which a number on the CPU is not welcome either; elsewhere CUDA takes it."""
+_PACKAGE = f"{Path(facegan.__file__).parent}/"
 _WAITING = ("aten._local_scalar_dense", "aten.nonzero", "aten.equal", "aten.masked_select", "aten.unique")
 
 
@@ -59,8 +63,8 @@ class SimulatedCuda:
         return copy
 
     def wait(self, what: str) -> None:
-        frames = [frame for frame in traceback.extract_stack() if "/facegan/" in frame.filename]
-        place = f"{frames[-1].filename.rsplit('/facegan/', 1)[1]}:{frames[-1].lineno}" if frames else "a test"
+        frames = [frame for frame in traceback.extract_stack() if frame.filename.startswith(_PACKAGE)]
+        place = f"{frames[-1].filename.removeprefix(_PACKAGE)}:{frames[-1].lineno}" if frames else "a test"
         self.waits.append(f"{what} at {place}")
 
     def moved(self, tensor: Tensor, to_gpu: bool, blocking: bool = True) -> Tensor:

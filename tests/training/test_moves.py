@@ -184,7 +184,7 @@ def test_a_fresh_discriminator_may_be_another_and_learns_alone_at_first(tmp_path
     wide = small_recipe(
         "style-s", discriminator={"width": 12, "max_channels": 24, "patch": 1}, generator_start=16, penalty_every=1
     )
-    with pytest.raises(UserError, match=r"discriminator.width +8 +12"):
+    with pytest.raises(UserError, match=r"discriminator.patch +2 +1"):
         run(packed16, tmp_path / "second", 8, recipe=wide, init=tmp_path / "first")
     options = {"recipe": wide, "init": tmp_path / "first", "fresh_discriminator": True, "warmup": 0}
     begun = run(packed16, tmp_path / "second", 0, **options)

@@ -280,7 +280,7 @@ class Sampler:
             self._mean_latents = torch.from_numpy(mean_latents(self.recipe)).to(device)
         given_KA = torch.from_numpy(row_KA).to(device)
         mean_KW: Tensor = self.network.mapping.mean_style(self._mean_latents, given_KA)  # type: ignore[union-attr, operator]
-        return mean_KW[torch.from_numpy(place_N.reshape(-1))]
+        return mean_KW[torch.from_numpy(place_N.reshape(-1)).to(device)]
 
     @property
     def style_layers(self) -> int:
