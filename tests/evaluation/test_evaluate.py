@@ -173,6 +173,12 @@ def test_mistakes(data, tmp_path):
     assert "not the network that FID is defined with" in told
 
 
+def test_what_made_the_faces_needs_no_kind(data, space):
+    view = open_view([PackedDataset.open(data)], "all")
+    receipt = evaluate(view_batches(view), {"resolution": 16}, view, [space], count=COUNT)
+    assert receipt.scores == receipt_of(data, space).scores
+
+
 def test_one_person_has_no_floor(space, tmp_path):
     receipt = receipt_of(write_packed(tmp_path / "one", COUNT, 16, seed=3), space)
     assert {score.floor for score in receipt.scores} == {None} and "no floor" in describe_protocol(receipt)
