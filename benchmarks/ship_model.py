@@ -12,8 +12,9 @@ out (audit.json). The share
 of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
 what was found wrong with the first 64 faces, and by whom. The run's settings, log and curves go to
 docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training. --only-prior: fit a
-label prior anew and put it into the model that is there; everything else stays. --again: measure the model that is
-there and write its card anew; its weights stay, and so does docs/celeba64.
+label prior anew and put it into the model that is there; everything else stays. --earlier: logs of trainings before it
+whose weights it began with, first to last, where its ancestors' folders do not have them. --again: measure the model
+that is there and write its card anew; its weights stay, and so does docs/celeba64.
 """
 
 from __future__ import annotations
@@ -121,18 +122,15 @@ def coverage_table(audit: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def document(run: RunFolder, nimg: int, out: Path) -> None:
-    """Write a run's settings, its log to ``nimg`` images with those of the runs it was forked from, and its curves."""
+def document(run: RunFolder, nimg: int, out: Path, earlier: list[Path]) -> None:
+    """Write a run's settings, its log to ``nimg`` images with those of trainings before it, and its curves."""
     out.mkdir(parents=True, exist_ok=True)
     contents = run.read()
     kept = {name: contents.get(name) for name in ("config", "choices", "machine", "created", "facegan", "ancestry")}
     kept["machine"].pop("system", None)
-    lines, begin = [], 0
-    for fork in reversed(kept["ancestry"] or []):
-        parent, begin, before = Path(fork["snapshot"]), fork["nimg"], begin
-        lines += [line for line in read_lines(RunFolder(parent.parents[1]).log) if before <= line["nimg"] <= begin]
-        fork["snapshot"] = "/".join(parent.parts[-3:])
-    lines += [line for line in read_lines(run.log) if begin <= line["nimg"] <= nimg]
+    lines = training_log(run, nimg, kept["ancestry"] or [], [read_lines(log) for log in earlier])
+    for past in kept["ancestry"] or []:
+        past["snapshot"] = "/".join(Path(past["snapshot"]).parts[-3:])
     (out / "run.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     few, last = [], -LOG_EVERY
     for line in lines:
@@ -148,6 +146,26 @@ def document(run: RunFolder, nimg: int, out: Path) -> None:
         (out / "scores.svg").write_text(drawing, encoding="utf-8")
 
 
+def training_log(
+    run: RunFolder, nimg: int, ancestry: list[dict[str, Any]], earlier: list[list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Return a run's log to ``nimg`` images after ``earlier`` logs and those of its ancestors that are there.
+
+    Each log reaches to where the next one begins.
+    """
+    logs = list(earlier)
+    for past in reversed(ancestry):
+        log = RunFolder(Path(past["snapshot"]).parents[1]).log
+        if log.is_file():
+            logs.append([line for line in read_lines(log) if line["nimg"] <= past["nimg"]])
+        else:
+            print(f"{log.parent.name}: its log is not there any more and stays out")
+    logs.append([line for line in read_lines(run.log) if line["nimg"] <= nimg])
+    logs = [log for log in logs if log]
+    begins = [log[0]["nimg"] for log in logs[1:]] + [nimg]
+    return [line for log, begin in zip(logs, begins, strict=True) for line in log if line["nimg"] <= begin]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -156,6 +174,7 @@ def main() -> None:
     what.add_argument("--wrong", type=Path)
     what.add_argument("--only-prior", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--earlier", type=Path, nargs="+", default=[])
     arguments = parser.parse_args()
     info, folder = find_snapshot(arguments.model), SHIPPED["celeba64"]
     view = DataView([PackedDataset.open(path) for path in arguments.data])
@@ -164,7 +183,7 @@ def main() -> None:
         return
     if not arguments.again:
         put_model(folder, info, view)
-        document(RunFolder(info.path.parents[1]), info.nimg, DOCUMENTS)
+        document(RunFolder(info.path.parents[1]), info.nimg, DOCUMENTS, arguments.earlier)
     write_card(folder, arguments.data, view, arguments.wrong.read_text(encoding="utf-8").strip())
 
 

@@ -27,8 +27,8 @@ _RENAMED = {
 _RENAMED_OPTIONS = {"most": "max_channels", "deep": "second_conv_max_side"}
 """The same of the style networks' arguments."""
 _ADDED_OPTIONS: dict[str, dict[str, Any]] = {
-    "generator": {"mapping_lr_multiplier": 0.01},
-    "discriminator": {"feature_heads": False},
+    "generator": {"mapping_lr_multiplier": 0.01, "fine_layer": False},
+    "discriminator": {"feature_heads": False, "fine_block": False},
 }
 """Arguments of the style networks that older versions did not store, with the values they had."""
 

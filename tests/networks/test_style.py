@@ -45,10 +45,12 @@ def test_fused_activation_has_the_gradients_of_its_definition():
     assert torch.autograd.gradcheck(ScaleShiftLeak.apply, inputs)
 
 
-def test_synthesis_equals_modulated_and_demodulated_weights_of_each_sample():
+@pytest.mark.parametrize("fine_layer", [False, True])
+def test_synthesis_equals_modulated_and_demodulated_weights_of_each_sample(fine_layer):
     """Karras et al. 2020, equations 1 to 3, with a kernel of each sample's own."""
-    made = generator(patch=1, second_conv_max_side=16).train()
+    made = generator(patch=1, second_conv_max_side=16, fine_layer=fine_layer).train()
     with torch.no_grad():
+        made.pictures[-1].weight.normal_(generator=torch.Generator().manual_seed(4))
         for layer in made.layers:
             layer.shift.normal_(generator=torch.Generator().manual_seed(3))
     style_NW = noise(3, 16)
@@ -71,7 +73,7 @@ def test_synthesis_equals_modulated_and_demodulated_weights_of_each_sample():
                 picture_layer = made.pictures[made.ends.index(number)]
                 modulated = x * scales[number + 1][sample][None, :, None, None]
                 picture = F.conv2d(modulated, picture_layer.weight * picture_layer.scale, picture_layer.bias)
-                if image is not None:
+                if image is not None and image.shape != picture.shape:
                     image = F.interpolate(image, scale_factor=2.0, mode="bilinear", align_corners=False)
                 image = picture if image is None else image + picture
         torch.testing.assert_close(made.synthesize(style_NW)[sample : sample + 1], image, rtol=1e-4, atol=1e-5)

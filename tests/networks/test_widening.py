@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from facegan.attributes import ATTRIBUTE_COUNT
+from facegan.errors import UserError
 from facegan.networks import build_discriminator, build_generator
 from facegan.networks.widening import widen
 
@@ -57,6 +58,29 @@ def test_a_wider_discriminator_gives_the_same_logits(wider, patch):
         assert not weight.any()
     for gradient in (new.logit.weight.grad[:, features:], new.embedding.weight.grad[features:]):
         assert (gradient != 0).float().mean() > 0.9 or not gradient.numel()
+
+
+def test_a_fine_layer_changes_nothing_at_first_and_learns():
+    torch.manual_seed(0)
+    old, new = varied(built(build_generator, 0, patch=1)), built(build_generator, 1, patch=1, fine_layer=True)
+    widen(old, new)
+    latent_NZ = torch.randn(5, 128)
+    assert torch.equal(new(latent_NZ), old(latent_NZ))
+    new.train()(latent_NZ).square().sum().backward()
+    assert (new.pictures[-1].weight.grad != 0).all()
+
+
+@pytest.mark.parametrize("wider", [{}, WIDE[0]])
+def test_a_fine_block_changes_nothing_at_first_and_learns(wider):
+    torch.manual_seed(0)
+    old, new = varied(built(build_discriminator, 0)), built(build_discriminator, 1, fine_block=True, **wider)
+    widen(old, new)
+    image_NCHW = torch.rand(8, 3, 32, 32) * 2 - 1
+    assert torch.allclose(new(image_NCHW), old(image_NCHW), atol=1e-4)
+    new.train()(image_NCHW).square().sum().backward()
+    assert (new.fine.block.second.weight.grad != 0).float().mean() > 0.9
+    with pytest.raises(UserError, match="patch 1"):
+        build_discriminator("style", NARROW | {"patch": 1, "fine_block": True}, seed=0)
 
 
 def test_heads_are_kept_and_new_ones_stay_as_they_are():

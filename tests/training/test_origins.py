@@ -100,16 +100,20 @@ def test_a_warm_start_takes_the_weights_and_nothing_else(tmp_path, packed16):
         run(packed16, tmp_path / "new", 8, init=tmp_path / "nowhere")
 
 
-def test_a_warm_start_may_widen_style_networks_and_not_narrow_them(tmp_path, packed16):
+def test_a_warm_start_may_grow_style_networks_and_not_shrink_them(tmp_path, packed16):
     small = small_recipe("style-s")
     first = run(packed16, tmp_path / "first", 8, recipe=small)
-    wider = {side: getattr(small, side) | {"max_channels": 24} for side in ("generator", "discriminator")}
+    added = {"generator": "fine_layer", "discriminator": "fine_block"}
+    wider = {side: getattr(small, side) | {"max_channels": 24, name: True} for side, name in added.items()}
     wide = run(packed16, tmp_path / "wide", 0, init=tmp_path / "first", recipe=replace(small, **wider))
     before, after = (facegan.load(path).sample(4, seed=1) for path in (first.snapshot, wide.snapshot))
     assert np.abs(before.astype(int) - after.astype(int)).max() <= 1
     tensors = load_file(wide.snapshot / "discriminator.safetensors")
     assert tensors["logit.weight"].shape == (1, 24) and not tensors["logit.weight"][:, 16:].any()
     assert run(packed16, tmp_path / "wide", 16, recipe=replace(small, **wider)).nimg == 16
+    coarse = {side: wider[side] | {name: False} for side, name in added.items()}
+    with pytest.raises(UserError, match=r"fine_block +True +False(.|\n)*generator.fine_layer +True +False"):
+        run(packed16, tmp_path / "coarse", 8, init=tmp_path / "wide", recipe=replace(small, **coarse))
     with pytest.raises(UserError, match=r"does not fit what is asked for(.|\n)*generator.max_channels +24 +16"):
         run(packed16, tmp_path / "narrow", 8, init=tmp_path / "wide", recipe=small)
     for value in ("16", None, [16]):

@@ -117,6 +117,8 @@ def labelled16(tmp_path_factory):
     [
         {"patch": 2, "second_conv_max_side": 4, "mapping_layers": 1},
         {"patch": 1, "width": 5, "max_channels": 13, "mapping_layers": 3, "mapping_lr_multiplier": 0.5},
+        {"patch": 1, "fine_layer": True},
+        {"patch": 2, "fine_layer": True},
     ],
 )
 def test_every_shape_of_style_generators(tmp_path, labelled16, changes):

@@ -81,7 +81,7 @@ def train(
     ] = None,
     init: Annotated[
         Path | None,
-        Option(help="Begin with the weights of this model, fresh optimizers and a warm-up. Style networks may widen."),
+        Option(help="Begin with the weights of this model, fresh optimizers and a warm-up. Style networks may grow."),
     ] = None,
     keep_nimg: Annotated[
         bool, Option("--keep-nimg", help="With --init: keep its image count, so that schedules continue there.")

@@ -139,13 +139,21 @@ def _picture(channels: int, patch: int) -> ScaledConv:
     return ScaledConv(channels, 3, resample="up", gain=_PICTURE_GAIN)
 
 
+def _enlarged(image_NCHW: Tensor, side: int) -> Tensor:
+    """Return images of ``side`` px."""
+    if image_NCHW.shape[-1] == side:
+        return image_NCHW
+    return F.interpolate(image_NCHW, (side, side), mode="bilinear", align_corners=False)
+
+
 class StyleGenerator(nn.Module):
     """A learned constant, doubled by modulated convolutions; each size adds its part to the image.
 
     ``width``: channels at the full resolution, doubled at each halving up to ``max_channels``. ``patch``: pixels a
     side for each of the last features; 2 saves the costliest maps. ``second_conv_max_side``: sides up to this have a
-    second convolution. ``mapping_lr_multiplier``: the mapping network's learning rate as a share of the others' (Karras
-    et al. 2019, appendix C); its stored weights are larger by as much.
+    second convolution. ``fine_layer``: whether one more convolution of the last maps adds a part of its own to the
+    image, which is 0 at first. ``mapping_lr_multiplier``: the mapping network's learning rate as a share of the
+    others' (Karras et al. 2019, appendix C); its stored weights are larger by as much.
     """
 
     def __init__(
@@ -159,6 +167,7 @@ class StyleGenerator(nn.Module):
         style_size: int = 256,
         mapping_layers: int = 2,
         mapping_lr_multiplier: float = 0.01,
+        fine_layer: bool = False,
     ) -> None:
         super().__init__()
         _check_widths(width, max_channels, patch)
@@ -181,6 +190,11 @@ class StyleGenerator(nn.Module):
             before = count
             self.ends.append(len(layers) - 1)
             pictures.append(_picture(count, patch if side == sides[-1] else 1))
+        if fine_layer:
+            layers.append(ModulatedLayer(before, before))
+            self.ends.append(len(layers) - 1)
+            pictures.append(_picture(before, patch))
+            pictures[-1].initializer = 0.0
         self.layers, self.pictures = nn.ModuleList(layers), nn.ModuleList(pictures)
         # Of each layer's input, and of the last picture.
         counts = [channels[0], *(layer.shift.numel() for layer in layers)]
@@ -216,7 +230,7 @@ class StyleGenerator(nn.Module):
             if number in self.ends:
                 picture = next(pictures)(x)
                 if image is not None:
-                    picture = picture + F.interpolate(image, picture.shape[2:], mode="bilinear", align_corners=False)
+                    picture = picture + _enlarged(image, picture.shape[-1])
                 image = picture
         assert image is not None
         return image if self.training else image.clamp(-1, 1)
@@ -236,13 +250,27 @@ class ResidualBlock(nn.Module):
         return y.add(self.shortcut(F.avg_pool2d(x_NCHW, 2)))
 
 
+class _FineFeatures(nn.Module):
+    """Features of half the side of images, by a residual block at the full side; 0 at first."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.stem = ScaledConv(3, channels, 1)
+        self.block = ResidualBlock(channels, out_channels)
+        self.block.second.initializer = self.block.shortcut.initializer = 0.0
+
+    def forward(self, image_NCHW: Tensor) -> Tensor:
+        return self.block(F.leaky_relu(self.stem(image_NCHW), SLOPE))
+
+
 class StyleDiscriminator(nn.Module):
     """Residual blocks, minibatch deviation, and a logit that a projection on the attributes adds to.
 
     The projection is the inner product of the features with the attributes' embedding (Miyato and Koyama 2018,
     equation 3); attributes that are 0 add nothing. Options as ``StyleGenerator``'s; ``patch`` 2 begins with a 4x4
-    convolution of stride 2. ``feature_heads``: whether heads on attributes-net's feature maps stand beside it; they
-    have no part in the logit.
+    convolution of stride 2, beside which ``fine_block`` puts a residual block at the full resolution, whose part is 0
+    at first. ``feature_heads``: whether heads on attributes-net's feature maps stand beside it; they have no part in
+    the logit.
     """
 
     group = 4
@@ -255,13 +283,17 @@ class StyleDiscriminator(nn.Module):
         max_channels: int = 256,
         patch: int = 2,
         feature_heads: bool = False,
+        fine_block: bool = False,
     ) -> None:
         super().__init__()
         _check_widths(width, max_channels, patch)
+        if fine_block and patch == 1:
+            raise UserError("fine_block stands beside a stem of patch 2: patch 1 has a block at the full resolution")
         self.resolution = resolution
         sides = sizes(resolution, patch)[::-1]
         channels = [channels_of(resolution, side, width, max_channels) for side in sides]
         self.stem = ScaledConv(3, channels[0], 4 if patch > 1 else 1, stride=patch)
+        self.fine = _FineFeatures(min(max_channels, width), channels[0]) if fine_block else None
         self.blocks = nn.Sequential(*(ResidualBlock(before, after) for before, after in pairwise(channels)))
         self.deviation = MinibatchDeviation(self.group)
         self.last = ScaledConv(channels[-1] + 1, channels[-1])
@@ -277,7 +309,10 @@ class StyleDiscriminator(nn.Module):
 
         There is no dropout: ``noise`` is not used.
         """
-        x = self.blocks(F.leaky_relu(self.stem(image_NCHW), SLOPE))
+        x = F.leaky_relu(self.stem(image_NCHW), SLOPE)
+        if self.fine is not None:
+            x = x + self.fine(image_NCHW)
+        x = self.blocks(x)
         x = F.leaky_relu(self.last(self.deviation(x)), SLOPE)
         features = F.leaky_relu(self.features(x.permute(0, 2, 3, 1).flatten(1)), SLOPE)
         if attributes_NA is None:

@@ -23,8 +23,9 @@ def widen(network: nn.Module, wider: nn.Module) -> None:
     """Give ``wider``, a freshly initialised network of the same kind, the weights and the function of ``network``.
 
     ``wider`` has as many channels or more in every layer; where it has as many, the weights are copied. Layers that
-    only ``wider`` has stay as they are. A discriminator's minibatch deviation is a mean over its channels, so in
-    training its logits are those of ``network`` but for that; in inference they are the same.
+    only ``wider`` has stay as they are: fine layers are 0 at first, so that they change nothing. A discriminator's
+    minibatch deviation is a mean over its channels, so in training its logits are those of ``network`` but for that; in
+    inference they are the same.
     """
     before = dict(network.named_modules())
     for name, module in wider.named_modules():

@@ -23,6 +23,8 @@ _ADDED = ("discriminator.feature_heads",)
 """May change where the optimizers are fresh: the seed makes heads that are not stored, and stored ones may go."""
 _WIDENED = ("generator.width", "generator.max_channels", "discriminator.width", "discriminator.max_channels")
 """May grow where the optimizers are fresh, in networks that can be widened."""
+_REFINED = ("generator.fine_layer", "discriminator.fine_block")
+"""May be added where the optimizers are fresh: it is 0 at first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +91,7 @@ class InitialWeights:
         changed = [row for row in differences(own, recipe) if row[0].startswith(tuple(kept)) and row[0] not in free]
         changed += _momentum_changed(own, recipe) if self.fork else []
         if changed:
-            more = " (--init may give style networks more channels, not fewer)" if own.network == "style" else ""
+            more = " (--init may give style networks more channels and fine layers)" if own.network == "style" else ""
             size = "" if own.resolution == recipe.resolution else f" and data of {own.resolution} px"
             raise UserError(
                 f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for: it was trained "
@@ -116,11 +118,12 @@ class InitialWeights:
 
 
 def _grown(before: RecipeConfig, after: RecipeConfig) -> list[str]:
-    """Return the settings by which a network has more channels than before and can take over its weights."""
+    """Return the settings by which a network has more channels or layers than before and can take over its weights."""
     if before.network != "style":
         return []
-    changed = [row for row in differences(before, after) if row[0] in _WIDENED]
-    return [name for name, old, new in changed if type(old) is type(new) is int and new > old]
+    growing = dict.fromkeys(_WIDENED, int) | dict.fromkeys(_REFINED, bool)
+    changed = [row for row in differences(before, after) if row[0] in growing]
+    return [name for name, old, new in changed if type(old) is type(new) is growing[name] and new > old]
 
 
 def _momentum_changed(before: RecipeConfig, after: RecipeConfig) -> list[tuple[str, Any, Any]]:

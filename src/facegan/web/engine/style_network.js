@@ -123,10 +123,16 @@ export class StyleNetwork {
       this.layers.push({ ...made, input: map, output, finish, shift: tensors[`layers.${number++}.shift`].data });
       map = output;
     };
-    for (let size = side, picture = 0; size <= last; size *= 2, picture++) {
+    let pictures = 0;
+    const addPicture = () => { this.layers.at(-1).picture = this.picture(tensors, `pictures.${pictures++}`, map); };
+    for (let size = side; size <= last; size *= 2) {
       if (size > side) add(true);
       if (size <= generator.second_conv_max_side || size === side) add(false);
-      this.layers.at(-1).picture = this.picture(tensors, `pictures.${picture}`, map);
+      addPicture();
+    }
+    if (generator.fine_layer) {
+      add(false);
+      addPicture();
     }
   }
 
