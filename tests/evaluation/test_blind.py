@@ -56,13 +56,13 @@ def test_the_key_says_what_each_cell_shows(three, made, view):
     for cell, image in zip(three.cells, three.image_NHWC, strict=True):
         dataset = None if cell.dataset is None else view.datasets[cell.dataset]
         source = made[cell.place - FIRST] if dataset is None else dataset.images[cell.place]
-        np.testing.assert_array_equal(image, pixels.enlarge(source[None], 2)[0])
+        np.testing.assert_array_equal(image, pixels.enlarge(source[None], 3)[0])
         assert dataset is None or dataset.held_out()[cell.place]
         at = (cell.number - 1) % FACES
         columns = math.ceil(math.sqrt(1.5 * FACES))
-        top, left = 8 + at // columns * (32 + 22 + 8), 8 + at % columns * (32 + 8)
-        np.testing.assert_array_equal(three.sheets[cell.sheet - 1][top : top + 32, left : left + 32], image)
-        under = three.sheets[cell.sheet - 1][top + 32 : top + 32 + 22, left : left + 32]
+        top, left = 8 + at // columns * (48 + 22 + 8), 8 + at % columns * (48 + 8)
+        np.testing.assert_array_equal(three.sheets[cell.sheet - 1][top : top + 48, left : left + 48], image)
+        under = three.sheets[cell.sheet - 1][top + 48 : top + 48 + 22, left : left + 48]
         assert under.min() < 100  # ink of its number
 
 
@@ -354,6 +354,6 @@ def test_a_model_is_named_in_the_key(tmp_path):
     first = next(cell for cell in key.cells.values() if cell.made)
     face = api.load("celeba64").sample(1, seed=5, first=first.place, truncation=0.7)
     columns, at = math.ceil(math.sqrt(1.5 * 12)), first.number - 1
-    top, left = 8 + at // columns * (128 + 22 + 8), 8 + at % columns * (128 + 8)
-    shown = np.asarray(Image.open(tmp_path / "look" / "sheet-1.png"))[top : top + 128, left : left + 128]
-    np.testing.assert_allclose(shown.astype(int), pixels.enlarge(face, 2)[0].astype(int), atol=4)
+    top, left = 8 + at // columns * (192 + 22 + 8), 8 + at % columns * (192 + 8)
+    shown = np.asarray(Image.open(tmp_path / "look" / "sheet-1.png"))[top : top + 192, left : left + 192]
+    np.testing.assert_allclose(shown.astype(int), pixels.enlarge(face, 3)[0].astype(int), atol=4)

@@ -30,7 +30,7 @@ from facegan.randomness import Stream
 
 FORMAT_VERSION = 1
 LEAST_FACES, MOST_FACES, MOST_SHEETS = 4, 200, 20
-ENLARGED = 2
+ENLARGED = 3
 _FIRST_BELOW = 10**9
 _CAPTION = 18
 _PADDING = 8
