@@ -6,15 +6,15 @@
 
 Takes a run's newest snapshot, or the one that is named: its averaged generator and its discriminator go into
 src/facegan/models/celeba64 as float16, and its label prior; of a run of 0.1.0, which has none, one is fitted to the
-labels of the data, and those of attributes-net where it has none. Then 10,000 of its faces, made with those very
-weights, no truncation and no attributes asked for, are scored (receipt.json) and audited for copies and for who is left
-out (audit.json). The share
-of near copies is written where ``facegan synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with
-what was found wrong with the first 64 faces, and by whom. The run's settings, log and curves go to
-docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training. --only-prior: fit a
-label prior anew and put it into the model that is there; everything else stays. --earlier: logs of trainings before it
-whose weights it began with, first to last, where its ancestors' folders do not have them. --again: measure the model
-that is there and write its card anew; its weights stay, and so does docs/celeba64.
+labels of the data, and those of attributes-net where it has none; the directions of its attributes are found. Then
+10,000 of its faces, made with those very weights, no truncation and no attributes asked for, are scored (receipt.json)
+and audited for copies and for who is left out (audit.json). The share of near copies is written where ``facegan synth-
+dataset`` reads it, and model_card.md is filled in. --wrong: a file with what was found wrong with the first 64 faces,
+and by whom. The run's settings, log and curves go to docs/celeba64; ``facegan evaluate RUN --follow`` before gives
+them the scores over the training. --only-prior: fit a label prior anew and put it into the model that is there;
+everything else stays. --earlier: logs of trainings before it whose weights it began with, first to last, where its
+ancestors' folders do not have them. --again: measure the model that is there and write its card anew; its weights
+stay, and so does docs/celeba64.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from safetensors.torch import save_file
 
 import facegan
 from facegan.data.packed import DataView, PackedDataset
+from facegan.editing.directions import STEM as DIRECTIONS
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import four_digits, read_receipt
 from facegan.perception.labeller import shipped
@@ -43,6 +44,7 @@ from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_ten
 from facegan.sampling.label_prior import fit
 from facegan.training.labels import label_faces
 
+COMMAND = [sys.executable, "-m", "facegan"]
 COUNT = "10000"
 STEMS = ("ema", "discriminator")
 SHOWN = 10
@@ -75,10 +77,10 @@ def put_prior(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 def measure(folder: Path, data: list[Path]) -> dict[str, Any]:
     """Write receipt.json and audit.json; return the audit."""
-    command, paths = [sys.executable, "-m", "facegan"], [str(path) for path in data]
+    paths = [str(path) for path in data]
     receipt = ["--count", COUNT, "--out", str(folder / "receipt.json"), "--force"]
-    subprocess.run([*command, "evaluate", "celeba64", *paths, *receipt], check=True)
-    audit = [*command, "audit", "celeba64", *paths, "--count", COUNT, "--json"]
+    subprocess.run([*COMMAND, "evaluate", "celeba64", *paths, *receipt], check=True)
+    audit = [*COMMAND, "audit", "celeba64", *paths, "--count", COUNT, "--json"]
     found = json.loads(subprocess.run(audit, stdout=subprocess.PIPE, text=True).stdout)
     (folder / "audit.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return found
@@ -188,13 +190,15 @@ def main() -> None:
 
 
 def put_model(folder: Path, info: SnapshotInfo, view: DataView) -> None:
-    """Write a snapshot's averaged generator, discriminator and label prior in place of the model that is there."""
+    """Write a snapshot's averaged G, D and label prior, and directions, in place of the model that is there."""
     tensors = {stem: {name: half(tensor) for name, tensor in read_tensors(info, stem).items()} for stem in STEMS}
     if info.config["recipe"]["attributes"]:
         kept = f"{LABEL_PRIOR}.safetensors" in info.sha256
         tensors[LABEL_PRIOR] = read_tensors(info, LABEL_PRIOR) if kept else fitted_prior(view)
     shutil.rmtree(folder, ignore_errors=True)
     write_snapshot(folder, nimg=info.nimg, config=info.config, state={}, tensors=tensors)
+    found = ["--out", str(folder / f"{DIRECTIONS}.safetensors"), "--measure", "0"]
+    subprocess.run([*COMMAND, "directions", "celeba64", *found], check=True)
 
 
 def write_card(folder: Path, data: list[Path], view: DataView, wrong: str) -> None:
