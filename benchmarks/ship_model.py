@@ -8,10 +8,10 @@ Takes a run's newest snapshot, or the one that is named: its averaged generator 
 src/facegan/models/celeba64 as float16, and its label prior; of a run of 0.1.0, which has none, one is fitted to the
 labels of the data, and those of attributes-net where it has none; the directions of its attributes are found. Then
 10,000 of its faces, made with those very weights, no truncation and no attributes asked for, are scored (receipt.json)
-and audited for copies and for who is left out (audit.json). The share of near copies is written where ``facegan synth-
-dataset`` reads it, and model_card.md is filled in. --wrong: a file with what was found wrong with the first 64 faces,
-and by whom. The run's settings, log and curves go to docs/celeba64; ``facegan evaluate RUN --follow`` before gives
-them the scores over the training. --only-prior: fit a label prior anew and put it into the model that is there;
+and audited for copies and for who is left out (audit.json). The share of near copies is written where ``facegan
+synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with what was found wrong with the first 64
+faces, and by whom. The run's settings, log and curves go to docs/celeba64; ``facegan evaluate RUN --follow`` before
+gives them the scores over the training. --only-prior: fit a label prior anew and put it into the model that is there;
 everything else stays. --earlier: logs of trainings before it whose weights it began with, first to last, where its
 ancestors' folders do not have them. --again: measure the model that is there and write its card anew; its weights
 stay, and so does docs/celeba64.
