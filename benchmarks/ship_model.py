@@ -12,9 +12,9 @@ and audited for copies and for who is left out (audit.json). The share of near c
 synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with what was found wrong with the first 64
 faces, and by whom. The run's settings, log and curves go to docs/celeba64; ``facegan evaluate RUN --follow`` before
 gives them the scores over the training. --only-prior: fit a label prior anew and put it into the model that is there;
-everything else stays. --earlier: logs of trainings before it whose weights it began with, first to last, where its
-ancestors' folders do not have them. --again: measure the model that is there and write its card anew; its weights
-stay, and so does docs/celeba64.
+everything else stays. --run: where the settings and the log are of a model that ``facegan average`` made. --earlier:
+logs of trainings before it whose weights it began with, first to last, where its ancestors' folders do not have them.
+--again: measure the model that is there and write its card anew; its weights stay, and so does docs/celeba64.
 """
 
 from __future__ import annotations
@@ -176,6 +176,7 @@ def main() -> None:
     what.add_argument("--wrong", type=Path)
     what.add_argument("--only-prior", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--earlier", type=Path, nargs="+", default=[])
     arguments = parser.parse_args()
     info, folder = find_snapshot(arguments.model), SHIPPED["celeba64"]
@@ -185,7 +186,7 @@ def main() -> None:
         return
     if not arguments.again:
         put_model(folder, info, view)
-        document(RunFolder(info.path.parents[1]), info.nimg, DOCUMENTS, arguments.earlier)
+        document(RunFolder(arguments.run or info.path.parents[1]), info.nimg, DOCUMENTS, arguments.earlier)
     write_card(folder, arguments.data, view, arguments.wrong.read_text(encoding="utf-8").strip())
 
 
