@@ -1,8 +1,8 @@
 """Make the model that comes with the package out of a run, measure it, and write its card.
 
-    python benchmarks/ship_model.py runs/flagship data/part-a data/part-b --wrong wrong.txt
+    python benchmarks/ship_model.py runs/flagship data/part-a data/part-b --wrong wrong.txt --blind blind.txt
     python benchmarks/ship_model.py celeba64 data/part-a data/part-b --only-prior
-    python benchmarks/ship_model.py celeba64 data/part-a data/part-b --wrong wrong.txt --again
+    python benchmarks/ship_model.py celeba64 data/part-a data/part-b --wrong wrong.txt --blind blind.txt --again
 
 Takes a run's newest snapshot, or the one that is named: its averaged generator and its discriminator go into
 src/facegan/models/celeba64 as float16, and its label prior; of a run of 0.1.0, which has none, one is fitted to the
@@ -10,11 +10,12 @@ labels of the data, and those of attributes-net where it has none; the direction
 10,000 of its faces, made with those very weights, no truncation and no attributes asked for, are scored (receipt.json)
 and audited for copies and for who is left out (audit.json). The share of near copies is written where ``facegan
 synth-dataset`` reads it, and model_card.md is filled in. --wrong: a file with what was found wrong with the first 64
-faces, and by whom. The run's settings, log and curves go to docs/celeba64; ``facegan evaluate RUN --follow`` before
-gives them the scores over the training. --only-prior: fit a label prior anew and put it into the model that is there;
-everything else stays. --run: where the settings and the log are of a model that ``facegan average`` made. --earlier:
-logs of trainings before it whose weights it began with, first to last, where its ancestors' folders do not have them.
---again: measure the model that is there and write its card anew; its weights stay, and so does docs/celeba64.
+faces, and by whom. --blind: one with what came of ``facegan blind``. The run's settings, log and curves go to
+docs/celeba64; ``facegan evaluate RUN --follow`` before gives them the scores over the training. --only-prior: fit a
+label prior anew and put it into the model that is there; everything else stays. --run: where the settings and the log
+are of a model that ``facegan average`` made. --earlier: logs of trainings before it whose weights it began with, first
+to last, where its ancestors' folders do not have them. --again: measure the model that is there and write its card
+anew; its weights stay, and so does docs/celeba64. --only-card: write the card alone anew.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from facegan.training.labels import label_faces
 COMMAND = [sys.executable, "-m", "facegan"]
 COUNT = "10000"
 STEMS = ("ema", "discriminator")
+NOT_TESTED = "It has not been tested: `facegan blind celeba64 DATA`."
 SHOWN = 10
 LOG_EVERY = 10_000
 """Images between the lines of the log that are kept."""
@@ -75,15 +77,14 @@ def put_prior(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
     print(f"{file}: {len(tensors['weights'])} components")
 
 
-def measure(folder: Path, data: list[Path]) -> dict[str, Any]:
-    """Write receipt.json and audit.json; return the audit."""
+def measure(folder: Path, data: list[Path]) -> None:
+    """Write receipt.json and audit.json."""
     paths = [str(path) for path in data]
     receipt = ["--count", COUNT, "--out", str(folder / "receipt.json"), "--force"]
     subprocess.run([*COMMAND, "evaluate", "celeba64", *paths, *receipt], check=True)
     audit = [*COMMAND, "audit", "celeba64", *paths, "--count", COUNT, "--json"]
     found = json.loads(subprocess.run(audit, stdout=subprocess.PIPE, text=True).stdout)
     (folder / "audit.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return found
 
 
 def near_copies(audit: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +176,9 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--wrong", type=Path)
     what.add_argument("--only-prior", action="store_true")
+    parser.add_argument("--blind", type=Path)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--only-card", action="store_true")
     parser.add_argument("--run", type=Path)
     parser.add_argument("--earlier", type=Path, nargs="+", default=[])
     arguments = parser.parse_args()
@@ -184,10 +187,14 @@ def main() -> None:
     if arguments.only_prior:
         put_prior(info.path, fitted_prior(view))
         return
-    if not arguments.again:
+    if not (arguments.again or arguments.only_card):
         put_model(folder, info, view)
         document(RunFolder(arguments.run or info.path.parents[1]), info.nimg, DOCUMENTS, arguments.earlier)
-    write_card(folder, arguments.data, view, arguments.wrong.read_text(encoding="utf-8").strip())
+    if not arguments.only_card:
+        measure(folder, arguments.data)
+    blind = NOT_TESTED if arguments.blind is None else arguments.blind.read_text(encoding="utf-8")
+    wrong = arguments.wrong.read_text(encoding="utf-8")
+    write_card(folder, view, {"wrong": wrong.strip(), "blind": blind.strip()})
 
 
 def put_model(folder: Path, info: SnapshotInfo, view: DataView) -> None:
@@ -202,9 +209,9 @@ def put_model(folder: Path, info: SnapshotInfo, view: DataView) -> None:
     subprocess.run([*COMMAND, "directions", "celeba64", *found], check=True)
 
 
-def write_card(folder: Path, data: list[Path], view: DataView, wrong: str) -> None:
-    """Measure the model that is there, and write what was found into its description and its card."""
-    audit = measure(folder, data)
+def write_card(folder: Path, view: DataView, words: dict[str, str]) -> None:
+    """Write what was measured of the model that is there, and the words on it, into its description and its card."""
+    audit = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
     copies = near_copies(audit)
     description = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     description["state"]["near_copies"] = copies
@@ -227,7 +234,7 @@ def write_card(folder: Path, data: list[Path], view: DataView, wrong: str) -> No
         training=f"{audit['training']:,}",
         held_out=f"{audit['held_out']:,}",
         coverage=coverage_table(audit),
-        wrong=wrong,
+        **words,
     )  # fmt: skip
     (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     size = sum(file.stat().st_size for file in folder.iterdir())
