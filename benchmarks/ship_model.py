@@ -187,14 +187,16 @@ def main() -> None:
     if arguments.only_prior:
         put_prior(info.path, fitted_prior(view))
         return
+    if arguments.blind is None and (arguments.again or arguments.only_card):
+        parser.error("--blind: say what came of the test, or that there was none, in a file")
+    blind = NOT_TESTED if arguments.blind is None else arguments.blind.read_text(encoding="utf-8")
+    words = {"wrong": arguments.wrong.read_text(encoding="utf-8").strip(), "blind": blind.strip()}
     if not (arguments.again or arguments.only_card):
         put_model(folder, info, view)
         document(RunFolder(arguments.run or info.path.parents[1]), info.nimg, DOCUMENTS, arguments.earlier)
     if not arguments.only_card:
         measure(folder, arguments.data)
-    blind = NOT_TESTED if arguments.blind is None else arguments.blind.read_text(encoding="utf-8")
-    wrong = arguments.wrong.read_text(encoding="utf-8")
-    write_card(folder, view, {"wrong": wrong.strip(), "blind": blind.strip()})
+    write_card(folder, view, words)
 
 
 def put_model(folder: Path, info: SnapshotInfo, view: DataView) -> None:
