@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from facegan.errors import UserError
-from facegan.networks import build_discriminator, build_generator
+from facegan.networks import build_discriminator, build_generator, style_layers
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.style import StyleDiscriminator, sizes
 from facegan.networks.style_layers import SLOPE, MinibatchDeviation, ScaledConv, ScaleShiftLeak
@@ -30,10 +30,26 @@ def test_folded_convolution_equals_the_plain_one(resample, size):
     for number, parameter in enumerate(layer.parameters()):
         torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(number))
     x = noise(2, 3, 2 * size, 2 * size)
-    layer.form = PLAIN
+    layer.algorithm = PLAIN
     plain = layer(x)
-    layer.form = DIRECT
+    layer.algorithm = DIRECT
     torch.testing.assert_close(layer(x), plain, rtol=1e-12, atol=1e-12)
+
+
+def test_means_within_a_convolution_are_means_before_it(monkeypatch):
+    """What a GPU computes is what a processor does, and so are its gradients."""
+    layer = ScaledConv(3, 5, 1, bias=False).double()
+    torch.nn.init.normal_(layer.weight, generator=torch.Generator().manual_seed(0))
+    x = noise(2, 3, 8, 8).requires_grad_()
+    made = []
+    for devices in ((), ("cpu",)):
+        monkeypatch.setattr(style_layers, "_POOLED_BY_CONVOLUTION", devices)
+        y = layer.of_means(x)
+        (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        made.append((y, slope, *torch.autograd.grad(slope.square().sum(), layer.weight)))
+    torch.testing.assert_close(made[1], made[0], rtol=1e-12, atol=1e-12)
+    assert made[0][0].shape == (2, 5, 4, 4)
+    assert not torch.equal(made[0][0], made[1][0])  # two ways of summing
 
 
 def test_fused_activation_has_the_gradients_of_its_definition():

@@ -9,6 +9,7 @@ import torch
 
 from facegan.augment import ADA_STEPS
 from facegan.config import RunConfig
+from facegan.networks import style_layers
 from facegan.networks.conv_autotune import algorithms_on
 from facegan.training import autotune as autotune_module
 from facegan.training import prefetch, trainer
@@ -33,6 +34,12 @@ VARIANTS = {
     "classic-dcgan": {"generator_batch": "joint"},
     "classic-tanh": {},
 }
+
+
+@pytest.fixture(autouse=True)
+def _pooled_as_on_a_gpu(monkeypatch):
+    """The processor sums as a GPU is made to, so that both come to the same bits."""
+    monkeypatch.setattr(style_layers, "_POOLED_BY_CONVOLUTION", ("cpu", "cuda"))
 
 
 def state_of(variant, engine, precision="bfloat16"):

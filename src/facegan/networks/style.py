@@ -247,7 +247,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         y = F.leaky_relu(self.second(F.leaky_relu(self.first(x_NCHW), SLOPE)), SLOPE)
-        return y.add(self.shortcut(F.avg_pool2d(x_NCHW, 2)))
+        return y.add(self.shortcut.of_means(x_NCHW))
 
 
 class _FineFeatures(nn.Module):

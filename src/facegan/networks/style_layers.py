@@ -39,6 +39,8 @@ class ScaledDense(nn.Module):
         return F.linear(x_NI, self.weight * self.scale, None if self.bias is None else self.bias * self.rate)
 
 
+_POOLED_BY_CONVOLUTION = ("cuda",)
+"""Devices on which means of 2x2 pixels are taken within the convolution after them; a processor pools faster."""
 _UP_TAPS = ((0, 0, 1), (0, 1, 1), (1, 1, 0), (1, 0, 0))
 _DOWN_TAPS = ((0.5, 0, 0), (0.5, 0.5, 0), (0, 0.5, 0.5), (0, 0, 0.5))
 
@@ -107,6 +109,20 @@ class ScaledConv(nn.Module):
         stride = 1 if self.resample else self.stride
         y = F.conv2d(x_NCHW, self.weight * self.scale, self.bias, stride, self.padding)
         return F.avg_pool2d(y, 2) if self.resample == "down" else y
+
+    def of_means(self, x_NCHW: Tensor) -> Tensor:
+        """Return a 1x1 convolution of the means of 2x2 pixels, [N, O, H / 2, W / 2].
+
+        On a GPU as one convolution of stride 2: there, pooling maps whose channels come last, and the gradient of it,
+        took a quarter of a step's time.
+        """
+        if x_NCHW.device.type in _POOLED_BY_CONVOLUTION:
+            return F.conv2d(x_NCHW, self._kernel_of_means(), self.bias, stride=2)
+        return self(F.avg_pool2d(x_NCHW, 2))
+
+    def _kernel_of_means(self) -> Tensor:
+        kernel = (self.kernel() / 4).expand(-1, -1, 2, 2)
+        return kernel.contiguous(memory_format=torch.channels_last)
 
     def energy(self, kernel: Tensor) -> Tensor:
         """Return float32 [O, C]: how much of an input channel's second moment comes out, on the average over phases."""

@@ -68,8 +68,7 @@ class Learner:
         if self._average is not None:
             self._average.prepare(beside)
         (loss if self.loss_scale is None else self.loss_scale.scaled(loss)).backward()
-        for master, cast in self._pairs:
-            master.grad = None if cast.grad is None else cast.grad.float()
+        self._fetch_gradients()
         if self._average is not None:
             self._average.finish(list(self.network.parameters()))
         gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
@@ -80,6 +79,19 @@ class Learner:
         self.optimizer.step()
         self.refresh()
         return norm
+
+    @torch.no_grad()
+    def _fetch_gradients(self) -> None:
+        """Give the master's weights the gradients of the working copy's, in float32."""
+        short, full = list[Tensor](), list[Tensor]()
+        for master, cast in self._pairs:
+            master.grad = None
+            if cast.grad is not None:
+                short.append(cast.grad)
+                full.append(torch.empty_like(master))
+                master.grad = full[-1]
+        if full:  # all at once: a GPU takes longer to begin an operation than to copy a layer
+            torch._foreach_copy_(full, short)
 
     def _make_momentum(self) -> None:
         """Begin SGD's momentum at 0, which makes its usual first step: one that overflows would leave it unset."""
