@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from facegan.api import evaluate as evaluate
     from facegan.api import load as load
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["Model", "__version__", "build", "evaluate", "load"]
 
 

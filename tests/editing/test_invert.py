@@ -58,9 +58,10 @@ def test_a_face_of_the_model_is_found_again(inverter, shipped):
     assert found.psnr > 22 and not found.failed and found.attributes_kept >= 34
     np.testing.assert_array_equal(found.photo, aligned)
     np.testing.assert_array_equal(pictures(shipped, [found.face])[0], found.made)
-    assert found.face.style_LW.shape == (9, 256)
+    assert found.face.style_LW.shape == (shipped.style_layers, 256)
 
 
+@pytest.mark.long
 def test_a_face_is_looked_for_in_a_photo(shipped):
     search = FaceSearch(shipped)
     face = shipped.sample(1, seed=5, first=4)[0]

@@ -120,7 +120,7 @@ def test_a_mixture_has_the_coarse_layers_of_one_and_the_fine_of_the_other(style_
 
 def test_layers_from_the_default_on_begin_at_four_times_the_smallest_size(shipped):
     assert default_layer(shipped) == 3  # one layer of 4 px, two of 8 px
-    assert shipped.style_layers == 9
+    assert shipped.style_layers == 10
 
 
 def test_a_film_rests_at_each_face():

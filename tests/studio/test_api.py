@@ -20,7 +20,7 @@ def test_sources_and_models(served, run):
     found = served.ask("/api/sources").json
     assert [each["id"] for each in found["sources"]] == ["run-0", "run-1", "celeba64"] and found["photographs"]
     about = served.ask("/api/models/celeba64").json
-    assert about["style_layers"] == 9 and about["prior"]
+    assert about["style_layers"] == 10 and about["prior"]
     assert served.ask("/api/models/run-0").json["nimg"] == 64
     assert served.ask("/api/models/run-0@32").json["nimg"] == 32
     assert served.ask("/api/models/run-0").json["command"] == str(run)
@@ -61,7 +61,7 @@ def test_maps_directions_and_films(served, shipped):
         assert served.ask(f"/api/models/celeba64/map?truncation={wrong}", asked).status == 400, wrong
     assert len(served.ask("/api/models/celeba64/directions").body) > 20_000
     assert served.ask("/api/models/run-0/directions").body == b""
-    content = save({"styles": np.repeat(found["styles"], 9, axis=1)})
+    content = save({"styles": np.repeat(found["styles"], 10, axis=1)})
     film = served.ask("/api/models/celeba64/film?kind=webp&frames=6&scale=2", content)
     with Image.open(io.BytesIO(film.body)) as picture:
         assert picture.size == (128, 128) and picture.n_frames == 6
@@ -109,7 +109,7 @@ def test_a_photo_becomes_a_face(served, shipped, monkeypatch):
         time.sleep(0.2)
     assert state["state"] == "done" and not state["failed"] and state["psnr"] > 18, state
     found = served.ask(f"/api/jobs/{job}/result").arrays
-    assert found["styles"].shape == (1, 9 * 256) and found["pixels"].shape == (2, 64, 64, 3)
+    assert found["styles"].shape == (1, 10 * 256) and found["pixels"].shape == (2, 64, 64, 3)
     assert served.ask("/api/jobs/none").status == 404
 
 

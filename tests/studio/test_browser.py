@@ -107,7 +107,7 @@ def test_the_game_and_the_lesson(served):
 
 
 def test_photos_and_wrong_uploads(served, shipped, tmp_path, monkeypatch):
-    monkeypatch.setattr("facegan.studio.faces.STEPS", 20)
+    monkeypatch.setattr("facegan.studio.faces.STEPS", 40)
     Image.fromarray(shipped.sample(1, seed=5)[0]).resize((178, 218)).save(tmp_path / "anna.png")
     (tmp_path / "wrong.jpg").write_text("no photo")
     with opened() as page:

@@ -47,7 +47,7 @@ def test_kept_faces_of_both_kinds_come_back(served):
                 page.locator("#grid canvas[data-drawn]").nth(11).wait_for()
                 page.locator("#grid .star").nth(0).click()
             before, known = kept_faces(page, 2)
-            assert sorted(row[0] for row in known) == [256, 9 * 256]
+            assert sorted(row[0] for row in known) == [256, 10 * 256]
             page.add_init_script(HELD + "window.holding = /render$/;")
             page.reload()
             page.locator("[data-tab=morph]").click()  # the page is built anew while pictures are under way
