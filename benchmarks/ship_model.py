@@ -122,7 +122,7 @@ def coverage_table(audit: dict[str, Any]) -> str:
         f"| {row['name']} | {row['generated']:.1%} | {row['real']:.1%} | {row['verdict']} |"
         for row in differing[:SHOWN]
     ]
-    return "\n".join(rows)
+    return "\n".join(rows) if differing else "None."
 
 
 def document(run: RunFolder, nimg: int, out: Path, earlier: list[Path]) -> None:

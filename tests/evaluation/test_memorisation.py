@@ -105,6 +105,7 @@ def people(tmp_path_factory):
     return write_packed(path, 420, 16, identities=np.arange(1, 421, dtype=np.int32))
 
 
+@pytest.mark.long
 def test_the_command_tells_a_replay_from_new_faces(people, tmp_path):
     data = PackedDataset.open(people)
     training = DataView([data])

@@ -35,6 +35,7 @@ def test_generators_without_styles(tmp_path, packed16, recipe):
         assert np.abs(bytes_of(made) - model.generate(latent, truncation=0.5)).max() <= 1
 
 
+@pytest.mark.long
 def test_the_shipped_model_whole_and_in_halves(shipped, tmp_path):
     done = command("export", "celeba64", tmp_path / "out")
     assert done.returncode == 0, done.stderr

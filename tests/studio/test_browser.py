@@ -106,6 +106,7 @@ def test_the_game_and_the_lesson(served):
         page.wait_for_selector("#rows[data-steps='0']")
 
 
+@pytest.mark.long
 def test_photos_and_wrong_uploads(served, shipped, tmp_path, monkeypatch):
     monkeypatch.setattr("facegan.studio.faces.STEPS", 40)
     Image.fromarray(shipped.sample(1, seed=5)[0]).resize((178, 218)).save(tmp_path / "anna.png")
@@ -191,6 +192,7 @@ def test_a_run_that_is_being_written(tmp_path, photographs):
         assert page.evaluate("() => facegan.about.sha256") != sha256
 
 
+@pytest.mark.long
 def test_a_studio_without_runs_or_photographs():
     with serving([], []) as served, opened() as page:
         page.goto(f"{served.address}/#tab=live")

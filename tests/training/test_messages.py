@@ -69,6 +69,7 @@ def test_what_libraries_say_of_a_lost_process(said, told):
     assert brief_reason(RuntimeError(said)) == told
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 def test_sigterm_to_the_second_process_alone_ends_both_with_a_snapshot(tmp_path, packed16):
     run = tmp_path / "run"

@@ -114,7 +114,7 @@ def test_a_warm_start_may_grow_style_networks_and_not_shrink_them(tmp_path, pack
     coarse = {side: wider[side] | {name: False} for side, name in added.items()}
     with pytest.raises(UserError, match=r"fine_block +True +False(.|\n)*generator.fine_layer +True +False"):
         run(packed16, tmp_path / "coarse", 8, init=tmp_path / "wide", recipe=replace(small, **coarse))
-    with pytest.raises(UserError, match=r"does not fit what is asked for(.|\n)*generator.max_channels +24 +16"):
+    with pytest.raises(UserError, match=r"so leave --recipe(.|\n)*generator.max_channels +24 +16"):
         run(packed16, tmp_path / "narrow", 8, init=tmp_path / "wide", recipe=small)
     for value in ("16", None, [16]):
         file = first.snapshot / "snapshot.json"

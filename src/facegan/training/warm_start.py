@@ -93,10 +93,13 @@ class InitialWeights:
         if changed:
             more = " (--init may give style networks more channels and fine layers)" if own.network == "style" else ""
             size = "" if own.resolution == recipe.resolution else f" and data of {own.resolution} px"
+            trained = f"it was trained with --recipe {own.name} at {own.resolution} px"
+            trained += f", so give that recipe{size}, or leave"
+            if own.name == recipe.name and not size:
+                trained = f"it is a {own.name} with settings of its own, so leave"
             raise UserError(
-                f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for: it was trained "
-                f"with --recipe {own.name} at {own.resolution} px, so give that recipe{size}, or leave --recipe and "
-                f"--set out to take its settings{more}; what differs:\n"
+                f"{'--fork' if self.fork else '--init'}: {source.path} does not fit what is asked for: {trained} "
+                f"--recipe and --set out to take its settings{more}; what differs:\n"
                 f"{table_of(changed, 'it has', 'asked for')}"
             )
 
