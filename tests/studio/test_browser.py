@@ -133,6 +133,7 @@ def test_photos_and_wrong_uploads(served, shipped, tmp_path, monkeypatch):
         assert "wrong.jpg: this file cannot be read as an image" in page.locator("#photo-said").inner_text()
 
 
+@pytest.mark.long
 def test_two_users(served, shipped):
     expected = {seed: shipped.sample(12, seed=seed) for seed in (1, 2)}
 

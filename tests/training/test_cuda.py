@@ -182,7 +182,7 @@ def gpu_settings(monkeypatch):
     torch.set_num_threads(before[2])
 
 
-@pytest.mark.parametrize("conv", ["auto", "plain"])
+@pytest.mark.parametrize("conv", ["auto", pytest.param("plain", marks=pytest.mark.long)])
 def test_whole_steps_are_tried_on_a_gpu(gpu_settings, conv):
     config = RunConfig(recipe=small_recipe("style-s"), batch=BATCH)
     with simulated_cuda() as gpu:

@@ -206,6 +206,7 @@ def test_morph_and_mix(file, shipped, tmp_path):
     assert command(*shorter, cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.long
 def test_keys_languages_and_narrow_screens(file):
     with opened(offline=True, viewport={"width": 390, "height": 800}, locale="zh-CN", color_scheme="dark") as page:
         page.goto(file.as_uri())
