@@ -7,7 +7,7 @@ import facegan
 
 ORDER = [
     {"errors", "cores", "files", "hints", "durations"},
-    {"collectives"},
+    {"collectives", "tensor_cache"},
     {"randomness", "provenance", "pixels", "attributes", "config", "config_changes"},
     {"metrics"},
     {"data", "networks", "losses", "augment", "recipes", "machine"},

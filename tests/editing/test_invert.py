@@ -61,6 +61,20 @@ def test_a_face_of_the_model_is_found_again(inverter, shipped):
     assert found.face.style_LW.shape == (shipped.style_layers, 256)
 
 
+def test_what_is_known_of_a_model_is_computed_once(shipped, monkeypatch, tmp_path):
+    monkeypatch.setenv("FACEGAN_CACHE", str(tmp_path))
+    monkeypatch.setattr("facegan.editing.face_search._FACES", 400)
+    first = FaceSearch(shipped)
+    squares = torch.rand(8, 384)
+    with monkeypatch.context() as patch:
+        patch.setattr(shipped, "sample", lambda *_, **__: pytest.fail("the faces are made again"))
+        torch.testing.assert_close(FaceSearch(shipped).energy(squares), first.energy(squares), rtol=0, atol=0)
+    (file,) = tmp_path.rglob("*.safetensors")
+    file.write_bytes(b"half")
+    torch.testing.assert_close(FaceSearch(shipped).energy(squares), first.energy(squares))
+    assert len(file.read_bytes()) > 1_000_000
+
+
 @pytest.mark.long
 def test_a_face_is_looked_for_in_a_photo(shipped):
     search = FaceSearch(shipped)

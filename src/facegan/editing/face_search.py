@@ -10,6 +10,8 @@ Legend: N squares, P numbers of a small picture, K candidates.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 
@@ -19,7 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facegan.api import Model
+from facegan.files import cache_folder
+from facegan.tensor_cache import cached_tensors, keep_tensors
 
+_CACHE_VERSION = 1
+"""To be raised when anything changes that the cached Gaussians depend on."""
+_TENSORS = ("face_mean", "face_factor", "other_mean", "other_factor")
 SIDE = 16
 _FACES = 2048
 _WORLD, _OTHERS = 400, 2000
@@ -107,12 +114,16 @@ def shrunk(photo_1CHW: Tensor, factor: float) -> Tensor:
 class _Gaussian:
     """A normal distribution of small pictures."""
 
-    def __init__(self, small_NP: Tensor) -> None:
-        self.mean_P = small_NP.mean(0)
+    def __init__(self, mean_P: Tensor, factor_PP: Tensor) -> None:
+        """``factor_PP``: the lower Cholesky factor of the covariance."""
+        self.mean_P, self.factor_PP = mean_P, factor_PP
+        self.constant = 2 * float(factor_PP.diagonal().log().sum())
+
+    @classmethod
+    def of(cls, small_NP: Tensor) -> _Gaussian:
         covariance_PP = torch.cov(small_NP.T)
         covariance_PP += _RIDGE * covariance_PP.diagonal().mean() * torch.eye(len(covariance_PP))
-        self.factor_PP = torch.linalg.cholesky(covariance_PP)
-        self.constant = 2 * float(self.factor_PP.diagonal().log().sum())
+        return cls(small_NP.mean(0), torch.linalg.cholesky(covariance_PP).contiguous())
 
     def energy(self, small_NP: Tensor) -> Tensor:
         """Return float [N]: minus twice the log density, but for what all Gaussians share."""
@@ -120,27 +131,42 @@ class _Gaussian:
         return off_PN.square().sum(0) + self.constant
 
 
+def _of_faces(faces_NHWC: np.ndarray) -> tuple[_Gaussian, _Gaussian]:
+    """Return the Gaussians of faces, uint8 [N, R, R, 3], and of what is none of them."""
+    faces_NCHW = torch.from_numpy(faces_NHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
+    side = faces_NCHW.shape[-1]
+    face = _Gaussian.of(_small(F.interpolate(faces_NCHW, (SIDE, SIDE), mode="area")))
+    columns = math.isqrt(_WORLD)
+    rows = faces_NCHW[: columns * columns].unflatten(0, (columns, columns))
+    world_1CHW = rows.permute(2, 0, 3, 1, 4).reshape(1, 3, columns * side, columns * side)
+    random = np.random.default_rng(0)
+    others = []
+    for blur in _BLURS:
+        ground_1CHW = world_1CHW
+        if blur > 1:
+            ground_1CHW = F.interpolate(shrunk(world_1CHW, 1 / blur), world_1CHW.shape[2:], mode="bilinear")
+        frames = _elsewhere(random, columns, side)
+        others += [_patches(ground_1CHW, part) for part in frames.split(256)]
+    return face, _Gaussian.of(torch.cat(others))
+
+
 class FaceSearch:
     """Knows small pictures of a model's faces from those of anything else."""
 
     def __init__(self, model: Model) -> None:
-        faces_NCHW = torch.from_numpy(model.sample(_FACES, seed=0)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        side = faces_NCHW.shape[-1]
-        self.face = _Gaussian(_small(F.interpolate(faces_NCHW, (SIDE, SIDE), mode="area")))
-        columns = math.isqrt(_WORLD)
-        rows = faces_NCHW[: columns * columns].unflatten(0, (columns, columns))
-        world_1CHW = rows.permute(2, 0, 3, 1, 4).reshape(1, 3, columns * side, columns * side)
-        random = np.random.default_rng(0)
-        others = []
-        for blur in _BLURS:
-            ground = (
-                F.interpolate(shrunk(world_1CHW, 1 / blur), world_1CHW.shape[2:], mode="bilinear")
-                if blur > 1
-                else world_1CHW
-            )
-            frames = _elsewhere(random, columns, side)
-            others += [_patches(ground, part) for part in frames.split(256)]
-        self.other = _Gaussian(torch.cat(others))
+        """Make 2,048 faces of the model, once: what is learned from them is kept in the cache."""
+        key = json.dumps([_CACHE_VERSION, model.sha256, model.info.sha256], sort_keys=True)
+        file = cache_folder() / "face-search" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+        numbers = SIDE * SIDE * 3 // 2
+        mean, factor = (torch.float32, (numbers,)), (torch.float32, (numbers, numbers))
+        known = cached_tensors(file, dict(zip(_TENSORS, (mean, factor, mean, factor), strict=True)))
+        if known is None:
+            self.face, self.other = _of_faces(model.sample(_FACES, seed=0))
+            found = self.face.mean_P, self.face.factor_PP, self.other.mean_P, self.other.factor_PP
+            keep_tensors(file, dict(zip(_TENSORS, found, strict=True)))
+        else:
+            self.face = _Gaussian(known["face_mean"], known["face_factor"])
+            self.other = _Gaussian(known["other_mean"], known["other_factor"])
 
     def energy(self, small_NP: Tensor) -> Tensor:
         """Return float [N], lower for pictures that are rather faces than anything else."""

@@ -5,7 +5,6 @@ The floor stands beside every score: one half of the real people against the oth
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,19 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, Score, read_receipt
-from facegan.files import cache_folder, replaced
+from facegan.files import cache_folder
 from facegan.metrics import neighbours
 from facegan.metrics.frechet import Gaussian
 from facegan.metrics.kernel import mean_of_pairs
 from facegan.perception.spaces import Space
 from facegan.randomness import Stream
+from facegan.tensor_cache import cached_tensors, keep, keep_tensors
 
 _BATCH = 256
 _CACHE_VERSION = 2
@@ -133,14 +131,14 @@ def view_features(
 def _dataset_features(dataset: PackedDataset, space: Space, progress: Progress, mirrored: bool) -> Tensor:
     kind = "mirrored" if mirrored else "features"
     file = _cache_file(kind, space, dataset.content_hash).with_suffix(".safetensors")
-    cached = _cached(file, {"features": (torch.float32, (len(dataset), space.dimensions))})
+    cached = cached_tensors(file, {"features": (torch.float32, (len(dataset), space.dimensions))})
     if cached is None:
         parts = []
         for image_NHWC in view_batches(DataView([dataset], held_out=None)):
             parts.append(space.features(image_NHWC[:, :, ::-1] if mirrored else image_NHWC))
             progress(len(image_NHWC))
         cached = {"features": torch.cat(parts)}
-        _keep(file, lambda partial: save_file(cached, partial))
+        keep_tensors(file, cached)
     else:
         progress(len(dataset))
     return cached["features"]
@@ -154,11 +152,11 @@ def reference_of(view: DataView, people: str, space: Space, progress: Progress =
     features_MD, person_M = view_features(view, space, progress), view.identities(np.arange(len(view)))
     file = _cache_file("statistics", space, view.content_hash, people).with_suffix(".safetensors")
     shapes = {"pairs": (torch.float64, (1,)), "radii": (torch.float64, (min(len(view), MOST_PAIRED_REAL),))}
-    known = _cached(file, shapes)
+    known = cached_tensors(file, shapes)
     if known is None:
         found = RealFeatures(features_MD, person_M)
         known = {"pairs": torch.tensor([found.pairs], dtype=torch.float64), "radii": found.radii.contiguous()}
-        _keep(file, lambda partial: save_file(known, partial))
+        keep_tensors(file, known)
     return RealFeatures(features_MD, person_M, known)
 
 
@@ -172,21 +170,5 @@ def kept_floor(view: DataView, people: str, space: Space, measure: Callable[[], 
         return read_receipt(file).scores
     except UserError:
         scores = measure()
-        _keep(file, Receipt({}, {}, scores, {}).save)
+        keep(file, Receipt({}, {}, scores, {}).save)
         return scores
-
-
-def _cached(file: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...]]]) -> dict[str, Tensor] | None:
-    """Return the tensors in a file of the cache, if they are those that are expected."""
-    try:
-        found = load_file(file)
-    except (OSError, ValueError, SafetensorError):
-        return None
-    whole = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in found.items()} == expected
-    return found if whole and all(bool(torch.isfinite(tensor).all()) for tensor in found.values()) else None
-
-
-def _keep(file: Path, write: Callable[[Path], object]) -> None:
-    """Write something into the cache; where that cannot be done, it is made anew the next time."""
-    with contextlib.suppress(OSError, SafetensorError), replaced(file) as partial:
-        write(partial)
