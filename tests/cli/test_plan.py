@@ -7,6 +7,7 @@ import pytest
 
 from facegan.planning import plan as planning
 from facegan.planning.measure import Measured
+from facegan.training.schedule import USUAL_IMAGES
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
 
@@ -61,10 +62,10 @@ def test_a_size_that_a_recipe_has_not(tmp_path, measured):
     assert "20" in mistake("plan", tmp_path / "packed", "--recipe", "dcgan")
 
 
-def test_a_long_budget_asks_for_more_images(packed16, measured):
-    command = plans(packed16, "--recipe", "dcgan", "--budget", "1d")["dcgan"]["command"]
-    images = int(shlex.split(command)[shlex.split(command).index("--images") + 1])
-    assert images > 86_400 * 100
+def test_a_long_budget_is_limited_by_its_time_alone(packed16, measured):
+    plan = plans(packed16, "--recipe", "dcgan", "--budget", "1d")["dcgan"]
+    words = shlex.split(plan["command"])
+    assert plan["images"] > USUAL_IMAGES and words[words.index("--minutes") + 1] == "1440" and "--images" not in words
 
 
 def test_the_page_for_people(packed16, measured):

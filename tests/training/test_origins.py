@@ -42,6 +42,22 @@ def test_a_fork_goes_on_from_the_snapshot_under_other_settings(tmp_path, packed1
     assert run(packed16, tmp_path / "second", 48, recipe=slower).nimg == 48  # and it is a run as any other
 
 
+def test_the_usual_length_counts_from_where_a_run_begins(tmp_path, packed16):
+    usual = Schedule(more_images=16, score_count=0)
+
+    def length(folder, **options):
+        options = {"batch": 8, "precision": "float32", "threads": 1, "conv": "direct"} | options
+        result = train([packed16], tmp_path / folder, small_recipe("dcgan"), schedule=usual, **options)
+        assert result.past == (result.images < result.nimg)
+        return result.nimg
+
+    begin = {"init": tmp_path / "first", "keep_nimg": True}
+    assert (length("first"), length("second", **begin), length("second", **begin)) == (16, 32, 32)
+    assert (length("second", fork=tmp_path / "third"), length("third")) == (48, 48)
+    run(packed16, tmp_path / "second", 40)
+    assert (length("second"), length("third")) == (40, 48)
+
+
 def test_a_fork_of_a_fork_knows_all_its_ancestors(tmp_path, packed16):
     run(packed16, tmp_path / "a", 8)
     run(packed16, tmp_path / "a", 16, fork=tmp_path / "b", seed=1)

@@ -116,6 +116,18 @@ def test_the_room_that_is_announced_is_the_room_that_is_taken(tmp_path, packed16
     assert start["free_bytes"] > 0
 
 
+def test_room_is_announced_for_what_is_still_to_be_kept(tmp_path, packed16):
+    def announced(images):
+        events = Events()
+        schedule = Schedule(images=images, snapshot_every=8, keep=1, keep_every=16, score_count=0)
+        train([packed16], tmp_path / "run", small_recipe("dcgan"), schedule=schedule, batch=8, listener=events)
+        start = events.of("start")[0]
+        return start["needed_bytes"] / start["snapshot_bytes"]
+
+    assert announced(32) == 3 + 2
+    assert announced(48) == 1
+
+
 def test_every_snapshot_on_the_way_is_whole(tmp_path, packed16):
     class Reading(Events):
         def event(self, kind, **fields):

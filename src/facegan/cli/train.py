@@ -29,7 +29,13 @@ def train(
     recipe: Annotated[
         str | None, Option(help=f"{options.RECIPES}; default: the recipe of the run, or of --init.")
     ] = None,
-    images: Annotated[str, Option(help="Real images to show the discriminator in all; 0: only create the run.")] = "2M",
+    images: Annotated[
+        str | None,
+        Option(
+            help="Real images to show the discriminator in all; 0: only create the run; default: 2M more than the run "
+            "begins with, and no limit where --minutes is given."
+        ),
+    ] = None,
     minutes: Annotated[float | None, Option(help="Stop after this many minutes; the same command continues.")] = None,
     batch: Annotated[
         int | None,
@@ -129,12 +135,13 @@ def train(
     from facegan.training import train as training
     from facegan.training.execution_plan import Requested
     from facegan.training.run_settings import base_recipe
-    from facegan.training.schedule import Schedule
+    from facegan.training.schedule import USUAL_IMAGES, Schedule
 
     options.check_between("--threads", threads, 1, 1024)
     options.check_between("--devices", devices, 1, 1024)
     schedule = Schedule(
-        images=options.count(images, "--images", least=0),
+        images=None if images is None else options.count(images, "--images", least=0),
+        more_images=USUAL_IMAGES if minutes is None else None,
         minutes=minutes,
         sample_every=options.count(sample_every, "--sample-every"),
         snapshot_every=options.count(snapshot_every, "--snapshot-every"),
@@ -175,8 +182,8 @@ def train(
     if not as_json:
         ended = "Done"
         if result.past:
-            ended = f"Past --images {images} already: the run is"
-        elif result.nimg < (schedule.images or 0):
+            ended = f"Past --images {result.images:,} already: the run is"
+        elif result.images is None or result.nimg < result.images:
             ended = f"Time is up ({minutes:g} minute{'' if minutes == 1 else 's'}; the same command goes on)"
         typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")
 

@@ -30,8 +30,6 @@ _SCORED, _REFERENCE = 2_000, 20_000
 """Faces of a quick score, and images of the data that it is held against; as ``train`` has them."""
 _KEPT = 3
 """Snapshots that stay, beside the best and the one that is being written."""
-_USUAL_IMAGES = 2_000_000
-"""Images after which ``train`` ends unless it is told otherwise."""
 _LEAST = 15.0
 """Seconds that a trial has at least, once it has started."""
 _ROUGH_STEPS = 5.0
@@ -189,7 +187,7 @@ def _planned(asked: Asked, view: DataView, config: RecipeConfig, batch: int, mea
         marks=tuple((mark, costs.before + costs.training(mark)) for mark in MARKS),
         disk=disk,
         notes=tuple(_notes(config, view, measured, disk, run)),
-        command=_command(asked, config.name, run, images),
+        command=_command(asked, config.name, run),
     )
 
 
@@ -242,12 +240,10 @@ def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int |
         yield f"DOES NOT FIT on the disk, where {free / 1e6:,.0f} MB are free; take --keep 1, or make room"
 
 
-def _command(asked: Asked, name: str, run: Path, images: int) -> str:
+def _command(asked: Asked, name: str, run: Path) -> str:
     """Return the command that does what was planned."""
     words = ["facegan", "train", *map(str, asked.data), "--recipe", name, "--run", str(run)]
     words += ["--minutes", f"{asked.budget / 60:.10g}"]
-    if images > _USUAL_IMAGES / 2:  # else the time is up first
-        words += ["--images", str(10 * images)]
     if asked.batch is not None:
         words += ["--batch", str(asked.batch)]
     if asked.threads is not None:

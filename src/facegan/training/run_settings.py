@@ -71,6 +71,15 @@ def run_config(folder: RunFolder) -> RunConfig | None:
         raise folder.damaged() from None
 
 
+def began_at(folder: RunFolder, config: RunConfig, initial: InitialWeights) -> int:
+    """Return where a run's clock stood at its start: 0, or where the model stood whose clock it goes on with."""
+    if run_config(folder) is None:
+        return initial.first_nimg(config)
+    # A run that goes on need not be told --fork or --init again.
+    before = folder.read().get("ancestry") or [{}]
+    return int(before[0]["nimg"]) if before[0].get("how") == "fork" else config.start_nimg
+
+
 def resolve_config(
     folder: RunFolder,
     recipe: RecipeConfig,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from facegan.errors import UserError
 
 ON_COLLAPSE = ("warn", "rewind", "stop")
 """What can be done about a suspected collapse."""
+USUAL_IMAGES = 2_000_000
+"""Of a run of which nothing says how long it is to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,9 @@ class Schedule:
     """How long to train and how often to look. None of it changes what is learned, but ``on_collapse``."""
 
     images: int | None = None
-    """Stop when the discriminator has seen this many real images; None: never."""
+    """Stop when the discriminator has seen this many real images; None: never, or as ``more_images`` says."""
+    more_images: int | None = None
+    """Where ``images`` is None: stop when it has seen this many more than the run began with; None: never."""
     minutes: float | None = None
     """Stop this process after this time; None: never."""
     log_every: int = 1280
@@ -44,6 +48,12 @@ class Schedule:
             raise UserError(f"--minutes {self.minutes:g}: give a time above 0 and below a million minutes")
         if not 1 <= self.keep <= 10**6:
             raise UserError(f"--keep {self.keep}: keep 1 to a million snapshots")
+
+    def counted_from(self, first_nimg: int) -> Schedule:
+        """Return the schedule of a run that began at ``first_nimg`` images: with ``images``, if it is to end at all."""
+        if self.images is not None or self.more_images is None:
+            return self
+        return replace(self, images=first_nimg + self.more_images)
 
     def seconds_left(self, nimg: int, rate: float, seconds: float) -> float | None:
         """Return the time to the end at this rate (images/s), ``seconds`` after the start; None if there is no end."""

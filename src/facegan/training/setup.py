@@ -226,16 +226,16 @@ def disk_space(folder: RunFolder, state: TrainingState, schedule: Schedule) -> d
     """
     size = full_snapshot_bytes(state)
     existing = len(folder.list_snapshots())
-    most = schedule.keep + 2  # the best one, and the one that is being written
+    more = max(0, schedule.keep + 2 - existing)  # the best one, and the one that is being written
     if schedule.keep_every and schedule.images:
-        most += schedule.images // schedule.keep_every
+        more += max(0, schedule.images // schedule.keep_every - state.nimg // schedule.keep_every)
     free = free_bytes(folder.path)
     if not existing and free < size:
         raise UserError(
             f"{folder.path}: a snapshot needs {size / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free; make room, or "
             "choose another place for --run"
         )
-    return {"snapshot_bytes": size, "needed_bytes": max(0, most - existing) * size, "free_bytes": free}
+    return {"snapshot_bytes": size, "needed_bytes": more * size, "free_bytes": free}
 
 
 def first_state(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facegan.collectives import LostProcessError
@@ -21,8 +21,8 @@ from facegan.training.labels import Labeller
 from facegan.training.launch import advice
 from facegan.training.lost_process import lost_process, no_terminations, record_error
 from facegan.training.recovery import Decision
-from facegan.training.run_settings import resolve_config, run_data
-from facegan.training.schedule import Schedule
+from facegan.training.run_settings import began_at, resolve_config, run_data
+from facegan.training.schedule import USUAL_IMAGES, Schedule
 from facegan.training.setup import enough_memory, open_data, removed_unless_begun, set_up, settle_plan
 from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
@@ -72,6 +72,8 @@ class TrainResult:
     """The alarm that ended it, or None."""
     best: str | None = None
     """With an alarm: the best snapshot, by the quick score."""
+    images: int | None = None
+    """How many it was to see; None: no limit."""
     past: bool = False
     """Whether the run had gone further already than it was asked to."""
 
@@ -90,8 +92,8 @@ def train(
     """Train a recipe on packed datasets in a run folder, from its last snapshot if there is one.
 
     ``data``: [] for that of the run. ``recipe`` must be of the data's resolution, or is a function of it; held-out
-    people are left out. ``schedule``: how long, and when to look; two million images by default. ``labeller``: what
-    labels faces without attributes, where the recipe wants that.
+    people are left out. ``schedule``: how long, and when to look; by default two million images more than the run
+    began with. ``labeller``: what labels faces without attributes, where the recipe wants that.
 
     In several processes each needs the data, and only the main one the run's folder.
 
@@ -101,7 +103,7 @@ def train(
         OthersSayError: this process cannot go on, and another one says why.
     """
     start, requested = start or Start(), requested or Requested()
-    listener, schedule = listener or NullListener(), schedule or Schedule(images=2_000_000)
+    listener, schedule = listener or NullListener(), schedule or Schedule(more_images=USUAL_IMAGES)
     engine = Engine(accelerator=requested.accelerator, devices=requested.devices, timeout=requested.timeout)
     folder = RunFolder(start.fork or run)
     asked = Asked(
@@ -147,7 +149,7 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
     def labelled(recipe: RecipeConfig) -> bool:
         return view.labelled or (asked.labeller is not None and recipe.pseudo_labels)
 
-    def settle() -> tuple[RunConfig, str]:
+    def settle() -> tuple[RunConfig, str, int]:
         initial = InitialWeights(
             fork=find_snapshot(asked.run) if start.fork is not None else None,
             init=find_snapshot(start.init) if start.init is not None else None,
@@ -167,9 +169,10 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
         refuse_before_start(
             folder, config, asked.requested, initial, labelled=labelled(recipe), processes=engine.world_size
         )
-        return config, told
+        return config, told, began_at(folder, config, initial)
 
-    config, fitted = engine.on_main(settle)
+    config, fitted, first_nimg = engine.on_main(settle)
+    asked = replace(asked, schedule=asked.schedule.counted_from(first_nimg))
     initial = settled[0] if settled else InitialWeights()
     engine.together(lambda: refuse_other_process(view, config, engine, labelled=labelled(config.recipe)))
     missing = not folder.path.exists()
@@ -215,5 +218,6 @@ def _result(trainer: Trainer, decision: Decision | None) -> TrainResult:
         is_main=context.engine.is_main,
         alarm=decision.alarm if decision else None,
         best=decision.best if decision else None,
+        images=images,
         past=images is not None and nimg >= images + context.config.batch,
     )
