@@ -126,7 +126,7 @@ def _start_lines(fields: dict[str, Any]) -> list[str]:
         f"{fields['device']}, {fields['precision']}, {threads}{processes}; run folder {fields['run']}",
         *([f"  {fields['origin']}"] if fields["origin"] else []),
         f"  layers {measured}{counted}{expected}",
-        f"  disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB in all, {free:,.0f} MB free{short}",
+        f"  disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB still to come, {free:,.0f} MB free{short}",
         f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}",
     ]
 

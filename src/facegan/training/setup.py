@@ -228,7 +228,8 @@ def disk_space(folder: RunFolder, state: TrainingState, schedule: Schedule) -> d
     existing = len(folder.list_snapshots())
     more = max(0, schedule.keep + 2 - existing)  # the best one, and the one that is being written
     if schedule.keep_every and schedule.images:
-        more += max(0, schedule.images // schedule.keep_every - state.nimg // schedule.keep_every)
+        every = max(schedule.keep_every, schedule.snapshot_every)
+        more += max(0, schedule.images // every - state.nimg // every)
     free = free_bytes(folder.path)
     if not existing and free < size:
         raise UserError(
