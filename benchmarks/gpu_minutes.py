@@ -9,7 +9,7 @@ tried for some seconds, and the first one that would see --images in the time is
 are held for the first six tenths of the images and fall to a fiftieth; how many images there will be follows from the
 trial. Data: packed datasets, or packs of jpeg_pack.py. --out gets at most eight files of at most 16 MiB, for machines
 that give no more back; --work keeps the run, which ``facegan train --run`` goes on with. Works from a source tree.
-What the shipped model saw last was trained so, by hand (docs/celeba64).
+What the shipped model saw last was trained so, by a program from which this one was made (docs/celeba64).
 """
 
 from __future__ import annotations
