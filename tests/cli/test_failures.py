@@ -99,6 +99,9 @@ def test_what_no_terminal_can_show_is_escaped(tmp_path):
 
 def test_interrupted_and_terminated():
     assert failures.stopped(KeyboardInterrupt()) == ("interrupted", 130)
+    early = KeyboardInterrupt()
+    early.add_note("before the first step")
+    assert failures.stopped(early) == ("interrupted, before the first step", 130)
     with pytest.raises(failures.Terminated) as stop, failures.heeding_signals():
         signal.raise_signal(signal.SIGTERM)
     assert failures.stopped(stop.value) == ("stopped by SIGTERM", 143)

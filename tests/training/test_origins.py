@@ -15,6 +15,7 @@ from facegan.cli.progress import TerminalListener
 from facegan.config import OptimizerConfig
 from facegan.errors import UserError
 from facegan.export.hub_folder import export_hub
+from facegan.training.context import NullListener
 from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train
 
@@ -56,6 +57,18 @@ def test_the_usual_length_counts_from_where_a_run_begins(tmp_path, packed16):
     assert (length("second", fork=tmp_path / "third"), length("third")) == (48, 48)
     run(packed16, tmp_path / "second", 40)
     assert (length("second"), length("third")) == (40, 48)
+
+
+def test_an_interrupt_before_the_first_step_leaves_nothing(tmp_path, packed16):
+    class Interrupting(NullListener):
+        def event(self, kind, **fields):
+            if kind == "start":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run(packed16, tmp_path / "run", 8, listener=Interrupting())
+    assert stop.value.__notes__ == [f"before the first step; nothing is left of {tmp_path / 'run'}"]
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_fork_of_a_fork_knows_all_its_ancestors(tmp_path, packed16):

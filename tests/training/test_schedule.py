@@ -8,7 +8,7 @@ import facegan
 from facegan.recipes import recipe
 from facegan.sampling.latents import draw_latents
 from facegan.training.ema import calibrate, ema_decay, update_ema
-from facegan.training.schedule import grid_name, is_due, lr_factor, value_at
+from facegan.training.schedule import Schedule, grid_name, is_due, lr_factor, value_at
 
 
 def test_due_once_for_each_multiple_passed():
@@ -16,6 +16,14 @@ def test_due_once_for_each_multiple_passed():
     due = [nimg for nimg in range(batch, 1000, batch) if is_due(nimg, batch, every)]
     assert due == [144, 240, 336, 432, 528, 624, 720, 816, 912]
     assert not is_due(100, 100, 0)
+
+
+def test_the_end_is_foretold_where_the_rate_is_known():
+    assert Schedule(images=500).expected_end(100, None) == 500
+    assert Schedule(images=50).expected_end(100, 2.0) == 100
+    assert Schedule(minutes=1).expected_end(100, 2.0) == 220
+    assert Schedule(images=500, minutes=1).expected_end(100, 2.0) == 220
+    assert Schedule(minutes=1).expected_end(100, None) is None
 
 
 def test_rates_rise_stay_and_fall():

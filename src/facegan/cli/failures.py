@@ -43,7 +43,8 @@ def heeding_signals() -> Iterator[None]:
 def stopped(stop: KeyboardInterrupt) -> tuple[str, int]:
     """Return the sentence and the exit code of an interrupted command."""
     number = stop.number if isinstance(stop, Terminated) else signal.SIGINT
-    return ("interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"), 128 + number
+    said = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    return ", ".join([said, *getattr(stop, "__notes__", [])]), 128 + number
 
 
 def as_mistake(error: BaseException, command: str, given: Mapping[str, Any]) -> UserError | None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from facegan.durations import words
 from facegan.training.watchdog import POLICY
 
 
@@ -44,6 +45,8 @@ class TerminalListener:
             console=console,
             disable=not console.is_terminal,
         )
+        self._first: int | None = None
+        """Images when the bar was first drawn."""
         self._task = self._bar.add_task("", rate=0.0, left="?", total=None, visible=False)
 
     def __enter__(self) -> Self:
@@ -58,16 +61,19 @@ class TerminalListener:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
-        if seconds_left is not None:
-            target = nimg + round(rate * seconds_left)  # the end may be a time
-        elif target is not None:
+        first = 0
+        if target is None and seconds_left is not None:  # the end is a time: a bar of this call, not of the whole run
+            self._first = first = nimg if self._first is None else self._first
+            target = nimg + round(rate * seconds_left)
+        elif target is not None and seconds_left is None:
             seconds_left = (target - nimg) / max(rate, 1e-9)
         left = "?"
         if seconds_left is not None and seconds_left <= 1e9:
             left = str(timedelta(seconds=max(0, round(seconds_left))))
         self._bar.update(
-            self._task, completed=nimg, total=target, rate=rate, left=left, description=f"{nimg:,} images", visible=True
-        )
+            self._task, completed=nimg - first, total=None if target is None else target - first, rate=rate, left=left,
+            description=f"{nimg:,} images", visible=True,
+        )  # fmt: skip
 
 
 def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
@@ -126,9 +132,23 @@ def _start_lines(fields: dict[str, Any]) -> list[str]:
         f"{fields['device']}, {fields['precision']}, {threads}{processes}; run folder {fields['run']}",
         *([f"  {fields['origin']}"] if fields["origin"] else []),
         f"  layers {measured}{counted}{expected}",
+        *([f"  {long}"] if (long := _length(fields)) else []),
         f"  disk: {size:,.1f} MB a snapshot, {needed:,.0f} MB still to come, {free:,.0f} MB free{short}",
         f"  watchdog: {POLICY}; on a suspected collapse: {fields['on_collapse']}",
     ]
+
+
+def _length(fields: dict[str, Any]) -> str:
+    """Return how long a training that starts will be, as far as that is known."""
+    images, minutes, nimg, rate = (fields[name] for name in ("images", "minutes", "nimg", "images_per_s"))
+    said = []
+    if images is not None:
+        about = "" if rate is None or images <= nimg else f" (about {words((images - nimg) / rate)})"
+        said.append(f"until {images:,} images{about}")
+    if minutes is not None:
+        about = "" if rate is None else f" (about {float(f'{rate * minutes * 60:.2g}'):,.0f} images)"
+        said.append(f"for {minutes:g} minute{'' if minutes == 1 else 's'}{about}")
+    return " or ".join(said) + (", whichever is first" if len(said) > 1 else "")
 
 
 def make_listener(as_json: bool) -> JsonListener | TerminalListener:

@@ -185,7 +185,7 @@ def train(
             ended = f"Past --images {result.images:,} already: the run is"
             if images is None:
                 ended = "Done before (--images or --minutes let it go on)"
-        elif result.images is None or result.nimg < result.images:
+        elif result.ended == "minutes":
             ended = f"Time is up ({minutes:g} minute{'' if minutes == 1 else 's'}; the same command goes on)"
         typer.echo(f"{ended} at {result.nimg:,} images. Faces: facegan sample {result.run} --count 64 --out faces.png")
 

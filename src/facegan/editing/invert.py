@@ -40,6 +40,8 @@ _STYLES_SEEN = 4096
 _POOLS = (1, 2, 4, 8)
 _FEATURES_WEIGHT = 0.02
 _PRIOR_WEIGHT = 2e-3
+_PLACING_STEPS = 150
+"""Whatever the steps of the likeness: a square that is not settled can look like a face's for certain."""
 _PLACING_PRIOR_WEIGHT = 0.15
 """Of likely styles, where the face is still looked for: they make nothing but faces, so that only a face fits."""
 _ENERGY_SCALE = 500.0
@@ -129,7 +131,7 @@ class Inverter:
         """Return the model's face that is most like the one in ``photo``, uint8 [H, W, 3].
 
         ``frame``: where the face is; without, a photo of the shape of CelebA's aligned images has the usual crop, and
-        in any other one it is looked for. ``steps`` of the last stage; the ones before have half as many together.
+        in any other one it is looked for. ``steps`` of the last stage of the likeness; the one before has half as many.
         """
         photo, scale = _bounded(photo)
         placed = True
@@ -143,7 +145,7 @@ class Inverter:
         else:
             report("looking for the face", 0, 1)
             starts = self.search.find(pixels_1CHW)
-            frame, placed = self._placed(pixels_1CHW, starts, steps // 2, report)
+            frame, placed = self._placed(pixels_1CHW, starts, report)
         target_1CHW = _cut(photo, frame, self.model.resolution)
         placed &= float(target_1CHW.std()) > _LEAST_SPREAD
         white_SLK = self._fitted(target_1CHW, steps, report)
@@ -157,7 +159,7 @@ class Inverter:
         """Return styles [..., W] of whitened ones [..., K]."""
         return white @ self.root_KW + self.mean_W
 
-    def _placed(self, photo_1CHW: Tensor, starts: list[Frame], steps: int, report: Report) -> tuple[Frame, bool]:
+    def _placed(self, photo_1CHW: Tensor, starts: list[Frame], report: Report) -> tuple[Frame, bool]:
         """Return the square whose face fits best, and whether a face is there for certain.
 
         Squares and one style each are improved together, from all starts. A face is there for certain where what is in
@@ -171,9 +173,9 @@ class Inverter:
         white_SK = torch.zeros(len(starts), len(self.root_KW), requires_grad=True)
         groups = [{"params": [white_SK], "lr": 0.08}, {"params": [move_S4], "lr": 0.01}]
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-        for step in range(steps):
-            report("looking for the face", step, steps)
-            _anneal(optimizer, step, steps)
+        for step in range(_PLACING_STEPS):
+            report("looking for the face", step, _PLACING_STEPS)
+            _anneal(optimizer, step, _PLACING_STEPS)
             made = F.avg_pool2d(self.network.synthesize(self._styles(white_SK)), self.model.resolution // side)  # type: ignore[operator]
             square_S4 = moved(begin_S4, move_S4)
             seen = sampled(photo, square_S4, side)
@@ -184,7 +186,7 @@ class Inverter:
             optimizer.zero_grad()
             (unlike_S + 0.05 * move_S4.square().sum(1)).sum().backward()
             optimizer.step()
-        report("looking for the face", steps, steps)
+        report("looking for the face", _PLACING_STEPS, _PLACING_STEPS)
         with torch.no_grad():
             square_S4, unlikely_S = moved(begin_S4, move_S4), white_SK.square().mean(1)
             best = int((unlike_S + _CHOICE_PRIOR_WEIGHT * unlikely_S).argmin())

@@ -55,6 +55,13 @@ class Schedule:
             return self
         return replace(self, images=first_nimg + self.more_images)
 
+    def expected_end(self, nimg: int, rate: float | None) -> int | None:
+        """Return about how many images this call ends at, begun at ``nimg``, at ``rate`` images/s; None: not known."""
+        ends = [] if self.images is None else [max(nimg, self.images)]
+        if self.minutes is not None and rate is not None:
+            ends.append(nimg + round(rate * self.minutes * 60))
+        return min(ends, default=None)
+
     def seconds_left(self, nimg: int, rate: float, seconds: float) -> float | None:
         """Return the time to the end at this rate (images/s), ``seconds`` after the start; None if there is no end."""
         ends = [] if self.images is None else [(self.images - nimg) / rate]

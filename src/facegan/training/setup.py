@@ -58,9 +58,11 @@ def removed_unless_begun(folder: RunFolder, *, new: bool) -> Iterator[None]:
     """Remove a folder that was made for this call, if the run cannot be begun: nothing has been trained."""
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if new and not folder.list_snapshots():
             shutil.rmtree(folder.path, ignore_errors=True)
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(f"before the first step; nothing is left of {folder.path}")
         raise
 
 
@@ -108,7 +110,7 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
     state, damaged = first_state(folder, config, plan, initial, engine)
 
     def settle() -> tuple[dict[str, int], np.ndarray | None]:
-        space, recipe = disk_space(folder, state, schedule), config.recipe
+        space, recipe = disk_space(folder, state, schedule, plan.images_per_s), config.recipe
         parent = initial.run_with_data(config.data)
         if parent is not None and not folder.quick_reference.exists() and parent.quick_reference.is_file():
             shutil.copyfile(parent.quick_reference, folder.quick_reference)
@@ -130,6 +132,8 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
         processes=engine.world_size,
         hosts=engine.hosts,
         on_collapse=schedule.on_collapse,
+        images=schedule.images,
+        minutes=schedule.minutes,
         origin="" if state.nimg > initial.first_nimg(config) else initial.sentence(config.warmup),
         **space,
         **plan.to_dict(),
@@ -218,8 +222,10 @@ def _settle_again(
     )
 
 
-def disk_space(folder: RunFolder, state: TrainingState, schedule: Schedule) -> dict[str, int]:
-    """Return what the run's snapshots will need and what is free, in bytes.
+def disk_space(
+    folder: RunFolder, state: TrainingState, schedule: Schedule, rate: float | None = None
+) -> dict[str, int]:
+    """Return what the run's snapshots will need and what is free, in bytes; ``rate``: images/s, if known.
 
     Raises:
         UserError: not even one snapshot fits.
@@ -227,9 +233,10 @@ def disk_space(folder: RunFolder, state: TrainingState, schedule: Schedule) -> d
     size = full_snapshot_bytes(state)
     existing = len(folder.list_snapshots())
     more = max(0, schedule.keep + 2 - existing)  # the best one, and the one that is being written
-    if schedule.keep_every and schedule.images:
+    end = schedule.expected_end(state.nimg, rate)
+    if schedule.keep_every and end is not None:
         every = max(schedule.keep_every, schedule.snapshot_every)
-        more += max(0, schedule.images // every - state.nimg // every)
+        more += end // every - state.nimg // every
     free = free_bytes(folder.path)
     if not existing and free < size:
         raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from facegan.collectives import LostProcessError
 from facegan.config import RecipeConfig, RunConfig
@@ -30,6 +31,9 @@ from facegan.training.watchdog import Alarm
 
 _FLOAT16 = "float16 is for GPUs without bfloat16: a processor is slower in it than in float32"
 _NO_LOCKS = "the file system of {} knows no locks, so nothing keeps a second training out of this run: start only one"
+
+
+Ended = Literal["images", "minutes", "signal", "alarm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,8 @@ class TrainResult:
     """The signal that ended it early (2 for Ctrl-C, 15 for SIGTERM), or None."""
     is_main: bool
     """Whether this process is the one that writes the run's files and speaks for it."""
+    ended: Ended
+    """What ended it."""
     alarm: Alarm | None = None
     """The alarm that ended it, or None."""
     best: str | None = None
@@ -190,7 +196,8 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
     result = _result(trainer, decision)
     listener.event(
         "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=result.signal,
-        alarm=result.alarm.kind if result.alarm else None, best=result.best, **most_memory(engine.device),
+        ended=result.ended, alarm=result.alarm.kind if result.alarm else None, best=result.best,
+        **most_memory(engine.device),
     )  # fmt: skip
     return result
 
@@ -209,12 +216,17 @@ def _context(
 def _result(trainer: Trainer, decision: Decision | None) -> TrainResult:
     context, nimg = trainer.context, trainer.state.nimg
     images, folder = context.schedule.images, context.folder
+    whole = images is not None and nimg >= images
+    ended: Ended = "images" if whole else "minutes"
+    if decision is not None or trainer.signal is not None:
+        ended = "signal" if decision is None else "alarm"
     last, kept = folder.snapshot(nimg), folder.list_snapshots()  # of what is not finite there is none
     return TrainResult(
         run=folder.path,
         nimg=nimg,
         snapshot=last if last.exists() or not kept else kept[-1],
         signal=trainer.signal,
+        ended=ended,
         is_main=context.engine.is_main,
         alarm=decision.alarm if decision else None,
         best=decision.best if decision else None,
