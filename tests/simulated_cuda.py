@@ -221,16 +221,16 @@ class Place:
     rank, world_size, is_main = 0, 1, True
     local_rank, local_size, hosts, launch = 0, 1, 1, None
 
-    def from_main(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any) -> Any:
         return value
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         return tensor
 
     def on_main(self, work: Any) -> Any:
         return work()
 
-    together = on_main
+    run_on_all = on_main
 
     def main_works(self) -> Any:
         return nullcontext()

@@ -5,7 +5,7 @@ import torch
 
 from facegan import machine
 from facegan.errors import UserError
-from facegan.machine import inference_device, onto
+from facegan.machine import inference_device, to_device
 from tests.simulated_cuda import DEVICE, simulated_cuda
 
 
@@ -45,9 +45,9 @@ def test_other_names_are_refused(name):
 def test_nobody_waits_for_what_goes_onto_a_gpu():
     values = machine.np.arange(4)
     with simulated_cuda() as gpu:
-        there = onto(values, DEVICE)
+        there = to_device(values, DEVICE)
         assert there.device == DEVICE
         assert gpu.waits == []
         torch.from_numpy(values).to(DEVICE)
         assert len(gpu.waits) == 1
-    assert onto(values, torch.device("cpu")).tolist() == [0, 1, 2, 3]
+    assert to_device(values, torch.device("cpu")).tolist() == [0, 1, 2, 3]

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facegan.machine import onto
+from facegan.machine import to_device
 from facegan.randomness import Stream
 
 _DRAWS = 40
@@ -72,7 +72,7 @@ def augment(
 
 
 def _like(values: np.ndarray, image_NCHW: Tensor) -> Tensor:
-    return onto(np.ascontiguousarray(values, np.float32), image_NCHW.device).to(image_NCHW.dtype)
+    return to_device(np.ascontiguousarray(values, np.float32), image_NCHW.device).to(image_NCHW.dtype)
 
 
 def _diffaugment(image_NCHW: Tensor, draws: _Draws) -> Tensor:
@@ -95,7 +95,7 @@ def _diffaugment(image_NCHW: Tensor, draws: _Draws) -> Tensor:
     from_row, from_column = place + whole(-reach, 2 * reach + 1), place + whole(-reach, 2 * reach + 1)
     row, column = np.clip(from_row, 0, size - 1), np.clip(from_column, 0, size - 1)
     sample_N11 = torch.arange(samples, device=x.device).view(-1, 1, 1)
-    row_NR1, column_N1R = onto(row, x.device)[:, :, None], onto(column, x.device)[:, None]
+    row_NR1, column_N1R = to_device(row, x.device)[:, :, None], to_device(column, x.device)[:, None]
     x = x.permute(0, 2, 3, 1)[sample_N11, row_NR1, column_N1R].permute(0, 3, 1, 2)
     top, left = whole(-(hole // 2), size + 1), whole(-(hole // 2), size + 1)
     seen = (from_row == row)[:, :, None] & (from_column == column)[:, None]
@@ -108,14 +108,14 @@ def _ada(image_NCHW: Tensor, p: float, draws: _Draws) -> Tensor:
     colour_N44 = _colour(draws, p)
     moved = np.flatnonzero(np.abs(place_N33 - np.eye(3)).max((1, 2)) > 0)
     if len(moved):
-        moved_M = onto(moved, x.device)
+        moved_M = to_device(moved, x.device)
         part_NCHW = x[moved_M].float()
         grid = F.affine_grid(_like(place_N33[moved, :2], part_NCHW), list(part_NCHW.shape), align_corners=False)
         part_NCHW = F.grid_sample(part_NCHW, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
         x = x.index_copy(0, moved_M, part_NCHW.to(x.dtype))
     coloured = np.flatnonzero(np.abs(colour_N44 - np.eye(4)).max((1, 2)) > 0)
     if len(coloured):
-        coloured_M, matrix_M44 = onto(coloured, x.device), _like(colour_N44[coloured], x)
+        coloured_M, matrix_M44 = to_device(coloured, x.device), _like(colour_N44[coloured], x)
         part_NCHW = torch.einsum("nij,njhw->nihw", matrix_M44[:, :3, :3], x[coloured_M])
         x = x.index_copy(0, coloured_M, part_NCHW + matrix_M44[:, :3, 3, None, None])
     return x.contiguous(memory_format=torch.channels_last)
@@ -185,7 +185,10 @@ def _colour(draws: _Draws, p: float) -> np.ndarray:
 
 
 class AdaptiveProbability:
-    """ADA's p: up by the images since the last look where D was surer of real images than the target, else down."""
+    """ADA's p (Karras et al. 2020): every ``ADA_STEPS`` steps it moves by the images of those steps / ``images``.
+
+    It rises if the mean of sign(D(real)) over them is above ``target``, else it falls; it stays in [0, 1].
+    """
 
     def __init__(self, target: float, images: int, values: Any = None) -> None:
         """Begin where ``to_dict`` left off, or at 0; p may go from 0 to 1 in so many ``images``."""
@@ -197,7 +200,7 @@ class AdaptiveProbability:
         self._sum: Tensor | float = self._signs
 
     def after_step(self, mean_sign: Tensor, images: int) -> None:
-        """Count the mean sign of D at a step's real images, those of all processes."""
+        """Count a step of ``images`` real images, those of all processes; ``mean_sign``: mean of sign(D(real))."""
         self._sum = mean_sign.detach() + self._sum
         self._steps += 1
         if self._steps == ADA_STEPS:

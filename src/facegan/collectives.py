@@ -1,4 +1,4 @@
-"""What several processes do together: sums and gathered rows, and what is said when one of them is lost.
+"""What several processes do together: all-reduce, all-gather, broadcast, and what is said when one of them is lost.
 
 On a CPU a process that waits for others looks for signals meanwhile, so that Ctrl-C reaches it; on a GPU it does not
 wait here.
@@ -33,7 +33,7 @@ def process_count() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def total(tensor: Tensor, group: Any = None) -> Tensor:
+def all_reduce_sum(tensor: Tensor, group: Any = None) -> Tensor:
     """Return the sum of a tensor over all processes.
 
     Raises:
@@ -42,7 +42,7 @@ def total(tensor: Tensor, group: Any = None) -> Tensor:
     if process_count() == 1:
         return tensor
     summed = tensor.clone()
-    begin_total(summed, group).finish()
+    all_reduce_sum_async(summed, group).finish()
     return summed
 
 
@@ -60,21 +60,21 @@ class Pending:
         _heeding(self.work.wait)
 
 
-def begin_total(tensor: Tensor, group: Any = None) -> Pending:
+def all_reduce_sum_async(tensor: Tensor, group: Any = None) -> Pending:
     """Begin to replace a tensor by its sum over all processes; ``finish`` what this returns before the sum is used."""
     return Pending(_heeding(lambda: dist.all_reduce(tensor, group=group, async_op=True)), tensor.is_cuda)
 
 
-def gathered(tensor: Tensor) -> Tensor:
+def all_gather(tensor: Tensor) -> Tensor:
     """Return [P, ...]: the same tensor of all P processes, in the order of their ranks."""
     rows = [torch.empty_like(tensor) for _ in range(process_count())]
     Pending(_heeding(lambda: dist.all_gather(rows, tensor.contiguous(), async_op=True)), tensor.is_cuda).finish()
     return torch.stack(rows)
 
 
-def from_process(tensor: Tensor, source: int = 0, group: Any = None) -> None:
-    """Replace a tensor by that of process ``source``."""
-    Pending(_heeding(lambda: dist.broadcast(tensor, source, group=group, async_op=True)), tensor.is_cuda).finish()
+def broadcast_(tensor: Tensor, group: Any = None) -> None:
+    """Overwrite a tensor with that of process 0."""
+    Pending(_heeding(lambda: dist.broadcast(tensor, 0, group=group, async_op=True)), tensor.is_cuda).finish()
 
 
 def _heeding(call: Callable[[], Any]) -> Any:
@@ -102,14 +102,14 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: object, x: Tensor) -> Tensor:
-        return gathered(x)
+        return all_gather(x)
 
     @staticmethod
     def backward(ctx: object, *gradients: Tensor) -> Tensor:
-        return total(gradients[0])[dist.get_rank()]
+        return all_reduce_sum(gradients[0])[dist.get_rank()]
 
 
-def differentiable_gathered(x: Tensor) -> Tensor:
-    """Return [P, ...], as ``gathered``; a loss of any process has its gradient in every process's ``x``."""
+def differentiable_all_gather(x: Tensor) -> Tensor:
+    """Return [P, ...], as ``all_gather``; a loss of any process has its gradient in every process's ``x``."""
     rows: Tensor = _Gathered.apply(x)
     return rows

@@ -24,8 +24,8 @@ from torch import Tensor
 
 NEEDS_REAL = ("relativistic",)
 """Losses of G that look at D's logits of real images too."""
-DIFFERENCES = ("relativistic", "wasserstein")
-"""Losses of D that know differences of logits only."""
+SHIFT_INVARIANT = ("relativistic", "wasserstein")
+"""Losses of D that do not change when one constant is added to all logits."""
 
 _DRIFT = 1e-3
 

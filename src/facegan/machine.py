@@ -107,7 +107,7 @@ def inference_device(name: str) -> torch.device:
     return torch.device("cuda", int(number or 0))
 
 
-def onto(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
+def to_device(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
     """Return an array, or a tensor in the processor's memory, as a tensor on a device.
 
     A GPU gets it from pinned memory, so that the processor does not wait until all work before it is done.
@@ -118,25 +118,25 @@ def onto(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
     return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
 
 
-def finish(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Wait until a device has done all that it was asked to, so that a clock can be read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def most_memory(device: torch.device) -> dict[str, float]:
+def peak_gpu_memory(device: torch.device) -> dict[str, float]:
     """Return {"gpu_gib": the most memory that this process has held on a GPU at once}, or nothing on a CPU."""
     return {"gpu_gib": round(torch.cuda.max_memory_allocated(device) / 2**30, 3)} if device.type == "cuda" else {}
 
 
-def prefer_speed(precision: str) -> None:
+def use_fast_kernels(precision: str) -> None:
     """Let a GPU's libraries try several algorithms for each convolution and keep the fastest, and where a run computes
     in bfloat16, let what is left in float32 have the ten bits of TF32 in matrix products too."""
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high" if precision == "bfloat16" else "highest")
 
 
-def make_repeatable() -> None:
+def use_deterministic_kernels() -> None:
     """Let a GPU's libraries take only algorithms that give the same bytes every time; must come before the first work
     on a GPU. An operation that has none says so with a warning."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS asks for
@@ -148,7 +148,7 @@ def make_repeatable() -> None:
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def short_precision(device: torch.device) -> str:
+def fast_16bit_precision(device: torch.device) -> str:
     """Return what a device computes in 16 bits with: bfloat16, or float16 on an NVIDIA card before Ampere."""
     if device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False):
         return "bfloat16"

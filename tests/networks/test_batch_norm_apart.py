@@ -24,7 +24,7 @@ def halves_of(monkeypatch, x_NC, sizes):
                     return torch.stack([row, row])
                 return torch.stack(rows)
 
-            monkeypatch.setattr(layers, "differentiable_gathered", gathered)
+            monkeypatch.setattr(layers, "differentiable_all_gather", gathered)
             made.append(norm.train()(part))
     return torch.cat(made).detach(), norms[0]
 
@@ -59,10 +59,10 @@ def test_the_gradient_is_that_of_the_whole_batch():
     apart = [part.clone().requires_grad_() for part in x_NC.split([4, 12])]
     rows = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layers, "differentiable_gathered", lambda row: rows.append(row) or torch.stack([row, row]))
+        patch.setattr(layers, "differentiable_all_gather", lambda row: rows.append(row) or torch.stack([row, row]))
         for part in apart:
             norm._normalise_across_processes(part)
-        patch.setattr(layers, "differentiable_gathered", lambda row: torch.stack(rows))
+        patch.setattr(layers, "differentiable_all_gather", lambda row: torch.stack(rows))
         made = [norm._normalise_across_processes(part)[0] for part in apart]
     sum(loss_of(y, target) for y, target in zip(made, target_NC.split([4, 12]), strict=True)).backward()
     found = torch.cat([part.grad for part in apart])

@@ -11,8 +11,8 @@ from facegan.networks.layers import (
     Conv,
     Dense,
     Dropout,
+    DropoutKey,
     Flatten,
-    SampleNoise,
     ToImage,
     UpsampleConv,
     statistics_frozen,
@@ -100,11 +100,11 @@ def test_frozen_statistics_stay_although_the_batchs_own_are_used():
 def test_dropout_masks_follow_the_samples_index():
     layer, x = Dropout(0.4, "d"), torch.ones(3, 8, 16, 16)
     assert torch.equal(layer(x, None), x)
-    together = layer(x, SampleNoise(1, "s", torch.tensor([10, 11, 12])))
-    alone = layer(x[:1], SampleNoise(1, "s", torch.tensor([11])))
+    together = layer(x, DropoutKey(1, "s", torch.tensor([10, 11, 12])))
+    alone = layer(x[:1], DropoutKey(1, "s", torch.tensor([11])))
     assert torch.equal(together[1], alone[0])
     assert not torch.equal(together[0], together[1])
-    assert not torch.equal(alone, layer(x[:1], SampleNoise(1, "other", torch.tensor([11]))))
+    assert not torch.equal(alone, layer(x[:1], DropoutKey(1, "other", torch.tensor([11]))))
     share = 154 / 256  # 256 - round(256 * 0.4)
     values = together.unique().tolist()
     assert values == pytest.approx([0, 1 / share])

@@ -5,7 +5,7 @@ import torch
 
 import facegan
 from facegan.errors import UserError
-from facegan.networks.layers import SampleNoise
+from facegan.networks.layers import DropoutKey
 from facegan.networks.summary import summarize, totals
 
 
@@ -34,7 +34,7 @@ def test_other_sizes_work(name, resolution):
     pair = facegan.build(name, resolution=resolution)
     image_NCHW = pair.generator(torch.zeros(2, 100))
     assert image_NCHW.shape == (2, 3, resolution, resolution)
-    assert pair.discriminator(image_NCHW, SampleNoise(0, "t", torch.arange(2))).shape == (2,)
+    assert pair.discriminator(image_NCHW, DropoutKey(0, "t", torch.arange(2))).shape == (2,)
     rows = summarize(pair.discriminator, (resolution, resolution, 3))
     assert rows[-1].shape[-1] == 1
 

@@ -11,7 +11,7 @@ import torch
 import facegan
 from facegan.errors import UserError
 from facegan.randomness import Stream
-from facegan.sampling.conditioning import Labels, amplification, kept_mask
+from facegan.sampling.conditioning import LabelSampler, amplification, kept_mask
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
 from facegan.training.schedule import Schedule
@@ -70,8 +70,8 @@ def flat_prior():
 
 
 def test_labels_are_withheld_as_in_training_where_nothing_is_asked():
-    number_N, labels = np.arange(4000), Labels(flat_prior(), asking(young=0), dropout=0.2)
-    said_NA = labels.of(7, number_N)
+    number_N, labels = np.arange(4000), LabelSampler(flat_prior(), asking(young=0), dropout=0.2)
+    said_NA = labels.draw(7, number_N)
     assert said_NA.dtype == np.float32 and (said_NA[:, YOUNG] == 0).all()
     others_NA = np.delete(said_NA, YOUNG, axis=1)
     share_N = (others_NA != 0).mean(1)
@@ -79,33 +79,33 @@ def test_labels_are_withheld_as_in_training_where_nothing_is_asked():
     assert share_N.mean() == pytest.approx(0.8 / 2, abs=0.02)
     assert np.histogram(share_N[share_N > 0], bins=4, range=(0, 1.0001))[0].min() > 0.15 * 4000
     assert set(np.unique(others_NA)) == {-1, 0, 1}
-    np.testing.assert_array_equal(labels.of(7, np.arange(90, 95)), said_NA[90:95])
+    np.testing.assert_array_equal(labels.draw(7, np.arange(90, 95)), said_NA[90:95])
     np.testing.assert_array_equal(said_NA[:, 0] != 0, kept_mask(Stream(7, "labels/withheld"), number_N, 0.2)[:, 0])
 
 
 def test_what_is_asked_is_said_of_every_face_and_nothing_else_is_withheld():
-    said_NA = Labels(flat_prior(), asking(smiling=0.5, young=0), dropout=0.2).of(7, np.arange(200))
+    said_NA = LabelSampler(flat_prior(), asking(smiling=0.5, young=0), dropout=0.2).draw(7, np.arange(200))
     assert (said_NA[:, SMILING] == 0.5).all() and (said_NA[:, YOUNG] == 0).all()
     assert set(np.unique(np.delete(said_NA, [SMILING, YOUNG], axis=1))) == {-1, 1}
 
 
 def test_without_a_prior_the_rest_is_zero():
-    labels = Labels(None, asking(smiling=0.5))
-    said_NA = labels.of(0, np.arange(3))
+    labels = LabelSampler(None, asking(smiling=0.5))
+    said_NA = labels.draw(0, np.arange(3))
     assert (np.delete(said_NA, SMILING, axis=1) == 0).all() and (said_NA[:, SMILING] == 0.5).all()
     np.testing.assert_array_equal(labels.amplified(said_NA), 2 * said_NA)
-    assert Labels().of(0, np.arange(3)) is None
-    assert Labels(None, asking(smiling=0)).of(0, np.arange(3)) is None
+    assert LabelSampler().draw(0, np.arange(3)) is None
+    assert LabelSampler(None, asking(smiling=0)).draw(0, np.arange(3)) is None
 
 
 def test_what_is_asked_for_is_amplified_and_nothing_else():
-    drawn = Labels(flat_prior(), asking(smiling=0.5, young=0))
-    said_NA = drawn.of(0, np.arange(30))
+    drawn = LabelSampler(flat_prior(), asking(smiling=0.5, young=0))
+    said_NA = drawn.draw(0, np.arange(30))
     amplified_NA = drawn.amplified(said_NA)
     np.testing.assert_array_equal(amplified_NA[:, SMILING], 1)
     np.testing.assert_array_equal(amplified_NA[:, YOUNG], 0)
     np.testing.assert_array_equal(np.delete(amplified_NA, SMILING, axis=1), np.delete(said_NA, SMILING, axis=1))
-    nothing_asked = Labels(flat_prior())
+    nothing_asked = LabelSampler(flat_prior())
     np.testing.assert_array_equal(nothing_asked.amplified(said_NA), said_NA)
     # Together they have the norm of a face's 40 labels; none grows more than twofold.
     asked_A = np.where(np.arange(40) % 3 == 0, 1, -1).astype(np.float32)
@@ -126,7 +126,7 @@ def test_a_run_draws_its_faces_labels_and_they_change_the_faces(run, model):
     np.testing.assert_array_equal(facegan.load(run / "snapshots" / "nimg-000000016").sample(70), faces)
     part = model.sample(3, first=66)
     assert np.abs(part.astype(int) - faces[66:69].astype(int)).max() <= 2
-    labels_NA = Labels(model.label_prior, None, model.recipe.label_dropout).of(0, np.arange(70))
+    labels_NA = LabelSampler(model.label_prior, None, model.recipe.label_dropout).draw(0, np.arange(70))
     latent_NZ = draw_latents(0, "latents", np.arange(70), 16, "normal")
     with torch.inference_mode():
         expected = model.generator(torch.from_numpy(latent_NZ), torch.from_numpy(labels_NA))
@@ -149,7 +149,7 @@ def test_attributes_change_faces_and_zero_withholds(model):
 
 def test_scores_are_of_a_face_with_its_labels(model):
     ((faces, scores),) = model.batches(8, scores=True)
-    labels_NA = Labels(model.label_prior, None, model.recipe.label_dropout).of(0, np.arange(8))
+    labels_NA = LabelSampler(model.label_prior, None, model.recipe.label_dropout).draw(0, np.arange(8))
     image_NCHW = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.inference_mode():
         expected = model.discriminator(image_NCHW, attributes_NA=torch.from_numpy(labels_NA)).sigmoid()

@@ -17,7 +17,7 @@ from facegan.networks.initialization import initialize
 from facegan.perception.labeller import shipped
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
-from facegan.training.feature_loss import SeenMaps, feature_maps, heads_loss, heads_loss_of_generator
+from facegan.training.feature_loss import SeenMaps, feature_maps, generator_heads_loss, heads_loss
 from facegan.training.schedule import Schedule
 from facegan.training.state import new_state
 from facegan.training.steps import Batch, Step, StepValues, generator_step, make_fakes, seen_maps, train_step
@@ -134,7 +134,7 @@ def test_of_what_is_shown_real_maps_carry_no_gradient():
     maps, heads = feature_maps(faces(4)), made_heads()
     fake = [map_NCPP.detach().requires_grad_() for map_NCPP in maps]
     real = [map_NCPP.detach().requires_grad_() for map_NCPP in maps]
-    heads_loss_of_generator(heads, real, fake, recipe_with_heads()).backward()
+    generator_heads_loss(heads, real, fake, recipe_with_heads()).backward()
     assert all(map_NCPP.grad is not None for map_NCPP in fake) and all(map_NCPP.grad is None for map_NCPP in real)
 
 

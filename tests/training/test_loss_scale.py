@@ -73,14 +73,14 @@ class Relay(Engine):
         super().__init__(accelerator="cpu")
         self.sent, self.receives, self.world_size = sent, receives, 2
 
-    def from_main(self, value):
+    def broadcast_object(self, value):
         if self.receives:
             return self.sent.pop(0)
         self.sent.append(copy.deepcopy(value))
         return value
 
-    def tensor_from_main(self, tensor):
-        tensor.copy_(self.from_main(tensor))
+    def broadcast_tensor_(self, tensor):
+        tensor.copy_(self.broadcast_object(tensor))
 
 
 def test_every_process_goes_on_with_the_main_ones_scale():

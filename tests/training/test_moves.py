@@ -292,12 +292,12 @@ def test_instance_noise_is_as_strong_as_its_schedule_says():
     image_NCHW = torch.zeros(8, 3, 16, 16)
     recipe, batch = small_recipe("dcgan"), Batch(np.arange(8), image_NCHW)
     steps = [Step(recipe, 0, batch, StepValues(noise_std=noise)) for noise in (0.0, 0.3)]
-    assert torch.equal(steps[0].changed(image_NCHW, "real"), image_NCHW)
-    noisy = {which: steps[1].changed(image_NCHW, which) for which in ("real", "fake")}
+    assert torch.equal(steps[0].augmented(image_NCHW, "real"), image_NCHW)
+    noisy = {which: steps[1].augmented(image_NCHW, which) for which in ("real", "fake")}
     assert noisy["real"].std() == pytest.approx(0.3, rel=0.05) and abs(noisy["real"].mean()) < 0.02
     assert not torch.equal(noisy["real"], noisy["fake"])
     last = Step(recipe, 0, Batch(np.arange(7, 8), image_NCHW[7:]), StepValues(noise_std=0.3))
-    assert torch.equal(last.changed(image_NCHW[7:], "real")[0], noisy["real"][7])  # a function of the position alone
+    assert torch.equal(last.augmented(image_NCHW[7:], "real")[0], noisy["real"][7])  # a function of the position alone
 
 
 def test_held_out_people_are_never_trained_on(tmp_path, monkeypatch):

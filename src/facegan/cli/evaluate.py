@@ -43,7 +43,7 @@ def evaluate(
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
-    """Score faces against real ones: Frechet and kernel distance, precision, recall, density, coverage.
+    """Score faces against real ones: Frechet, kernel distance (as FID, KID), precision, recall, density, coverage.
 
     The faces are a model's, or any tool's: a folder, a zip, tar shards or Parquet files of pictures of any size,
     a .npy or .npz array. Every picture counts, also one that is there twice. --count takes the first by name.

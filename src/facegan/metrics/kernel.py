@@ -1,4 +1,4 @@
-"""The kernel distance: squared maximum mean discrepancy with the kernel (x.y / D + 1)^3 (Binkowski et al. 2018).
+"""The kernel distance (KID, Binkowski et al. 2018): squared maximum mean discrepancy with the kernel (x.y / D + 1)^3.
 
 Unbiased, so that it may fall below 0 between sets of one distribution. Legend: N generated, M reference samples, D
 dimensions.

@@ -13,10 +13,10 @@ from facegan.networks.layers import (
     Conv,
     Dense,
     Dropout,
+    DropoutKey,
     Flatten,
     PadRightBottom,
     PooledTanh,
-    SampleNoise,
     ToImage,
     UpsampleConv,
 )
@@ -65,8 +65,8 @@ class ClassicTanhDiscriminator(nn.Module):
             Flatten(), Dense(features, 1024), nn.Tanh(), Dense(1024, 1),
         )  # fmt: skip
 
-    def forward(self, image_NCHW: Tensor, noise: SampleNoise | None = None) -> Tensor:
-        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]. There is no dropout: ``noise`` is not used."""
+    def forward(self, image_NCHW: Tensor, dropout_key: DropoutKey | None = None) -> Tensor:
+        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]. ``dropout_key`` is not used."""
         return self.blocks(image_NCHW)[:, 0]
 
 
@@ -108,9 +108,9 @@ class ClassicDcganDiscriminator(nn.Module):
         size = (resolution // 4 + 2) // 2  # the side after the padding to R/4 + 1 and one more stride of 2
         self.blocks = nn.ModuleList([*blocks, Flatten(), Dense(size * size * channels, 1)])
 
-    def forward(self, image_NCHW: Tensor, noise: SampleNoise | None = None) -> Tensor:
-        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]; dropout acts where ``noise`` is given."""
+    def forward(self, image_NCHW: Tensor, dropout_key: DropoutKey | None = None) -> Tensor:
+        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]; dropout acts where ``dropout_key`` is given."""
         x = image_NCHW
         for block in self.blocks:
-            x = block(x, noise) if isinstance(block, Dropout) else block(x)
+            x = block(x, dropout_key) if isinstance(block, Dropout) else block(x)
         return x[:, 0]

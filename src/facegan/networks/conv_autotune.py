@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import UserError
-from facegan.machine import finish
+from facegan.machine import synchronize
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, TILES, tile_of
 from facegan.networks.layers import Conv, PooledTanh, TransposedConv, UpsampleConv, attribute_set
 from facegan.networks.style_layers import ScaledConv
@@ -114,11 +114,11 @@ def measure_algorithms(
 def _seconds(layer: nn.Module, x: Tensor) -> float:
     best = float("inf")
     for _ in range(_REPEATS):
-        finish(x.device)
+        synchronize(x.device)
         started = time.perf_counter()
         y = layer(x)
         y.backward(y)
-        finish(x.device)
+        synchronize(x.device)
         best = min(best, time.perf_counter() - started)
     return best
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from facegan.errors import UserError
-from facegan.networks.layers import BatchNorm, Conv, SampleNoise, ToImage, TransposedConv
+from facegan.networks.layers import BatchNorm, Conv, DropoutKey, ToImage, TransposedConv
 
 _STD = 0.02
 """Standard deviation of every initial weight (section 4 of the paper)."""
@@ -72,6 +72,6 @@ class DcganDiscriminator(nn.Module):
         blocks.append(Conv(channels, 1, 4, padding="valid", bias=False, initializer=_STD))
         self.blocks = nn.Sequential(*blocks)
 
-    def forward(self, image_NCHW: Tensor, noise: SampleNoise | None = None) -> Tensor:
-        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]. There is no dropout: ``noise`` is not used."""
+    def forward(self, image_NCHW: Tensor, dropout_key: DropoutKey | None = None) -> Tensor:
+        """Return logits [N] of images, float [N, 3, R, R] in [-1, 1]. ``dropout_key`` is not used."""
         return self.blocks(image_NCHW)[:, 0, 0, 0]

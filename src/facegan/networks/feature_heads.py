@@ -33,9 +33,11 @@ class FeatureHead(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inputs = channels * PLACES**2
-        self.hidden = ScaledDense(inputs, _HIDDEN, gain=math.sqrt(2), rate=_RATE * math.sqrt(inputs / 2), bias=False)
+        self.hidden = ScaledDense(
+            inputs, _HIDDEN, gain=math.sqrt(2), lr_multiplier=_RATE * math.sqrt(inputs / 2), bias=False
+        )
         self.bias = nn.Parameter(torch.empty(_HIDDEN))
-        self.logit = ScaledDense(_HIDDEN, 1, rate=_RATE * math.sqrt(_HIDDEN))
+        self.logit = ScaledDense(_HIDDEN, 1, lr_multiplier=_RATE * math.sqrt(_HIDDEN))
 
     def forward(self, map_NCPP: Tensor) -> Tensor:
         """Return logits [N]."""

@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facegan.collectives import differentiable_gathered, process_count
+from facegan.collectives import differentiable_all_gather, process_count
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 from facegan.randomness import random_bytes
 
 
 @dataclass(frozen=True)
-class SampleNoise:
-    """Where a pass through a network with dropout takes its chance from: a stream, and an index for each sample."""
+class DropoutKey:
+    """Key of the dropout masks of one pass through a network: a stream, and an index for each sample."""
 
     seed: int
     stream: str
@@ -197,7 +197,7 @@ class BatchNorm(nn.Module):
         own_mean = wide.mean(axes)
         own_squares = (wide - own_mean.view(shape)).square().sum(axes)
         count = own_mean.new_full((1,), x.numel() / x.shape[1])
-        row_PK = differentiable_gathered(torch.cat([own_mean, own_squares, count]))
+        row_PK = differentiable_all_gather(torch.cat([own_mean, own_squares, count]))
         mean_PC, squares_PC, count_P1 = row_PK.split([x.shape[1], x.shape[1], 1], 1)
         # Centred moments are merged (Chan et al. 1979): a difference of large squares would lose what is asked for.
         share_P1 = count_P1 / count_P1.sum()
@@ -212,19 +212,20 @@ class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014) whose mask is a function of the sample's index.
 
     A value is kept where its random byte is at least round(256 * rate), so the rate is a multiple of 1/256 (0.4
-    becomes 0.3984), and kept values are divided by the exact share that is kept. Without ``noise`` it is the identity.
+    becomes 0.3984), and kept values are divided by the exact share that is kept. Without a ``dropout_key`` it is the
+    identity.
     """
 
     def __init__(self, rate: float, stream: str) -> None:
         super().__init__()
         self.threshold, self.stream = round(256 * rate), stream
 
-    def forward(self, x_NCHW: Tensor, noise: SampleNoise | None) -> Tensor:
-        if noise is None or self.threshold == 0:
+    def forward(self, x_NCHW: Tensor, dropout_key: DropoutKey | None) -> Tensor:
+        if dropout_key is None or self.threshold == 0:
             return x_NCHW
         samples, channels, height, width = x_NCHW.shape
-        stream = f"{noise.stream}/{self.stream}"
-        bytes_NK = random_bytes(noise.seed, stream, noise.index_N, height * width * channels)
+        stream = f"{dropout_key.stream}/{self.stream}"
+        bytes_NK = random_bytes(dropout_key.seed, stream, dropout_key.index_N, height * width * channels)
         keep = bytes_NK.view(samples, height, width, channels).permute(0, 3, 1, 2) >= self.threshold
         return x_NCHW * keep.to(x_NCHW.dtype).mul_(256 / (256 - self.threshold))
 

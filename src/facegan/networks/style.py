@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError
 from facegan.networks.feature_heads import FeatureHeads
-from facegan.networks.layers import SampleNoise
+from facegan.networks.layers import DropoutKey
 from facegan.networks.style_layers import (
     SLOPE,
     MinibatchDeviation,
@@ -79,7 +79,7 @@ class Mapping(nn.Module):
         self.embedding = ScaledDense(ATTRIBUTE_COUNT, _EMBEDDING, bias=False)
         inputs = [latent_size + _EMBEDDING, *[style_size] * (layers - 1)]
         self.layers = nn.ModuleList(
-            ScaledDense(size, style_size, gain=math.sqrt(2), rate=lr_multiplier) for size in inputs
+            ScaledDense(size, style_size, gain=math.sqrt(2), lr_multiplier=lr_multiplier) for size in inputs
         )
 
     def forward(self, latent_NZ: Tensor, attributes_NA: Tensor | None) -> Tensor:
@@ -129,7 +129,7 @@ class ModulatedLayer(nn.Module):
         return ScaleShiftLeak.apply(y_NCHW, (scale_NO * gain_NO).to(y_NCHW.dtype), shift_NO.to(y_NCHW.dtype))
 
 
-def _picture(channels: int, patch: int) -> ScaledConv:
+def _to_rgb(channels: int, patch: int) -> ScaledConv:
     """Return what makes an image's part of feature maps, ``patch`` pixels a side of each feature.
 
     Doubled, not made of patches (Aitken et al. 2017): features that are alike give pixels that are alike, no chequers.
@@ -139,7 +139,7 @@ def _picture(channels: int, patch: int) -> ScaledConv:
     return ScaledConv(channels, 3, resample="up", gain=_PICTURE_GAIN)
 
 
-def _enlarged(image_NCHW: Tensor, side: int) -> Tensor:
+def _upsampled(image_NCHW: Tensor, side: int) -> Tensor:
     """Return images of ``side`` px."""
     if image_NCHW.shape[-1] == side:
         return image_NCHW
@@ -154,6 +154,9 @@ class StyleGenerator(nn.Module):
     second convolution. ``fine_layer``: whether one more convolution of the last maps adds a part of its own to the
     image, which is 0 at first. ``mapping_lr_multiplier``: the mapping network's learning rate as a share of the
     others' (Karras et al. 2019, appendix C); its stored weights are larger by as much.
+
+    In StyleGAN2's words: ``styles`` are the affine layers A, ``pictures`` the toRGB layers of the skip architecture; a
+    style [N, W] is a point of W, styles [N, L, W] one of W+.
     """
 
     def __init__(
@@ -189,11 +192,11 @@ class StyleGenerator(nn.Module):
                 layers.append(ModulatedLayer(count, count))
             before = count
             self.ends.append(len(layers) - 1)
-            pictures.append(_picture(count, patch if side == sides[-1] else 1))
+            pictures.append(_to_rgb(count, patch if side == sides[-1] else 1))
         if fine_layer:
             layers.append(ModulatedLayer(before, before))
             self.ends.append(len(layers) - 1)
-            pictures.append(_picture(before, patch))
+            pictures.append(_to_rgb(before, patch))
             pictures[-1].initializer = 0.0
         self.layers, self.pictures = nn.ModuleList(layers), nn.ModuleList(pictures)
         # Of each layer's input, and of the last picture.
@@ -230,7 +233,7 @@ class StyleGenerator(nn.Module):
             if number in self.ends:
                 picture = next(pictures)(x)
                 if image is not None:
-                    picture = picture + _enlarged(image, picture.shape[-1])
+                    picture = picture + _upsampled(image, picture.shape[-1])
                 image = picture
         assert image is not None
         return image if self.training else image.clamp(-1, 1)
@@ -267,10 +270,10 @@ class StyleDiscriminator(nn.Module):
     """Residual blocks, minibatch deviation, and a logit that a projection on the attributes adds to.
 
     The projection is the inner product of the features with the attributes' embedding (Miyato and Koyama 2018,
-    equation 3); attributes that are 0 add nothing. Options as ``StyleGenerator``'s; ``patch`` 2 begins with a 4x4
+    equation 3); attributes that are 0 add nothing. Options as ``StyleGenerator``'s. ``patch`` 2 begins with a 4x4
     convolution of stride 2, beside which ``fine_block`` puts a residual block at the full resolution, whose part is 0
     at first. ``feature_heads``: whether heads on attributes-net's feature maps stand beside it; they have no part in
-    the logit.
+    the logit. ``stem`` is what StyleGAN2 calls fromRGB.
     """
 
     group = 4
@@ -303,11 +306,11 @@ class StyleDiscriminator(nn.Module):
         self.heads = FeatureHeads() if feature_heads else None
 
     def forward(
-        self, image_NCHW: Tensor, noise: SampleNoise | None = None, attributes_NA: Tensor | None = None
+        self, image_NCHW: Tensor, dropout_key: DropoutKey | None = None, attributes_NA: Tensor | None = None
     ) -> Tensor:
         """Return logits [N] of images, float [N, 3, R, R] in [-1, 1], and attributes [N, 40] (None: all unknown).
 
-        There is no dropout: ``noise`` is not used.
+        There is no dropout: ``dropout_key`` is not used.
         """
         x = F.leaky_relu(self.stem(image_NCHW), SLOPE)
         if self.fine is not None:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facegan.collectives import process_count, total
+from facegan.collectives import all_reduce_sum, process_count
 from facegan.errors import UserError
 from facegan.networks.conv_algorithms import DIRECT, PLAIN, convolve, convolve_transposed
 
@@ -24,19 +24,24 @@ ACTIVATION_GAIN = math.sqrt(2.0)
 
 
 class ScaledDense(nn.Module):
-    """A fully connected layer. ``rate`` is the layer's learning rate as a share of the network's."""
+    """Fully connected layer with an equalised learning rate (Karras et al. 2018): float [N, I] to [N, O].
+
+    Weights are stored with a standard deviation of 1 / ``lr_multiplier`` and multiplied by gain * lr_multiplier /
+    sqrt(I), biases by gain * lr_multiplier. ``lr_multiplier``: the layer's learning rate as a share of the network's.
+    ``gain``: that of the activation that follows.
+    """
 
     def __init__(
-        self, in_features: int, out_features: int, *, gain: float = 1.0, rate: float = 1.0, bias: bool = True
+        self, in_features: int, out_features: int, *, gain: float = 1.0, lr_multiplier: float = 1.0, bias: bool = True
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
-        self.initializer = 1.0 / rate
-        self.scale, self.rate = gain * rate / math.sqrt(in_features), gain * rate
+        self.initializer = 1.0 / lr_multiplier
+        self.scale, self.bias_scale = gain * lr_multiplier / math.sqrt(in_features), gain * lr_multiplier
 
     def forward(self, x_NI: Tensor) -> Tensor:
-        return F.linear(x_NI, self.weight * self.scale, None if self.bias is None else self.bias * self.rate)
+        return F.linear(x_NI, self.weight * self.scale, None if self.bias is None else self.bias * self.bias_scale)
 
 
 _POOLED_BY_CONVOLUTION = ("cuda",)
@@ -201,7 +206,7 @@ class MinibatchDeviation(nn.Module):
         return torch.cat([x_NCHW, channel.expand(samples, 1, height, width)], 1)
 
     def _remember(self, mean: Tensor) -> None:
-        mean = total(mean) / process_count()
+        mean = all_reduce_sum(mean) / process_count()
         self.usual.lerp_(mean.to(self.usual.dtype), 1 - self.momentum)
 
 

@@ -36,7 +36,7 @@ def widen(network: nn.Module, wider: nn.Module) -> None:
             if part == "weight" and isinstance(module, (ScaledConv, ScaledDense)):
                 _widen_weight(stored * (old.scale / module.scale), tensor, _inputs(name, stored, tensor, wider))
             else:
-                factor = old.rate / module.rate if isinstance(module, ScaledDense) else 1.0
+                factor = old.bias_scale / module.bias_scale if isinstance(module, ScaledDense) else 1.0
                 tensor[tuple(map(slice, stored.shape))] = stored * factor
     if isinstance(wider, StyleDiscriminator):
         _keep_projection(before["embedding"].weight, wider.embedding.weight)

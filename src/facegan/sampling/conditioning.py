@@ -19,8 +19,8 @@ have it (docs/celeba64)."""
 
 
 @dataclass(frozen=True)
-class Labels:
-    """The attributes that faces are made with. ``Labels()``: none is known."""
+class LabelSampler:
+    """Draws the attributes that faces are made with. ``LabelSampler()``: none is known."""
 
     prior: LabelPrior | None = None
     """What the attributes that are not asked for are drawn from; None: they are 0."""
@@ -30,28 +30,29 @@ class Labels:
     """Share of the faces that, if nothing is asked, lose all attributes; each other face keeps a part of them."""
 
     @property
-    def asks(self) -> bool:
+    def has_request(self) -> bool:
         """Whether anything is asked for, other than to withhold it."""
         return self.asked_A is not None and bool(np.nan_to_num(self.asked_A).any())
 
     @property
-    def silent(self) -> bool:
-        """Whether nothing is ever said."""
-        return self.prior is None and not self.asks
+    def always_unlabelled(self) -> bool:
+        """Whether no face ever gets a label."""
+        return self.prior is None and not self.has_request
 
-    def of(self, seed: int, index_N: np.ndarray, *, stream: str = "labels") -> np.ndarray | None:
-        """Return float32 [N, 40], or None if no attribute is known; a row is a function of (seed, stream, index) alone.
+    def draw(self, seed: int, index_N: np.ndarray, *, stream: str = "labels") -> np.ndarray | None:
+        """Return float32 [N, 40], or None without prior and request; a row depends on (seed, stream, index) only.
 
-        With a prior, whole labels are drawn from it, given what is asked, and exactly that. Where nothing is asked they
-        are withheld as in training; where something is, nothing else is, because it then comes oftener.
+        Without a prior: what is requested, and 0 elsewhere. With a prior and a request: drawn from the prior given the
+        request, which stays as it is; nothing is dropped, for what is requested then comes more often. With a prior
+        alone: drawn from it, then dropped as in training (``kept_mask``).
         """
-        if self.silent:
+        if self.always_unlabelled:
             return None
         if self.prior is None:
             assert self.asked_A is not None
             return np.repeat(np.nan_to_num(self.asked_A)[None], len(index_N), axis=0)
         labels_NA = self.prior.draw(seed, index_N, self.asked_A, stream=stream)
-        if self.asks:
+        if self.has_request:
             return labels_NA
         return labels_NA * kept_mask(Stream(seed, f"{stream}/withheld"), index_N, self.dropout)
 

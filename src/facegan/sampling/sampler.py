@@ -17,7 +17,7 @@ from facegan.attributes import ATTRIBUTE_COUNT, asked_vector
 from facegan.config import RecipeConfig
 from facegan.errors import UserError
 from facegan.pixels import to_uint8
-from facegan.sampling.conditioning import Labels
+from facegan.sampling.conditioning import LabelSampler
 from facegan.sampling.inference import for_inference
 from facegan.sampling.label_prior import LabelPrior
 from facegan.sampling.latents import draw_latents
@@ -85,7 +85,7 @@ class Sampler:
             UserError: as ``sample``.
         """
         conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
-        return conditioning.amplified(conditioning.of(seed, index_N))
+        return conditioning.amplified(conditioning.draw(seed, index_N))
 
     def styles(self, latents: np.ndarray, attributes: Attributes = None, *, truncation: float = 1.0) -> np.ndarray:
         """Return float32 [N, W]: the styles of latents [N, Z], from which ``generate`` makes the same faces.
@@ -121,7 +121,7 @@ class Sampler:
         conditioning, index_N = self._conditioning(attributes, labels), _checked_index(seed, index)
         parts = []
         for place in _batches(len(index_N)):
-            labels_NA = conditioning.amplified(conditioning.of(seed, index_N[place]))
+            labels_NA = conditioning.amplified(conditioning.draw(seed, index_N[place]))
             parts.append(self._styles(self.latents(seed, index_N[place]), labels_NA, truncation))
         return torch.cat(parts).float().cpu().numpy()
 
@@ -211,7 +211,7 @@ class Sampler:
         def batches() -> Iterator[tuple[Tensor, np.ndarray | None]]:
             for place in _batches(count):
                 index_N = np.arange(first + place.start, first + place.stop)
-                labels_NA = conditioning.of(seed, index_N)
+                labels_NA = conditioning.draw(seed, index_N)
                 given_NA = conditioning.amplified(labels_NA)
                 yield self._images(self.latents(seed, index_N), given_NA, truncation), labels_NA
 
@@ -224,14 +224,14 @@ class Sampler:
             self._network = for_inference(self.generator)
         return self._network
 
-    def _conditioning(self, attributes: Mapping[str, float] | None, labels: str) -> Labels:
+    def _conditioning(self, attributes: Mapping[str, float] | None, labels: str) -> LabelSampler:
         if not isinstance(labels, str) or labels not in LABELS:
             raise UserError(f"labels={labels!r:.60}: choose {' or '.join(LABELS)}")
         asked_A = None if attributes is None else asked_vector(attributes)
         if attributes:
             self._check_attributes(", ".join(attributes))
         prior = self.label_prior if labels == "prior" else None
-        return Labels(prior, asked_A if attributes else None, self.recipe.label_dropout)
+        return LabelSampler(prior, asked_A if attributes else None, self.recipe.label_dropout)
 
     def _inputs(
         self, latents: np.ndarray, attributes: Attributes, truncation: float
@@ -244,7 +244,7 @@ class Sampler:
             labels_NA: np.ndarray | None = checked_attributes(attributes, len(latent_NZ), "latents")
         else:
             conditioning = self._conditioning(attributes, "none")
-            labels_NA = conditioning.amplified(conditioning.of(0, np.arange(len(latent_NZ))))
+            labels_NA = conditioning.amplified(conditioning.draw(0, np.arange(len(latent_NZ))))
         places = _batches(len(latent_NZ))
         return [(latent_NZ[at], None if labels_NA is None else labels_NA[at]) for at in places]
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
-from facegan.machine import PRECISIONS, finish, lacks_bfloat16, make_repeatable, short_precision
+from facegan.machine import PRECISIONS, fast_16bit_precision, lacks_bfloat16, synchronize, use_deterministic_kernels
 from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
@@ -50,7 +50,7 @@ def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[E
     torch.set_num_threads(threads)
     if engine.device.type == "cuda":
         if requested.deterministic:
-            make_repeatable()
+            use_deterministic_kernels()
         return _on_gpu(config, pair, precision, threads, conv, engine)
     seconds: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     if conv == "auto" or precision == "auto":
@@ -104,7 +104,7 @@ def _on_gpu(
     Where several processes would have to step together, 16 bits are taken.
     """
     asked = _uniform(pair, PLAIN if conv == PLAIN else DIRECT, precision="float32", threads=threads, conv=conv)
-    short, rates = short_precision(engine.device), dict[str, float]()
+    short, rates = fast_16bit_precision(engine.device), dict[str, float]()
     if engine.world_size == 1:
         for name in ("float32", short) if precision == "auto" else [precision]:
             rates[name] = trial_rate(config, dataclasses.replace(asked, precision=name), engine)
@@ -172,11 +172,11 @@ def trial_rate(config: RunConfig, plan: ExecutionPlan, engine: Engine) -> float:
 
     def seconds_on_gpu(step: Step) -> float:
         for count in (_WARM_STEPS, _GPU_STEPS):  # as in a training, steps are not waited for
-            finish(engine.device)
+            synchronize(engine.device)
             started = time.perf_counter()
             for _ in range(count):
                 train_step(state.generator, state.discriminator, step)
-            finish(engine.device)
+            synchronize(engine.device)
         return (time.perf_counter() - started) / count
 
     every = recipe.penalty_every

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.config import RunConfig
-from facegan.machine import onto
+from facegan.machine import to_device
 from facegan.networks.layers import BatchNorm
 from facegan.sampling.latents import draw_latents
 
@@ -40,7 +40,7 @@ def calibrate_for(average: nn.Module, config: RunConfig) -> None:
     recipe, device = config.recipe, next(average.parameters()).device
     number_N = np.arange(CALIBRATION_COUNT)
     latent_NZ = draw_latents(config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
-    calibrate(average, onto(latent_NZ, device).split(64))
+    calibrate(average, to_device(latent_NZ, device).split(64))
 
 
 @torch.no_grad()

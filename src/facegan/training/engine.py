@@ -100,27 +100,27 @@ class Engine:
         """Whether this process writes the run's files."""
         return self.rank == 0
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce_sum(self, tensor: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
-        return collectives.total(tensor)
+        return collectives.all_reduce_sum(tensor)
 
-    def from_main(self, value: T) -> T:
+    def broadcast_object(self, value: T) -> T:
         """Return the main process's value in every process."""
         if self.world_size == 1:
             return value
         # Between our own processes, as Fabric's broadcast does it; nothing of a file is ever unpickled.
         content = np.frombuffer(pickle.dumps(value), np.uint8).copy() if self.is_main else np.empty(0, np.uint8)
         size = torch.tensor([len(content)])
-        collectives.from_process(size, group=self._control)
+        collectives.broadcast_(size, group=self._control)
         message = torch.from_numpy(content) if self.is_main else torch.empty(int(size), dtype=torch.uint8)
-        collectives.from_process(message, group=self._control)
+        collectives.broadcast_(message, group=self._control)
         received: T = pickle.loads(message.numpy().tobytes())
         return received
 
-    def tensor_from_main(self, tensor: Tensor) -> None:
+    def broadcast_tensor_(self, tensor: Tensor) -> None:
         """Give every process the main process's values of a tensor."""
         if self.world_size > 1:
-            collectives.from_process(tensor)
+            collectives.broadcast_(tensor)
 
     def on_main(self, work: Callable[[], T]) -> T:
         """Let the main process work while the others wait; return what it made in every process.
@@ -137,13 +137,13 @@ class Engine:
                     made = (work(), None)
                 except Exception as error:
                     made = (None, error)
-        failed = self.from_main(made[1] is not None)
+        failed = self.broadcast_object(made[1] is not None)
         if failed:
             self._end(made[1])
-        value = self.from_main(made[0])
+        value = self.broadcast_object(made[0])
         return value  # type: ignore[return-value]
 
-    def together(self, work: Callable[[], T]) -> T:
+    def run_on_all(self, work: Callable[[], T]) -> T:
         """Let every process work; go on only if all could.
 
         Raises:
@@ -156,7 +156,9 @@ class Engine:
             made = work()
         except Exception as error:
             failure = error
-        failed = collectives.total(torch.eye(self.world_size)[self.rank] * float(failure is not None), self._control)
+        failed = collectives.all_reduce_sum(
+            torch.eye(self.world_size)[self.rank] * float(failure is not None), self._control
+        )
         if failed.any():
             first = int(failed.argmax())
             if first == self.rank and not self.is_main and isinstance(failure, UserError):
@@ -204,13 +206,13 @@ class Engine:
             signing.join(0.05)
 
     def _sign_of_life(self, sign: Tensor) -> bool:
-        collectives.from_process(sign, group=self._waiting)
+        collectives.broadcast_(sign, group=self._waiting)
         return bool(sign.item())
 
     def barrier(self) -> None:
         """Wait for every process."""
         if self.world_size > 1:
-            collectives.total(torch.zeros(1), self._control)
+            collectives.all_reduce_sum(torch.zeros(1), self._control)
 
     def who_answers(self, seconds: float = 3.0) -> tuple[set[int], bool]:
         """Return the ranks of the processes that are there to answer, after one was lost, this one among them; and

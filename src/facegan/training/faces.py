@@ -16,7 +16,7 @@ from facegan.files import read_bytes
 from facegan.pixels import to_uint8
 from facegan.provenance import Provenance
 from facegan.runs.folder import write_run_file
-from facegan.sampling.conditioning import Labels
+from facegan.sampling.conditioning import LabelSampler
 from facegan.sampling.label_prior import MOST_BYTES, LabelPrior, fit
 from facegan.sampling.latents import draw_latents
 from facegan.sampling.sampler import generate
@@ -70,5 +70,5 @@ def make_faces(
     """
     recipe = config.recipe
     latent_NZ = draw_latents(config.seed, stream, number_N, recipe.latent_size, recipe.latent)
-    labels_NA = Labels(prior, dropout=recipe.label_dropout).of(config.seed, number_N, stream=f"{stream}/labels")
+    labels_NA = LabelSampler(prior, dropout=recipe.label_dropout).draw(config.seed, number_N, stream=f"{stream}/labels")
     return to_uint8(generate(generator, latent_NZ, labels_NA).nan_to_num(0.0))

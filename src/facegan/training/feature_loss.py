@@ -78,7 +78,7 @@ def heads_loss(heads: FeatureHeads, maps: SeenMaps, recipe: RecipeConfig) -> tup
     return loss, torch.stack(ranks).mean()
 
 
-def heads_loss_of_generator(heads: FeatureHeads, real: Maps, fake: Maps, recipe: RecipeConfig) -> Tensor:
+def generator_heads_loss(heads: FeatureHeads, real: Maps, fake: Maps, recipe: RecipeConfig) -> Tensor:
     """Return what G's loss has from D's heads, weighed: of the maps of its images and of as many real ones."""
     with torch.no_grad():
         real_logits = heads(real) if recipe.loss in NEEDS_REAL else [None] * len(real)

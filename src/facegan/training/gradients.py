@@ -38,13 +38,13 @@ class GradientAverage:
         for parameter in self._parameters:
             parameter.register_post_accumulate_grad_hook(lambda it, places=places: self._arrived(it, places[id(it)]))
 
-    def prepare(self, beside: Tensor | None) -> None:
-        """Get ready for a backward pass; ``beside``: float32 [K], replaced by its sum over processes on the way."""
+    def prepare(self, extra_sum: Tensor | None) -> None:
+        """Get ready for a backward pass; ``extra_sum``: float32 [K], replaced by its sum over processes on the way."""
         self._begun, self._works = 0, []
         for bucket in self._buckets:
             bucket.prepare()
-        if beside is not None:
-            self._works.append(collectives.begin_total(beside))
+        if extra_sum is not None:
+            self._works.append(collectives.all_reduce_sum_async(extra_sum))
 
     def _arrived(self, parameter: nn.Parameter, bucket: _Bucket) -> None:
         bucket.fill(parameter)
@@ -54,7 +54,7 @@ class GradientAverage:
     def _begin_next(self) -> None:
         bucket = self._buckets[self._begun]
         self._begun += 1
-        self._works.append(collectives.begin_total(bucket.flat))
+        self._works.append(collectives.all_reduce_sum_async(bucket.flat))
 
     def finish(self, masters: Sequence[nn.Parameter]) -> None:
         """Wait for the sums, and put the means into ``masters``, in the network's order."""

@@ -57,16 +57,16 @@ class Learner:
         if self._pairs:
             torch._foreach_copy_([cast for _, cast in self._pairs], [master for master, _ in self._pairs])
 
-    def update(self, loss: Tensor, lr_scale: float = 1.0, beside: Tensor | None = None) -> Tensor:
+    def update(self, loss: Tensor, lr_scale: float = 1.0, extra_sum: Tensor | None = None) -> Tensor:
         """Take one optimizer step down the gradient of the loss; return the gradient's norm, over all processes.
 
-        ``lr_scale`` multiplies the learning rate. ``beside``: float32 [K], replaced by its sum over processes.
+        ``lr_scale`` multiplies the learning rate. ``extra_sum``: float32 [K], replaced by its sum over processes.
         """
         self.optimizer.param_groups[0]["lr"] = self.learning_rate * lr_scale
         for parameter in self.working.parameters():
             parameter.grad = None
         if self._average is not None:
-            self._average.prepare(beside)
+            self._average.prepare(extra_sum)
         (loss if self.loss_scale is None else self.loss_scale.scaled(loss)).backward()
         self._fetch_gradients()
         if self._average is not None:

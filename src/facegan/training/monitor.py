@@ -54,7 +54,7 @@ class Monitor:
 
     def begin(self, state: TrainingState) -> Decision | None:
         """Leave the grid and the snapshot of a run's first moment."""
-        if self._engine.from_main(bool(self._folder.list_snapshots())):
+        if self._engine.broadcast_object(bool(self._folder.list_snapshots())):
             return None
         with self._engine.main_works():
             self._grid(state)
@@ -79,7 +79,7 @@ class Monitor:
             is_due(state.nimg, batch, every)
             for every in (schedule.log_every, schedule.sample_every, schedule.snapshot_every)
         )
-        again = log and self._engine.from_main(self._writer.failed is not None)
+        again = log and self._engine.broadcast_object(self._writer.failed is not None)
         return self._leave(state, log=log, draw=draw, save=save or again)
 
     def finish(self, state: TrainingState) -> Decision | None:
@@ -122,7 +122,7 @@ class Monitor:
         self._calibrated = -1
 
     def _write_losses(self, state: TrainingState, *, unfinished: bool = False) -> None:
-        means = self._window.means(self._engine.sum)
+        means = self._window.means(self._engine.all_reduce_sum)
         if state.adaptive is not None:
             means["augment_p"] = state.adaptive.p
         values = {**means, "images_per_s": self.throughput.window_rate()}
@@ -140,7 +140,7 @@ class Monitor:
         self._drawn = state.nimg
         if self._log is None or self._distance is None:
             return
-        faces_NHWC = grid_faces(state.sampler, self._config, self._prior)
+        faces_NHWC = grid_faces(state.sampling_generator, self._config, self._prior)
         statistics = variety(faces_NHWC, self._distance)
         if state.nimg == 0:
             statistics["data_distance"] = self._distance
@@ -158,7 +158,7 @@ class Monitor:
 
     def _snapshot(self, state: TrainingState, *, unfinished: bool = False) -> None:
         self._calibrate(state)
-        extra = {**without_score(state.extra), "window": self._window.to_dict(self._engine.sum)}
+        extra = {**without_score(state.extra), "window": self._window.to_dict(self._engine.all_reduce_sum)}
         if state.adaptive is not None:
             extra["ada"] = state.adaptive.to_dict()
         if scales := state.loss_scales:
@@ -179,7 +179,7 @@ class Monitor:
             values["D_training_rank"] = training_rank(state.discriminator.network, *self._ranking)
         if self._reference is not None:
             count = self._schedule.score_count
-            score = quick_score(state.sampler, self._config, self._reference, count, self._prior)
+            score = quick_score(state.sampling_generator, self._config, self._reference, count, self._prior)
             extra |= score_state(score, count, self._reference.network)
             values |= {"quick_score": score, "quick_score_faces": count}
         if values:

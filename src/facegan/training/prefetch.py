@@ -18,7 +18,7 @@ from torch import Tensor
 from facegan import pixels
 from facegan.config import RunConfig
 from facegan.data.packed import DataView
-from facegan.machine import onto
+from facegan.machine import to_device
 from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
 from facegan.training.steps import Batch, Draws, draws_of
@@ -68,7 +68,9 @@ class PrefetchedSource(BatchSource):
     def batch(self, index_N: np.ndarray) -> Batch:
         """Return what the step at these positions of the run learns from, with what it is going to draw."""
         made = self._taken(index_N)
-        attributes_NA = None if made.attributes_NA is None else onto(made.attributes_NA, self.device).to(self.dtype)
+        attributes_NA = (
+            None if made.attributes_NA is None else to_device(made.attributes_NA, self.device).to(self.dtype)
+        )
         return Batch(index_N, self._placed_images(made), attributes_NA, made.draws)
 
     def __exit__(self, *error: object) -> None:
@@ -111,9 +113,9 @@ class PrefetchedSource(BatchSource):
         return pin(tensor) if self.device.type == "cuda" else tensor
 
     def _placed_images(self, made: Made) -> Tensor:
-        image_NHWC = onto(made.image_NHWC, self.device)
+        image_NHWC = to_device(made.image_NHWC, self.device)
         if made.mirrored_N is not None:
-            mirrored_N111 = onto(made.mirrored_N, self.device)[:, None, None, None]
+            mirrored_N111 = to_device(made.mirrored_N, self.device)[:, None, None, None]
             image_NHWC = torch.where(mirrored_N111, image_NHWC.flip(2), image_NHWC)
         return pixels.to_float(image_NHWC, self.dtype)
 

@@ -86,7 +86,7 @@ class Recovery:
                 "kind": alarm.kind, "nimg": alarm.nimg, "message": alarm.message, "evidence": alarm.evidence,
                 "action": action, "rollbacks": rewinds,
             }  # fmt: skip
-            faces_NHWC = grid_faces(state.sampler, context.config, self._prior)
+            faces_NHWC = grid_faces(state.sampling_generator, context.config, self._prior)
             incidents.record(context.folder, incident, faces_NHWC, grid_provenance(context.config, state.nimg))
             decision = self._decision(alarm, action)
             context.listener.event(

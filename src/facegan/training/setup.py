@@ -50,7 +50,7 @@ def open_data(paths: Sequence[Path], engine: Engine) -> DataView:
             dataset.verify()
         return DataView(datasets)
 
-    return engine.together(opened)
+    return engine.run_on_all(opened)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def share_state(state: TrainingState | None, config: RunConfig, plan: ExecutionP
             "ada": None if state.adaptive is None else state.adaptive.to_dict(),
             "stepped": {name: bool(learner.optimizer.state) for name, learner in _learners(state).items()},
         }
-    facts = engine.from_main(facts)
+    facts = engine.broadcast_object(facts)
     assert facts is not None
     if state is None:
         state = new_state(config, plan, engine, empty=True)
@@ -57,7 +57,7 @@ def _learners(state: TrainingState) -> dict[str, Learner]:
 @torch.no_grad()
 def _share(tensor: Tensor, engine: Engine) -> None:
     whole = tensor.detach().contiguous()
-    engine.tensor_from_main(whole)
+    engine.broadcast_tensor_(whole)
     tensor.copy_(whole)
 
 

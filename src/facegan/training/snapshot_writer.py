@@ -42,11 +42,11 @@ class SnapshotWriter:
         *,
         newest: int,
         every: int,
-        beside: Mapping[str, Mapping[str, Tensor]] | None = None,
+        constant_tensors: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> None:
-        """``beside``: further tensors of every snapshot, by stem and name, which never change."""
+        """``constant_tensors``: further tensors of every snapshot, by stem and name, which never change."""
         self._folder, self._listener = folder, listener
-        self._beside = dict(beside or {})
+        self._constant_tensors = dict(constant_tensors or {})
         self._newest, self._every = newest, every
         self._writing: _Writing | None = None
         self.failed: SnapshotWriteError | None = None
@@ -59,7 +59,7 @@ class SnapshotWriter:
         started = time.perf_counter()
         tensors = {
             stem: {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
-            for stem, named in (state_tensors(state) | self._beside).items()
+            for stem, named in (state_tensors(state) | self._constant_tensors).items()
         }
         path, nimg, settings = self._folder.snapshot(state.nimg), state.nimg, to_dict(config)
         writing = _Writing(nimg, snapshot_bytes(tensors), time.perf_counter() - started)

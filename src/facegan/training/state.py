@@ -10,7 +10,7 @@ from torch import nn
 
 from facegan.augment import AdaptiveProbability
 from facegan.config import RecipeConfig, RunConfig
-from facegan.machine import make_repeatable, prefer_speed
+from facegan.machine import use_deterministic_kernels, use_fast_kernels
 from facegan.networks import build_pair
 from facegan.networks.conv_autotune import algorithms_on, set_algorithms
 from facegan.training.engine import Engine
@@ -57,7 +57,7 @@ class TrainingState:
         return int(self.extra.get("rollbacks", 0))
 
     @property
-    def sampler(self) -> nn.Module:
+    def sampling_generator(self) -> nn.Module:
         """The generator that faces are sampled from: the average if there is one."""
         return self.average if self.average is not None else self.generator.network
 
@@ -76,9 +76,9 @@ def state_of(
     set_algorithms(generator, algorithms_on(engine.device, plan.generator))
     set_algorithms(discriminator, algorithms_on(engine.device, plan.discriminator))
     if engine.device.type == "cuda":
-        prefer_speed(plan.precision)
+        use_fast_kernels(plan.precision)
         if plan.deterministic:
-            make_repeatable()
+            use_deterministic_kernels()
 
     def copied() -> nn.Module:
         return copy.deepcopy(generator).to(engine.device).eval().requires_grad_(False)

@@ -35,23 +35,25 @@ class MetricWindow:
             self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def _summed(self, total: Any) -> dict[str, float]:
+    def _summed(self, all_reduce_sum: Any) -> dict[str, float]:
         names = sorted(self._sums)
         if not names:
             return {}
-        return dict(zip(names, total(torch.stack([self._sums[name] for name in names])).tolist(), strict=True))
+        return dict(zip(names, all_reduce_sum(torch.stack([self._sums[name] for name in names])).tolist(), strict=True))
 
-    def means(self, total: Any) -> dict[str, float]:
-        """Return the means over steps and processes. ``total`` sums a tensor over processes."""
-        return {name: value / (self._counts[name] * self._processes) for name, value in self._summed(total).items()}
+    def means(self, all_reduce_sum: Any) -> dict[str, float]:
+        """Return the means over steps and processes. ``all_reduce_sum`` sums a tensor over processes."""
+        return {
+            name: value / (self._counts[name] * self._processes) for name, value in self._summed(all_reduce_sum).items()
+        }
 
     def restart(self) -> None:
         """Forget the steps so far."""
         self._sums, self._counts = {}, {}
 
-    def to_dict(self, total: Any) -> dict[str, Any]:
+    def to_dict(self, all_reduce_sum: Any) -> dict[str, Any]:
         """Return the sums over processes, for a snapshot: a resumed run's next line has them in."""
-        return {"sums": self._summed(total), "counts": dict(self._counts), "processes": self._processes}
+        return {"sums": self._summed(all_reduce_sum), "counts": dict(self._counts), "processes": self._processes}
 
 
 class Throughput:

@@ -13,23 +13,23 @@ from torch import Tensor, nn
 from facegan.augment import augment, augmentation_draws
 from facegan.config import RecipeConfig
 from facegan.losses import (
-    DIFFERENCES,
     NEEDS_REAL,
+    SHIFT_INVARIANT,
     discriminator_loss,
     generator_loss,
     gradient_norm_squared,
     gradient_penalty,
 )
-from facegan.machine import onto
+from facegan.machine import to_device
 from facegan.networks.conv_autotune import twice_differentiable
-from facegan.networks.layers import SampleNoise, moving_statistics, statistics_apart, statistics_frozen
+from facegan.networks.layers import DropoutKey, moving_statistics, statistics_apart, statistics_frozen
 from facegan.randomness import Stream
 from facegan.sampling.latents import draw_latents
 from facegan.training.feature_loss import (
     SeenMaps,
     feature_maps,
+    generator_heads_loss,
     heads_loss,
-    heads_loss_of_generator,
     heads_of,
 )
 from facegan.training.learner import Learner
@@ -95,17 +95,17 @@ class Step:
     seed: int
     batch: Batch
     values: StepValues = StepValues()
-    telling: Tensor | None = None
-    """float32 [P]: what this process has to tell all P (see ``messages``); None where it is alone."""
+    message: Tensor | None = None
+    """float32 [P]: what this process says to all P (see ``messages``); None where it is alone."""
     maps: SeenMaps | None = None
     """What D's heads look at, where it has any."""
 
-    def condition(self, copies: int = 1) -> dict[str, Tensor]:
+    def attribute_arguments(self, copies: int = 1) -> dict[str, Tensor]:
         """Return the further arguments of a network that knows attributes."""
         attributes_NA = self.batch.attributes_NA
         return {} if attributes_NA is None else {"attributes_NA": attributes_NA.repeat(copies, 1)}
 
-    def changed(self, image_NCHW: Tensor, which: str) -> Tensor:
+    def augmented(self, image_NCHW: Tensor, which: str) -> Tensor:
         """Return images as D is to see them; ``which`` names their part in the step."""
         recipe = self.recipe
         if recipe.augment != "none":
@@ -117,7 +117,7 @@ class Step:
             )
         if self.values.noise_std:
             values = Stream(self.seed, f"train/noise-{which}").normal(self.batch.index_N, image_NCHW[0].numel())
-            noise_NX = onto(values * np.float32(self.values.noise_std), image_NCHW.device).to(image_NCHW.dtype)
+            noise_NX = to_device(values * np.float32(self.values.noise_std), image_NCHW.device).to(image_NCHW.dtype)
             image_NCHW = image_NCHW + noise_NX.view(image_NCHW.shape)
         return image_NCHW
 
@@ -127,15 +127,15 @@ class Step:
         drawn = self.batch.draws.get(stream)
         if drawn is None:
             drawn = draw_latents(self.seed, stream, self.batch.index_N, recipe.latent_size, recipe.latent)
-        return onto(drawn, device)
+        return to_device(drawn, device)
 
-    def noise(self, passed: str, device: torch.device) -> SampleNoise:
-        """Return the source of dropout masks for the pass of "G" images through D."""
-        return SampleNoise(self.seed, f"train/{passed}", onto(self.batch.index_N, device))
+    def dropout_key(self, pass_name: str, device: torch.device) -> DropoutKey:
+        """Return the key of the dropout masks of the pass of "G" images through D."""
+        return DropoutKey(self.seed, f"train/{pass_name}", to_device(self.batch.index_N, device))
 
 
 @contextmanager
-def untouched(discriminator: nn.Module) -> Iterator[None]:
+def frozen(discriminator: nn.Module) -> Iterator[None]:
     """Inside, gradients flow through D but none is made for its parameters, and its moving statistics stay."""
     discriminator.requires_grad_(False)
     try:
@@ -152,23 +152,23 @@ def make_fakes(generator: Learner, step: Step) -> Tensor:
     """
     G, device = generator.working, generator.engine.device
     if step.recipe.fakes == "shared":
-        return G(step.latents("G", device).to(generator.dtype), **step.condition())
+        return G(step.latents("G", device).to(generator.dtype), **step.attribute_arguments())
     G.train(step.recipe.fakes == "training")
     with torch.no_grad(), statistics_frozen(G):
-        fake_NCHW = G(step.latents("D", device).to(generator.dtype), **step.condition())
+        fake_NCHW = G(step.latents("D", device).to(generator.dtype), **step.attribute_arguments())
     G.train()
     return fake_NCHW
 
 
 def logits_of_both(
-    discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: Step, passed: str
+    discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, step: Step, pass_name: str
 ) -> tuple[Tensor, Tensor]:
     """Return D's logits [N] of real and of fake images, which pass through it together, 2N at a time."""
     # Sample i's real image has the dropout mask of index 2i, its fake that of 2i + 1.
     index_2N = np.concatenate([2 * step.batch.index_N, 2 * step.batch.index_N + 1])
-    noise = SampleNoise(step.seed, f"train/{passed}", onto(index_2N, real_NCHW.device))
+    dropout_key = DropoutKey(step.seed, f"train/{pass_name}", to_device(index_2N, real_NCHW.device))
     both_NCHW = torch.cat([real_NCHW, fake_NCHW])
-    real_logit_N, fake_logit_N = discriminator(both_NCHW, noise, **step.condition(2)).chunk(2)
+    real_logit_N, fake_logit_N = discriminator(both_NCHW, dropout_key, **step.attribute_arguments(2)).chunk(2)
     return real_logit_N, fake_logit_N
 
 
@@ -177,8 +177,8 @@ def seen_maps(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> SeenMaps
     if heads_of(discriminator.network) is None:
         return None
     with torch.no_grad():
-        real = feature_maps(step.changed(step.batch.image_NCHW, "real"))
-    return SeenMaps(real, feature_maps(step.changed(fake_NCHW, "fake")))
+        real = feature_maps(step.augmented(step.batch.image_NCHW, "real"))
+    return SeenMaps(real, feature_maps(step.augmented(fake_NCHW, "fake")))
 
 
 def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) -> dict[str, Tensor]:
@@ -189,26 +189,26 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
     """
     recipe, D = step.recipe, discriminator.working
     joint = recipe.discriminator_batch == "joint"
-    real_NCHW, fake_NCHW = step.changed(step.batch.image_NCHW, "real"), step.changed(fake_NCHW.detach(), "fake")
+    real_NCHW, fake_NCHW = step.augmented(step.batch.image_NCHW, "real"), step.augmented(fake_NCHW.detach(), "fake")
     with statistics_apart(D, 1 if joint else 2):
         real_logit_N, fake_logit_N = logits_of_both(D, real_NCHW, fake_NCHW, step, "joint")
     loss_N = discriminator_loss(recipe.loss, real_logit_N, fake_logit_N, real_label=recipe.real_label)
     loss = loss_N.mean() * (0.5 if joint else 1.0)
     penalty = penalty_of(D, real_NCHW, fake_NCHW, step)
-    whole = loss if penalty is None else loss + penalty * recipe.penalty_every
+    total_loss = loss if penalty is None else loss + penalty * recipe.penalty_every
     head_metrics = {}
     if step.maps is not None and (heads := heads_of(D)) is not None:
-        loss_of_heads, ranks = heads_loss(heads, step.maps, recipe)
-        whole, head_metrics = whole + loss_of_heads, {"D_heads_rank": ranks}
-    real_B, fake_B, told = real_logit_N.detach().float(), fake_logit_N.detach().float(), {}
-    if step.telling is None:
-        norm = discriminator.update(whole, step.values.lr_scale)
+        head_loss, ranks = heads_loss(heads, step.maps, recipe)
+        total_loss, head_metrics = total_loss + head_loss, {"D_heads_rank": ranks}
+    real_B, fake_B, messages = real_logit_N.detach().float(), fake_logit_N.detach().float(), {}
+    if step.message is None:
+        norm = discriminator.update(total_loss, step.values.lr_scale)
     else:
-        beside = _to_share(real_B, fake_B, step.telling, discriminator.engine.rank)
-        norm = discriminator.update(whole, step.values.lr_scale, beside)
-        batch = len(real_B) * len(step.telling)
-        real_B, fake_B, told_P = beside.split([batch, batch, len(step.telling)])
-        told = {"told": told_P}
+        shared = _to_share(real_B, fake_B, step.message, discriminator.engine.rank)
+        norm = discriminator.update(total_loss, step.values.lr_scale, shared)
+        batch = len(real_B) * len(step.message)
+        real_B, fake_B, message_P = shared.split([batch, batch, len(step.message)])
+        messages = {"messages": message_P}
     return {
         "D_loss": loss.detach(),
         "D_accuracy_real": (real_B > 0).float().mean(),
@@ -216,26 +216,26 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
         "D_ranks": (real_B[:, None] > fake_B).float().mean(),
         "D_gradient_norm": norm,
         "D_sign": _mean_sign(recipe, real_B, fake_B),
-        **told,
+        **messages,
         **head_metrics,
         **_penalty_metric(recipe, penalty, loss.device),
     }
 
 
-def _to_share(real_N: Tensor, fake_N: Tensor, telling_P: Tensor, rank: int) -> Tensor:
-    """Return float32 [2 N P + P] whose sum over all P processes holds all logits in their order, and all words."""
-    zeros_PN = real_N.new_zeros(len(telling_P), len(real_N))
+def _to_share(real_N: Tensor, fake_N: Tensor, message_P: Tensor, rank: int) -> Tensor:
+    """Return float32 [2 N P + P] whose sum over all P processes holds all logits in their order, and all messages."""
+    zeros_PN = real_N.new_zeros(len(message_P), len(real_N))
     rows = []
     for logit_N in (real_N, fake_N):
         own_PN = zeros_PN.clone()
         own_PN[rank] = logit_N
         rows.append(own_PN.flatten())
-    return torch.cat([*rows, telling_P])
+    return torch.cat([*rows, message_P])
 
 
 def _mean_sign(recipe: RecipeConfig, real_logit_N: Tensor, fake_logit_N: Tensor) -> Tensor:
     """Return the mean sign of D at real images; where a loss knows differences only, of a real one less its fake."""
-    logit_N = real_logit_N - fake_logit_N if recipe.loss in DIFFERENCES else real_logit_N
+    logit_N = real_logit_N - fake_logit_N if recipe.loss in SHIFT_INVARIANT else real_logit_N
     return logit_N.float().sign().mean()
 
 
@@ -252,8 +252,8 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
     def logits(image_NCHW: Tensor) -> Tensor:
         copies = len(image_NCHW) // len(step.batch.index_N)
         index_N = np.tile(step.batch.index_N, copies)
-        noise = SampleNoise(step.seed, "train/penalty", onto(index_N, image_NCHW.device))
-        logit_N: Tensor = discriminator(image_NCHW, noise, **step.condition(copies))
+        dropout_key = DropoutKey(step.seed, "train/penalty", to_device(index_N, image_NCHW.device))
+        logit_N: Tensor = discriminator(image_NCHW, dropout_key, **step.attribute_arguments(copies))
         return logit_N
 
     total = real_NCHW.new_zeros((), dtype=torch.float32)
@@ -265,7 +265,9 @@ def penalty_of(discriminator: nn.Module, real_NCHW: Tensor, fake_NCHW: Tensor, s
             parts = squares.chunk(len(penalised))
             total = total + sum(0.5 * penalised[place][0] * part.mean() for place, part in enumerate(parts))
         if recipe.gradient_penalty:
-            share_N = onto(Stream(step.seed, "train/between").uniform(step.batch.index_N, 1)[:, 0], real_NCHW.device)
+            share_N = to_device(
+                Stream(step.seed, "train/between").uniform(step.batch.index_N, 1)[:, 0], real_NCHW.device
+            )
             between_N = gradient_penalty(logits, real_NCHW, fake_NCHW, share_N)
             total = total + recipe.gradient_penalty * between_N.mean()
     return total * step.values.penalty_weight
@@ -285,24 +287,28 @@ def generator_step(generator: Learner, discriminator: Learner, fake_NCHW: Tensor
     """
     recipe, D, real_NCHW = step.recipe, discriminator.working, step.batch.image_NCHW
     moving = moving_statistics(D) if recipe.generator_batch == "moving" else nullcontext()
-    with untouched(D), moving:
+    with frozen(D), moving:
         if recipe.fakes != "shared":
-            fake_NCHW = generator.working(step.latents("G", real_NCHW.device).to(generator.dtype), **step.condition())
-        fake_NCHW = step.changed(fake_NCHW, "G")
+            fake_NCHW = generator.working(
+                step.latents("G", real_NCHW.device).to(generator.dtype), **step.attribute_arguments()
+            )
+        fake_NCHW = step.augmented(fake_NCHW, "G")
         real_logit_N = None
         if recipe.generator_batch == "joint":
-            real_logit_N, logit_N = logits_of_both(D, step.changed(real_NCHW, "G-real"), fake_NCHW, step, "G-joint")
+            real_logit_N, logit_N = logits_of_both(D, step.augmented(real_NCHW, "G-real"), fake_NCHW, step, "G-joint")
         else:
-            logit_N = D(fake_NCHW, step.noise("G", real_NCHW.device), **step.condition())
+            logit_N = D(fake_NCHW, step.dropout_key("G", real_NCHW.device), **step.attribute_arguments())
             if recipe.loss in NEEDS_REAL:
                 with torch.no_grad():
-                    real_NCHW = step.changed(real_NCHW, "G-real")
-                    real_logit_N = D(real_NCHW, step.noise("G-real", real_NCHW.device), **step.condition())
-        loss = whole = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
+                    real_NCHW = step.augmented(real_NCHW, "G-real")
+                    real_logit_N = D(
+                        real_NCHW, step.dropout_key("G-real", real_NCHW.device), **step.attribute_arguments()
+                    )
+        loss = total_loss = generator_loss(recipe.loss, logit_N, real_logit_N).mean()
         if step.maps is not None and (heads := heads_of(D)) is not None:
             fake_maps = step.maps.fake if recipe.fakes == "shared" else feature_maps(fake_NCHW)
-            whole = loss + heads_loss_of_generator(heads, step.maps.real, fake_maps, recipe)
-        norm = generator.update(whole, step.values.lr_scale)
+            total_loss = loss + generator_heads_loss(heads, step.maps.real, fake_maps, recipe)
+        norm = generator.update(total_loss, step.values.lr_scale)
     return {
         "G_loss": loss.detach(),
         "D_on_G": logit_N.detach().float().sigmoid().mean(),

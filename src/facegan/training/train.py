@@ -12,7 +12,7 @@ from facegan.collectives import LostProcessError
 from facegan.config import RecipeConfig, RunConfig
 from facegan.data.packed import DataView
 from facegan.errors import OthersSayError, UserError
-from facegan.machine import most_memory
+from facegan.machine import peak_gpu_memory
 from facegan.runs.folder import RunFolder, find_snapshot
 from facegan.training.checks import refuse_before_start, refuse_other_process
 from facegan.training.context import Context, Listener, NullListener
@@ -180,7 +180,7 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
     config, fitted, first_nimg = engine.on_main(settle)
     asked = replace(asked, schedule=asked.schedule.counted_from(first_nimg))
     initial = settled[0] if settled else InitialWeights()
-    engine.together(lambda: refuse_other_process(view, config, engine, labelled=labelled(config.recipe)))
+    engine.run_on_all(lambda: refuse_other_process(view, config, engine, labelled=labelled(config.recipe)))
     missing = not folder.path.exists()
     with ExitStack() as held, enough_memory(folder, config):
         locks = engine.on_main(lambda: held.enter_context(folder.locked()) and True)
@@ -197,7 +197,7 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
     listener.event(
         "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=result.signal,
         ended=result.ended, alarm=result.alarm.kind if result.alarm else None, best=result.best,
-        **most_memory(engine.device),
+        **peak_gpu_memory(engine.device),
     )  # fmt: skip
     return result
 

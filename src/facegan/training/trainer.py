@@ -29,9 +29,9 @@ class Trainer:
         config, engine, folder, schedule = context.config, context.engine, context.folder, context.schedule
         log = RunLog(folder, state.nimg) if engine.is_main else None
         prior = run_prior(folder.label_prior, context.view, config, context.labels_MA) if engine.is_main else None
-        beside = {} if prior is None else {LABEL_PRIOR: prior.to_tensors()}
+        constant = {} if prior is None else {LABEL_PRIOR: prior.to_tensors()}
         writer = SnapshotWriter(
-            folder, context.listener, newest=schedule.keep, every=schedule.keep_every, beside=beside
+            folder, context.listener, newest=schedule.keep, every=schedule.keep_every, constant_tensors=constant
         )
         self.recovery = Recovery(context, log, writer, prior)
         self.monitor = Monitor(context, state, self.recovery, log, writer, prior)
@@ -73,8 +73,8 @@ class Trainer:
         batch = self.source.batch(self._next_images())
         step = Step(config.recipe, config.seed, batch, self._values(), self.messages.to_send())
         metrics = train_step(state.generator, state.discriminator, step)
-        if step.telling is not None:
-            self.messages.receive(metrics.pop("told"))
+        if step.message is not None:
+            self.messages.receive(metrics.pop("messages"))
         state.nimg += config.batch
         mean_sign = metrics.pop("D_sign")
         if state.adaptive is not None:
