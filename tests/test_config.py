@@ -151,3 +151,10 @@ def test_a_setting_that_is_shown_can_be_written(name):
         if path not in FIXED
     ]
     assert with_settings(recipe(name), shown) == recipe(name)
+
+
+def test_a_number_beyond_float_is_named():
+    stored = to_dict(recipe("dcgan"))
+    stored["generator_optimizer"] = {**stored["generator_optimizer"], "learning_rate": 10**400}
+    with pytest.raises(UserError, match="learning_rate: the number is too large"):
+        from_dict(RecipeConfig, stored, "run.json")

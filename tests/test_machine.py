@@ -5,7 +5,7 @@ import torch
 
 from facegan import machine
 from facegan.errors import UserError
-from facegan.machine import inference_device, to_device
+from facegan.machine import inference_device, other_machine, to_device
 from tests.simulated_cuda import DEVICE, simulated_cuda
 
 
@@ -51,3 +51,10 @@ def test_nobody_waits_for_what_goes_onto_a_gpu():
         torch.from_numpy(values).to(DEVICE)
         assert len(gpu.waits) == 1
     assert to_device(values, torch.device("cpu")).tolist() == [0, 1, 2, 3]
+
+
+def test_more_threads_than_cores_are_no_other_machine():
+    machine = {"accelerator": None, "processor": "a", "instructions": ["avx2"], "cores": 2}
+    assert other_machine(machine, machine, threads=4) is None
+    assert "fewer cores" in str(other_machine(machine | {"cores": 8}, machine, threads=4))
+    assert other_machine(machine | {"cores": 8}, machine, threads=2) is None

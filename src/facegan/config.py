@@ -283,6 +283,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         require(isinstance(value, Mapping), f"{where}: expected a table, found {value!r}")
         return dict(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        require(abs(value) < 10**300, f"{where}: the number is too large")
         return float(value)
     require(type(value) is hint, f"{where}={value!r}: expected {hint.__name__}, found {type(value).__name__}")
     return value

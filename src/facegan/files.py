@@ -234,10 +234,16 @@ class NewFolder:
 
     Raises:
         UserError: ``out`` exists and is not an empty folder, or it cannot be created, or another process is writing
-            it.
+            it, or ``<out>.partial`` is somebody else's.
     """
 
     def __init__(self, out: Path) -> None:
+        if out.is_symlink() and out.is_dir():
+            out = out.resolve()  # so that both folders are on the disk that it points to
+        if out.suffix == ".partial":
+            raise UserError(f"{out}: an unfinished folder has a name that ends in .partial; give another name")
+        if out.exists() and os.path.ismount(out):
+            raise UserError(f"{out} is where a disk is mounted, and cannot be replaced: give a new folder in it")
         if is_taken(out) and (not out.is_dir() or any(out.iterdir())):
             raise UserError(f"{out} exists already and nothing is overwritten: give another name, or remove it first")
         if out.name in ("", ".."):
@@ -251,6 +257,8 @@ class NewFolder:
         is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "lock").exists() and any(self.folder.iterdir()):
+                raise UserError(f"{self.folder}, where {self.out} is to be written first, is not facegan's: rename it")
             self._lock.enter_context(locked(self.folder / "lock"))
             self._held = True
             for left_over in self.folder.iterdir():

@@ -74,7 +74,7 @@ def other_machine(
         )
     if old is None and new and precision == "bfloat16" and not _BFLOAT16_UNITS & set(new):
         return f"a processor without bfloat16 units ({' '.join(new)}), and the run computes in bfloat16"
-    if now["cores"] < threads:
+    if now["cores"] < min(threads, before.get("cores", threads)):  # it may have been asked for more than there are
         return f"fewer cores: {threads} threads then, {now['cores']} cores now"
     return None
 

@@ -7,9 +7,9 @@ import pytest
 
 from facegan.planning import plan as planning
 from facegan.planning.measure import Measured
-from facegan.training.schedule import USUAL_IMAGES
+from facegan.training.schedule import USUAL_IMAGES, Schedule
 from tests.command import facegan, mistake
-from tests.conftest import write_packed
+from tests.conftest import small_recipe, train, write_packed
 
 
 @pytest.fixture
@@ -60,6 +60,14 @@ def test_a_size_that_a_recipe_has_not(tmp_path, measured):
     assert "20" in found["dcgan"]["reason"] and found["dcgan"]["costs"] is None
     assert found["classic-tanh"]["reason"] == ""
     assert "20" in mistake("plan", tmp_path / "packed", "--recipe", "dcgan")
+
+
+def test_a_run_that_is_there_is_named(packed16, tmp_path, measured):
+    train([packed16], tmp_path / "run", small_recipe("dcgan"), schedule=Schedule(images=0, score_count=0), batch=8)
+    new = plans(packed16, "--recipe", "dcgan", "--run", tmp_path / "new")["dcgan"]
+    there = plans(packed16, "--recipe", "dcgan", "--run", tmp_path / "run")["dcgan"]
+    assert not any("is a run already" in note for note in new["notes"])
+    assert any("run is a run already" in note for note in there["notes"])
 
 
 def test_a_long_budget_is_limited_by_its_time_alone(packed16, measured):

@@ -1,12 +1,13 @@
 """What a person sees of a training: how long it will be, and a bar of what is left."""
 
 import io
+import json
 import re
 
 import pytest
 from rich.console import Console
 
-from facegan.cli.progress import TerminalListener
+from facegan.cli.progress import JsonListener, TerminalListener
 from facegan.training.schedule import Schedule
 from tests.conftest import small_recipe, train
 
@@ -62,3 +63,9 @@ def test_the_rate_says_how_long_that_is():
         listener.event("start", **(fields | {"minutes": 30}))
     assert "  until 72,100 images (about 2 h 00 min)" in told.getvalue()
     assert "  for 30 minutes (about 18,000 images)" in told.getvalue()
+
+
+def test_what_is_not_finite_is_null_in_json(capsys):
+    JsonListener().event("log", D_loss=float("nan"), G_loss=float("-inf"), nimg=8)
+    line = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert line == {"event": "log", "D_loss": None, "G_loss": None, "nimg": 8}

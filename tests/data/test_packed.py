@@ -93,11 +93,37 @@ def test_remains_of_a_killed_writer_are_removed(tmp_path):
     (tmp_path / "d.partial" / "sub").mkdir(parents=True)
     (tmp_path / "d.partial" / "attributes.npy").write_bytes(b"old")
     (tmp_path / "d.partial" / "old.txt").write_bytes(b"old")
+    (tmp_path / "d.partial" / "lock").touch()
     write(tmp_path / "d", images_of(2))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["d"]
     assert sorted(file.name for file in (tmp_path / "d").iterdir()) == [
         "attributes.npy", "dataset.json", "identities.npy", "images.npy", "names.txt", "partitions.npy",
     ]  # fmt: skip
+
+
+def test_a_folder_of_somebody_else_stays(tmp_path):
+    (tmp_path / "d.partial").mkdir()
+    (tmp_path / "d.partial" / "mine.txt").write_bytes(b"mine")
+    with pytest.raises(UserError, match=r"d.partial, .* is not facegan's: rename it"):
+        write(tmp_path / "d", images_of(2))
+    assert (tmp_path / "d.partial" / "mine.txt").read_bytes() == b"mine"
+    with pytest.raises(UserError, match=r"a name that ends in .partial"):
+        write(tmp_path / "e.partial", images_of(2))
+
+
+def test_a_link_to_an_empty_folder_is_followed(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "d").symlink_to(tmp_path / "disk")
+    write(tmp_path / "d", images_of(2))
+    assert len(PackedDataset.open(tmp_path / "d")) == 2 and (tmp_path / "d").is_symlink()
+    assert (tmp_path / "disk" / "images.npy").is_file()
+
+
+def test_where_a_disk_is_mounted_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "disk")
+    with pytest.raises(UserError, match="where a disk is mounted"):
+        PackedWriter(tmp_path / "disk", resolution=8, capacity=2)
 
 
 def test_two_writers_of_one_dataset(tmp_path):

@@ -37,6 +37,9 @@ def rows_of(celeba, numbers, form):
         case "eurecom-ds":
             attributes = [[int(sign > 0) for sign in signs(number)] for number in numbers]
             return {"image": images, "attributes": attributes}
+        case "struct":
+            attributes = [dict(zip(ATTRIBUTE_NAMES, signs(number), strict=True)) for number in numbers]
+            return {"image": images, "attributes": attributes}
         case "tpremoli":
             columns = {name: [signs(number)[place] for number in numbers] for place, name in enumerate(ATTRIBUTE_NAMES)}
             return {"image": images, "prompt_string": ["a face; smiling"] * len(files), **columns}
@@ -54,7 +57,7 @@ def copy_of(celeba, folder, form, group=7):
     return folder
 
 
-@pytest.mark.parametrize("form", ["flwrlabs", "eurecom-ds", "tpremoli", "nielsr"])
+@pytest.mark.parametrize("form", ["flwrlabs", "eurecom-ds", "tpremoli", "nielsr", "struct"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_four_forms(celeba, tmp_path, form, workers):
     expected = prepare(celeba, tmp_path / "expected", resolution=16, workers=1).dataset
@@ -72,6 +75,14 @@ def test_the_four_forms(celeba, tmp_path, form, workers):
     if form == "flwrlabs":
         np.testing.assert_array_equal(dataset.identities, expected.identities[order])
     assert dataset.hold_out == ("identities" if form == "flwrlabs" else "partition")
+
+
+def test_attributes_that_are_not_understood_are_told(celeba, tmp_path):
+    columns = rows_of(celeba, range(4), "nielsr") | {"attributes": [[1, 0, 1]] * 4}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "few.parquet")
+    result = prepare(tmp_path / "few.parquet", tmp_path / "out", resolution=16, workers=1)
+    assert not result.dataset.labelled and "attributes" not in result.annotations
+    assert any("columns of attributes hold none that is known" in warning for warning in result.warnings)
 
 
 def test_labels_in_a_made_faces_own_row_are_its_own(celeba, tmp_path):

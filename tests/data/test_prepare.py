@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import tarfile
 import zipfile
 from collections import namedtuple
 from pathlib import Path
@@ -501,3 +502,32 @@ def test_an_odd_crop_is_read_back_as_it_was(celeba, tmp_path):
     assert dataset.crop == (15.5, 35.5, 162.5, 182.5)
     scored = faces_at(celeba / "img_align_celeba", 48, [dataset])
     np.testing.assert_array_equal(np.concatenate(list(scored.batches))[0], dataset.images[0])
+
+
+def test_tables_that_would_not_be_read_are_refused(celeba, tmp_path):
+    with pytest.raises(UserError, match=r"--no-attributes reads no table at all, and --identities .* names one"):
+        prepare(celeba, tmp_path / "out", use_attributes=False, identities=celeba / "identity_CelebA.txt")
+
+
+def test_a_limit_that_takes_no_held_out_person_is_named_before_the_work(celeba, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparing, "decode_all", lambda *_: pytest.fail("images are decoded"))
+    with pytest.raises(UserError, match="--limit 20 takes the first images only"):
+        prepare(celeba, tmp_path / "out", resolution=16, hold_out="partition", limit=20)
+
+
+def test_an_image_is_the_example_where_all_are_set_aside(tmp_path, encoded):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a-note.txt").write_text("notes")
+    for number in range(2):
+        (tmp_path / "in" / f"{number}.png").write_bytes(encoded(np.zeros((8, 8, 3), np.uint8)))
+    with pytest.raises(UserError, match=r"every image was set aside, such as 0\.png"):
+        prepare(tmp_path / "in", tmp_path / "out", resolution=256, workers=1)
+
+
+def test_patterns_name_parquet_files_or_tars(tmp_path, celeba):
+    with pytest.raises(UserError, match=r"fits 48 files, such as 000001.jpg: a pattern names Parquet files or tars"):
+        prepare(celeba / "img_align_celeba" / "*", tmp_path / "out")
+    with tarfile.open(tmp_path / "faces-0.tar", "w") as tar:
+        tar.add(celeba / "img_align_celeba", "a")
+    assert len(prepare(tmp_path / "faces-*", tmp_path / "out", resolution=16, workers=1).dataset) == 48
+    assert len(prepare(celeba / "img_align_celeb[a]", tmp_path / "two", resolution=16, workers=1).dataset) == 48

@@ -5,6 +5,7 @@ import torch
 
 import facegan
 from facegan.errors import UserError
+from facegan.networks.classic import ClassicDcganDiscriminator
 from facegan.networks.layers import DropoutKey
 from facegan.networks.summary import summarize, totals
 
@@ -53,3 +54,9 @@ def test_a_seed_names_the_weights():
     for name, tensor in first.generator.state_dict().items():
         assert torch.equal(tensor, again.generator.state_dict()[name])
     assert not torch.equal(first.generator.blocks[1].weight, other.generator.blocks[1].weight)
+
+
+@pytest.mark.parametrize("dropout", [1, 2, -0.1, float("nan"), 0.999])
+def test_a_dropout_that_leaves_nothing_is_refused(dropout):
+    with pytest.raises(UserError, match="classic-dcgan takes a dropout from 0 to below"):
+        ClassicDcganDiscriminator(dropout=dropout)

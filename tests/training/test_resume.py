@@ -219,3 +219,26 @@ def test_the_first_of_every_interval_is_kept(tmp_path, packed16):
     train([packed16], tmp_path / "run", small_recipe("dcgan"), **options)
     names = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
     assert names == [f"nimg-{nimg:09d}" for nimg in (0, 48, 96, 144)]
+
+
+def test_a_start_that_was_killed_before_its_first_snapshot_leaves_no_line(tmp_path, packed16):
+    schedule = Schedule(images=8, log_every=8, sample_every=8, snapshot_every=8, score_count=0)
+    options = {"batch": 8, "precision": "float32", "threads": 1, "conv": "direct", "schedule": schedule}
+    train([packed16], tmp_path / "run", small_recipe("dcgan"), **options)
+    expected = lines_of(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "snapshots")
+    train([packed16], tmp_path / "run", small_recipe("dcgan"), **options)
+    again = lines_of(tmp_path / "run")
+    assert [line["nimg"] for line in again] == [line["nimg"] for line in expected]
+
+
+def test_data_at_another_place_is_noted(tmp_path, packed16):
+    shutil.copytree(packed16, tmp_path / "here")
+    options = {"batch": 8, "precision": "float32", "threads": 1, "conv": "direct"}
+    for place, images in (("here", 8), ("there", 16), (None, 24)):
+        schedule = Schedule(images=images, score_count=0)
+        data = [] if place is None else [tmp_path / place]
+        assert train(data, tmp_path / "run", small_recipe("dcgan"), schedule=schedule, **options).nimg == images
+        if place == "here":
+            (tmp_path / "here").rename(tmp_path / "there")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"] == [str(tmp_path / "there")]

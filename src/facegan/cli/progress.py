@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,11 +18,16 @@ from facegan.durations import words
 from facegan.training.watchdog import POLICY
 
 
+def _finite(value: Any) -> Any:
+    """Return a value as JSON has it: null for what is not finite, as in ``log.jsonl``."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class JsonListener:
     """One JSON line on standard output for each event."""
 
     def event(self, kind: str, **fields: Any) -> None:
-        print(json.dumps({"event": kind, **fields}), flush=True)
+        print(json.dumps({"event": kind} | {name: _finite(value) for name, value in fields.items()}), flush=True)
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None: ...
 

@@ -46,7 +46,8 @@ def runs(
     def unlisted(error: OSError) -> None:
         typer.echo(f"warning: left out {system_failure(error)}", err=True)
 
-    found = [run for folder in folders for run in find_runs(folder, unlisted)]
+    listed = [run for folder in folders for run in find_runs(folder, unlisted)]
+    found = list({run.path.resolve(): run for run in reversed(listed)}.values())[::-1]
     if not found:
         typer.echo(f"no runs in {', '.join(str(folder) for folder in folders)}", err=True)
     elif cleaning:

@@ -134,7 +134,12 @@ def read_labels(
 
 def _labels_of_parquet(rows: ParquetRows, labels: Labels, preflight: Preflight) -> None:
     """Enter the labels that stand in the files' own columns; the images are in the order of the rows."""
-    if rows.attributes is not None:
+    if rows.attributes is not None and not rows.attributes.values.any():
+        labels.warnings.append(
+            "the columns of attributes hold none that is known here (40 values a row in CelebA's order, or a column or "
+            "field for each name): the faces stay without"
+        )
+    elif rows.attributes is not None:
         labels.attributes[:] = rows.attributes.values
         labels.sources["attributes"] = "columns"
         preflight.add(rows.attributes.problems)

@@ -197,7 +197,13 @@ def _codes(columns: dict[str, Any], count: int) -> tuple[np.ndarray | None, list
     lists = [name for name in columns if plain(name) in _ATTRIBUTE_LISTS]
     if not lists:
         return None, []
-    rows = columns[lists[0]].to_pylist()
+    column = columns[lists[0]]
+    if _is_struct(column.type):
+        import pyarrow.compute
+
+        fields = {name: pyarrow.compute.struct_field(column, name) for name in _fields(column.type)}
+        return _codes({name: values for name, values in fields.items() if plain(name) not in _ATTRIBUTE_LISTS}, count)
+    rows = column.to_pylist()
     codes = np.full((count, ATTRIBUTE_COUNT), EMPTY, np.int8)
     for number, row in enumerate(rows):
         if isinstance(row, list) and len(row) == ATTRIBUTE_COUNT:

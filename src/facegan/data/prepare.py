@@ -73,8 +73,9 @@ def prepare(
     writer = PackedWriter(out, resolution=resolution, capacity=len(files))
     _check_space(out, len(files), resolution)
     given = {"attributes": attributes, "partition": partition, "identities": identities}
+    _refuse_unread(given, use_attributes)
     labels = read_labels(listing, given, preflight, len(files)) if use_attributes else Labels(len(listing.images))
-    rule = choose_rule(hold_out, labels.identities, labels.partitions)  # refused now, before all images are decoded
+    rule = _rule(hold_out, labels, len(files), limit)  # refused now, before all images are decoded
     preflight.add(_left_out(listing, labels))
     with writer, Reader(listing.source.resolve()) as reader:
         labels.warnings += by_name_alone(listing, labels, reader)
@@ -85,7 +86,7 @@ def prepare(
         rows = _kept_rows(outcomes, files, _worth(labels, rule), preflight)
         made_kept = int(np.isin(rows, made).sum())
         preflight.kept = len(rows)
-        _refuse_nothing(preflight, listing.source)
+        _refuse_nothing(preflight, listing.source, {file.name for file in files})
         preflight.save(writer.folder / "preflight.json")
         dataset = writer.finish(
             rows=rows,
@@ -100,6 +101,26 @@ def prepare(
     warnings = _warnings(listing, labels, preflight, made_kept)
     warnings += held_out_warnings(dataset, hold_out, labels.sources, made=made_kept)
     return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
+
+
+def _refuse_unread(given: dict[str, Path | None], use_attributes: bool) -> None:
+    for what, file in given.items():
+        if file is not None and not use_attributes:
+            raise UserError(
+                f"--no-attributes reads no table at all, and --{what} {file} names one: leave one of them out"
+            )
+
+
+def _rule(hold_out: str, labels: Labels, count: int, limit: int | None) -> Rule:
+    """Return the rule of held-out people that the first ``count`` images allow."""
+    try:
+        return choose_rule(hold_out, labels.identities[:count], labels.partitions[:count])
+    except UserError as error:
+        if limit is None or limit >= len(labels.identities):
+            raise
+        raise UserError(
+            f"{error}; --limit {limit} takes the first images only, of which that may not be known"
+        ) from None
 
 
 def _write_preview(dataset: PackedDataset, file: bool | Path, made: int) -> Path:
@@ -142,9 +163,12 @@ def _left_out(listing: Listing, labels: Labels) -> Iterator[Problem]:
             yield Problem(path, "no image", "neither its suffix nor its content is that of an image", "noted")
 
 
-def _refuse_nothing(preflight: Preflight, source: Path) -> None:
+def _refuse_nothing(preflight: Preflight, source: Path, names: set[str]) -> None:
     if not preflight.kept:
-        first = preflight.problems[0]
+        of_images = [
+            problem for problem in preflight.problems if problem.file in names and problem.action == "set aside"
+        ]
+        first = (of_images or preflight.problems)[0]
         raise UserError(
             f"{source}: every image was set aside, such as {first.file} ({first.kind}: {first.reason}); check the "
             "source and --resolution"

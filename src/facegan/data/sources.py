@@ -80,10 +80,10 @@ def find_source(path: Path) -> Listing:
     """
     if path.is_dir():
         _refuse_own(path)
-    if path.suffix == ".parquet" or (path.name.endswith("*") and not path.exists()):
-        return _list_parquet(path.parent, _matching(path))
-    if path.suffix == ".tar" and not path.is_dir():
-        return _list_tars(path.parent, _matching(path))
+    is_pattern = not path.exists() and any(sign in path.name for sign in "*?[")
+    if is_pattern or (path.suffix in (".parquet", ".tar") and not path.is_dir()):
+        named = _matching(path)
+        return find_source(named[0]) if is_pattern and len(named) == 1 else _list_files(path, named)
     listing = list_images(path)
     for suffix, called, list_them in ((".parquet", "Parquet files", _list_parquet), (".tar", "tars", _list_tars)):
         files = sorted(other for other in listing.others if other.lower().endswith(suffix)) if path.is_dir() else []
@@ -136,6 +136,19 @@ def _matching(path: Path) -> list[Path]:
     if not files:
         raise UserError(f"{path} does not exist: give such a file, a folder of them, or a pattern that fits some")
     return files
+
+
+def _list_files(path: Path, files: Sequence[Path]) -> Listing:
+    """Return the images in the files that a path or pattern names: all Parquet, or all tars."""
+    suffixes = {file.suffix.lower() for file in files if file.is_file()}
+    if suffixes == {".parquet"}:
+        return _list_parquet(path.parent, files)
+    if suffixes == {".tar"}:
+        return _list_tars(path.parent, files)
+    raise UserError(
+        f"{path} fits {len(files):,} files, such as {files[0].name}: a pattern names Parquet files or tars, "
+        "not both; of other images give the folder"
+    )
 
 
 def _list_parquet(source: Path, files: Sequence[Path]) -> Listing:

@@ -25,7 +25,9 @@ _NAME_COLUMNS = ("imageid", "filename", "imagename", "imagefile", "imagepath", "
 """Headings of the column that holds the file's name, the surest first."""
 INDEX_COLUMNS = frozenset(("", "unnamed0", "index", "level0"))
 """Headings that pandas gives to a column of row numbers."""
-_WORDS = frozenset(("true", "false", "yes", "no"))
+_WORDS = frozenset(
+    ("true", "false", "yes", "no", "train", "training", "valid", "val", "validation", "dev", "test", "testing")
+)
 _IMAGE_NAME = re.compile(r"[^.]\.[a-z][a-z0-9]{2,3}$", re.IGNORECASE)
 _SAMPLED_ROWS = 50
 _HEAD = 1 << 16

@@ -47,7 +47,7 @@ class ClassicTanhGenerator(nn.Module):
         )  # fmt: skip
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
-        """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, 100]."""
+        """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, latent_size]."""
         return self.blocks(latent_NZ)
 
 
@@ -85,7 +85,7 @@ class ClassicDcganGenerator(nn.Module):
         self.blocks = nn.Sequential(*blocks, UpsampleConv(channels, 3), nn.Tanh())
 
     def forward(self, latent_NZ: Tensor) -> Tensor:
-        """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, 100]."""
+        """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, latent_size]."""
         return self.blocks(latent_NZ)
 
 
@@ -95,6 +95,8 @@ class ClassicDcganDiscriminator(nn.Module):
     def __init__(self, resolution: int = 64, dropout: float = 0.4) -> None:
         super().__init__()
         _require_multiple("classic-dcgan", resolution, 16, 16)
+        if not 0 <= dropout < 0.99:
+            raise UserError(f"classic-dcgan takes a dropout from 0 to below 0.99: not {dropout}")
         self.resolution = resolution
         blocks: list[nn.Module] = [Conv(3, 64, 5, stride=2), nn.LeakyReLU(0.2), Dropout(dropout, "dropout-0")]
         channels = 64

@@ -19,6 +19,7 @@ from facegan.planning.curves import Expected, expect, kept_curves
 from facegan.planning.forecast import Costs
 from facegan.planning.measure import Measured, Subject, measure
 from facegan.recipes import RECIPES, recipe, usual_batch
+from facegan.runs.folder import RunFolder
 from facegan.runs.snapshot import free_bytes
 from facegan.training.checks import refuse_impossible
 
@@ -236,6 +237,8 @@ def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int |
         yield "the trial was cut off before it looked at faces: the time that quick scores take is not counted"
     if config.attributes and (without := _unlabelled(view)):
         yield f"{without:,} faces have no attributes: attributes-net guesses them when the run begins"
+    if RunFolder(run).exists():
+        yield f"{run} is a run already, which the command goes on with: this plan is of a new one; --run names another"
     if disk is not None and disk > (free := free_bytes(run.absolute())):
         yield f"DOES NOT FIT on the disk, where {free / 1e6:,.0f} MB are free; take --keep 1, or make room"
 

@@ -53,8 +53,8 @@ def profile(nimg: int, halflife: int, moment_G: np.ndarray) -> np.ndarray:
         return early + math.log(2) / halflife * np.maximum(t - turn, 0)
 
     rate_G = math.log(2) / np.minimum(halflife, RAMP * moment_G)
-    weight_G = rate_G * np.exp(forgotten(moment_G) - forgotten(np.asarray(float(nimg))))
-    return np.where(moment_G <= nimg, weight_G, 0.0)
+    since_G = forgotten(moment_G) - forgotten(np.asarray(float(nimg)))
+    return np.where(moment_G <= nimg, rate_G * np.exp(np.minimum(since_G, 0.0)), 0.0)
 
 
 def coefficients(stored: Sequence[tuple[int, int]], nimg: int, halflife: int) -> tuple[np.ndarray, float]:

@@ -48,7 +48,7 @@ def run_data(folder: RunFolder, parent: Path | None = None) -> list[Path]:
         UserError: there is no such run, or its ``run.json`` names no data.
     """
     if not folder.exists() and parent is not None:
-        folder = RunFolder(parent if (parent / "run.json").is_file() else parent.parent.parent)
+        folder = RunFolder(parent if (parent / "run.json").is_file() else parent.absolute().parent.parent)
     if not folder.exists():
         raise UserError(f"{folder.path} is no run yet: give the folder of packed faces to train on")
     paths = folder.read().get("data")

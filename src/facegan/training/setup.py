@@ -162,7 +162,7 @@ def settle_plan(
 
     def settled() -> tuple[ExecutionPlan, str]:
         if folder.list_snapshots():
-            return _settle_again(folder, config, requested, engine, listener)
+            return _settle_again(folder, config, requested, view, engine, listener)
         # A new run, or an earlier start failed before there was anything to keep.
         listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
         plan, seconds = autotune(config, requested, engine)
@@ -188,11 +188,14 @@ def settle_plan(
 
 
 def _settle_again(
-    folder: RunFolder, config: RunConfig, requested: Requested, engine: Engine, listener: Listener
+    folder: RunFolder, config: RunConfig, requested: Requested, view: DataView, engine: Engine, listener: Listener
 ) -> tuple[ExecutionPlan, str]:
     contents, where = folder.read(), str(folder.path / "run.json")
     plan = ExecutionPlan.from_dict(contents.get("choices"), where)
     before, now = contents.get("machine"), describe_machine(engine.device.type)
+    found = [str(dataset.path.absolute()) for dataset in view.datasets]
+    if contents.get("data") not in (None, found):  # the same content, at another place
+        folder.update({"data": found})
     if not isinstance(before, dict):
         return plan, ""
     other = other_machine(before, now, threads=plan.threads, precision=plan.precision)

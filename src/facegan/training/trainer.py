@@ -27,7 +27,8 @@ class Trainer:
     def __init__(self, context: Context, state: TrainingState) -> None:
         self.context, self.state = context, state
         config, engine, folder, schedule = context.config, context.engine, context.folder, context.schedule
-        log = RunLog(folder, state.nimg) if engine.is_main else None
+        # Lines before the first snapshot are of a start that was killed; this one writes them again.
+        log = RunLog(folder, state.nimg if folder.list_snapshots() else -1) if engine.is_main else None
         prior = run_prior(folder.label_prior, context.view, config, context.labels_MA) if engine.is_main else None
         constant = {} if prior is None else {LABEL_PRIOR: prior.to_tensors()}
         writer = SnapshotWriter(

@@ -54,7 +54,7 @@ class InitialWeights:
         """Return the run that this begins with, if its data has this content hash."""
         if (source := self.source) is None or source.run_config().data != data:
             return None
-        parent = RunFolder(source.path.parent.parent)
+        parent = RunFolder(source.path.absolute().parent.parent)
         return parent if parent.exists() else None
 
     def first_nimg(self, config: RunConfig) -> int:
@@ -107,7 +107,7 @@ class InitialWeights:
         """Return what ``run.json`` says of it."""
         if (source := self.source) is None:
             return {}
-        parent = RunFolder(source.path.parent.parent)
+        parent = RunFolder(source.path.absolute().parent.parent)
         before = parent.read().get("ancestry", []) if parent.exists() else []
         entry = {
             "how": "fork" if self.fork else "init",
