@@ -60,10 +60,15 @@ class Model(Sampler):
         super().__init__(generator.to(self._device).eval().requires_grad_(False), recipe, prior)
 
     @property
+    def has_discriminator(self) -> bool:
+        """Whether the snapshot holds one; exported folders do not."""
+        return "discriminator.safetensors" in self.info.sha256
+
+    @property
     def discriminator(self) -> nn.Module:
         """The discriminator of the same snapshot, read when first used."""
         if self._discriminator is None:
-            if "discriminator.safetensors" not in self.info.sha256:
+            if not self.has_discriminator:
                 raise UserError(f"{self.folder} has no discriminator, which would have to give the scores")
             network = load_discriminator(self.info, self.recipe)
             self._discriminator = network.to(self._device).eval().requires_grad_(False)

@@ -185,3 +185,12 @@ def test_two_processes_never_make_one_shard_at_once(style_model, tmp_path, undis
 def test_wrong_words_are_named(style_run, tmp_path, arguments, words):
     assert words in mistake("sample", style_run, *arguments, cwd=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_manifests_place_stays(style_model, tmp_path):
+    shards = Shards(Job(model=style_model, count=4, seed=0), tmp_path / "%05d.tar", 50, "png")
+    (tmp_path / "manifest.json").write_text('{"mine": 1}')
+    with pytest.raises(UserError, match=r"manifest\.json, where the shards are to be listed, is something else"):
+        made(shards)
+    assert (tmp_path / "manifest.json").read_text() == '{"mine": 1}'
+    assert made(shards, force=True).made == 1 and json.loads((tmp_path / "manifest.json").read_text())["count"] == 4

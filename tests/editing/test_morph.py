@@ -66,6 +66,13 @@ def test_latents_keep_their_length_on_the_way(dcgan_run):
     assert lengths.min() >= min(first, last) - 1e-3 and lengths.max() <= max(first, last) + 1e-3
 
 
+def test_latents_of_no_length_are_passed_straight(dcgan_run):
+    model = facegan.load(dcgan_run)
+    ends = [numbered_face(model, 0, number, truncation=0.0) for number in (0, 1)]
+    film = np.stack(list(morph(model, ends, frames=3, loop=False)))
+    assert film.shape == (3, 16, 16, 3) and (film == film[0]).all()
+
+
 def test_what_is_no_film_is_refused(style_model, faces):
     with pytest.raises(UserError, match="two or more"):
         morph(style_model, faces[:1], frames=5)

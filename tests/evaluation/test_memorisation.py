@@ -81,6 +81,13 @@ def test_few_held_out_faces_find_many_copies_and_say_from_which_share_on(trainin
     assert "with 30 held-out faces" in judge_copies(nearest(faces(1, 400), training), unseen).sentence()
 
 
+@pytest.mark.parametrize("held_out", [20, 25, 29])
+def test_copies_alone_are_found_by_the_fewest_held_out_faces(training, held_out):
+    for seed in range(8):  # in some of them one held-out face is the nearest in both ratio and distance
+        verdict = judge_copies(nearest(training[:200], training), nearest(faces(100 + seed, held_out), training))
+        assert verdict.copies and verdict.suspicious > 0.9
+
+
 def test_blurred_faces_are_near_to_many_and_no_copies(training):
     smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(faces(3, 300)).permute(0, 3, 1, 2).float(), 15, 1, 7)
     blurred = smooth.permute(0, 2, 3, 1).numpy().astype(np.uint8)
@@ -134,12 +141,16 @@ def test_with_few_faces_to_train_on_nothing_can_be_said(tmp_path):
         audit(iter([]), {"resolution": 16}, 200, [PackedDataset.open(few)], [], Labeller())
 
 
-def test_other_data_than_the_models_is_said_and_another_resolution_refused(people):
+def test_other_data_than_the_models_is_said_and_another_resolution_refused(people, tmp_path):
     data, batches = [PackedDataset.open(people)], [np.zeros((200, 16, 16, 3), np.uint8)]
     found = audit(iter(batches), {"resolution": 16, "data": "another"}, 200, data, [], Labeller())
     assert found.other_data
     told = {"resolution": 16, "data": DataView(data).content_hash}
     assert not audit(iter(batches), told, 200, data, [], Labeller()).other_data
+    more = [*data, PackedDataset.open(write_packed(tmp_path / "more", 60, 16, seed=3))]
+    told = {"resolution": 16, "data": DataView(more).content_hash}
+    assert not audit(iter(batches), told, 200, more[::-1], [], Labeller()).other_data, "named in another order"
+    told = {"resolution": 16, "data": DataView(data).content_hash}
     with pytest.raises(UserError, match="the faces have 32 px and the data 16 px"):
         audit(iter(batches), {"resolution": 32}, 200, data, [], Labeller())
     with pytest.raises(UserError, match="199 faces are too few"):

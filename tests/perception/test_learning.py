@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
+from facegan.cli.train_attributes import _table as shown_table
 from facegan.data.packed import DataView, PackedDataset
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
@@ -14,7 +15,7 @@ from facegan.perception.attributes_net import AttributesNet
 from facegan.perception.corruptions import CORRUPTIONS, corrupt
 from facegan.perception.judge_net import JudgeNet
 from facegan.perception.labeller import Labeller, accuracies
-from facegan.perception.learning import Lessons, train_attributes_net, train_judge_net
+from facegan.perception.learning import Lessons, remove_checkpoints, train_attributes_net, train_judge_net
 from facegan.perception.weights import load_weights, save_network
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
@@ -95,6 +96,25 @@ def test_mistakes(labelled, packed16, tmp_path):
     assert "no attributes" in mistake("train-attributes", packed16, "--out", tmp_path / "a.safetensors")
     assert "safetensors" in mistake("train-attributes", labelled, "--out", tmp_path / "a.pth")
     assert "2 to 4096" in mistake("train-attributes", labelled, "--out", tmp_path / "a.safetensors", "--batch", "1")
+
+
+def test_other_files_beside_checkpoints_stay(labelled, tmp_path):
+    (tmp_path / "a.checkpoints").mkdir()
+    (tmp_path / "a.checkpoints" / "notes.txt").write_text("mine")
+    told = mistake("train-attributes", labelled, "--out", tmp_path / "a.safetensors", "--images", "64")
+    assert "holds other files, such as notes.txt" in told
+    (tmp_path / "b.checkpoints" / "000000032").mkdir(parents=True)
+    remove_checkpoints(tmp_path / "b.checkpoints")
+    remove_checkpoints(tmp_path / "a.checkpoints")
+    assert not (tmp_path / "b.checkpoints").exists()
+    assert (tmp_path / "a.checkpoints" / "notes.txt").read_text() == "mine"
+
+
+def test_a_card_without_a_mean_is_shown(capsys):
+    labels = np.zeros((1, ATTRIBUTE_COUNT), np.int8)
+    labels[0, SMILING] = 1
+    shown_table(accuracies(np.ones((1, ATTRIBUTE_COUNT), np.float32), labels, np.full(ATTRIBUTE_COUNT, 0.5)))
+    assert "mean" in capsys.readouterr().out
 
 
 def test_accuracies_have_known_answers():

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,21 @@ def test_without_real_faces_there_is_no_photograph(findings, run):
     assert "all of them made" in render(MODEL, run, findings, real_faces=False, note="all of them made")
     assert "The closest pairs" not in page and "Photographs of real people are left out" in page
     assert page.count("data:image") == render(MODEL, run, findings, real_faces=True).count("data:image") - 1
+
+
+def test_a_score_of_another_snapshot_is_not_the_models(findings, run):
+    def page(nimg):
+        run.scores.write_text(json.dumps({"nimg": nimg, "receipt": findings.receipt.to_dict()}) + "\n")
+        return render(MODEL, run, replace(findings, receipt=None), real_faces=True)
+
+    tile = '<div class="tile"><span>Frechet distance'
+    assert tile in page(1234) and tile not in page(999_999)
+
+
+def test_the_receipt_on_a_page_names_no_folder(findings, run):
+    receipt = replace(findings.receipt, model={"path": "/home/anna/runs/a", "nimg": 1234})
+    page = render(MODEL, run, replace(findings, receipt=receipt), real_faces=True)
+    assert "anna" not in page and "&#34;path&#34;: &#34;a&#34;" in page
 
 
 def test_a_model_alone_has_faces_and_says_what_is_missing(findings):

@@ -10,9 +10,12 @@ from PIL import Image
 from safetensors.numpy import save
 
 import facegan
+from facegan.data.packed import PackedDataset
+from facegan.data.writer import PackedWriter
 from facegan.provenance import made_by_network
-from facegan.studio import game
+from facegan.studio import game, live
 from facegan.studio.lesson import Lesson
+from facegan.training.faces import labels_of_faces
 from tests.studio.conftest import serving
 
 
@@ -148,6 +151,33 @@ def test_the_game_with_photographs(served):
         assert served.ask(f"/api/rounds/{name}", {"made": wrong}).status == 400
     assert served.ask("/api/rounds/none", {"made": []}).status == 400
     assert not np.array_equal(served.ask("/api/rounds", {"model": "run-0"}).arrays["pixels"], faces)
+
+
+def test_photographs_that_the_run_saw_are_refused(run, photographs, tmp_path):
+    images = PackedDataset.open(photographs).images
+    with PackedWriter(tmp_path / "again", resolution=16, capacity=len(images)) as writer:
+        writer.write(0, images)
+        writer.finish(files=[f"{number}.png" for number in range(len(images))], hold_out="pictures")
+    with serving([run], [tmp_path / "again"]) as served:
+        told = served.ask("/api/models/run-0/photographs")
+        assert told.status == 400 and "on which the model was trained" in told.json["error"]
+        assert served.ask("/api/rounds", {"model": "run-0"}).status == 400
+
+
+def test_the_game_of_a_model_without_a_discriminator(served, monkeypatch):
+    monkeypatch.setattr(facegan.Model, "has_discriminator", False)
+    reply = served.ask("/api/rounds", {"model": "run-0"})
+    result = served.ask(f"/api/rounds/{reply.headers['x-round']}", {"made": []}).json
+    assert (
+        result["D_right"] is None and result["scores"] == [] and result["history"] == [] and len(result["made"]) == 20
+    )
+
+
+def test_the_scores_of_fixed_faces_know_their_labels(shipped):
+    images, scores = live.fixed_faces(shipped)
+    labels_NA = labels_of_faces(shipped.config, shipped.label_prior, "grid", np.arange(16))
+    assert labels_NA.any()
+    np.testing.assert_allclose(scores, shipped.score(images, labels_NA), atol=1e-6)
 
 
 def test_the_game_without_photographs(run, monkeypatch):

@@ -144,6 +144,10 @@ def test_other_hosts_and_origins(served):
     assert "access-control-allow-origin" not in open_to_others.headers
 
 
+def test_an_origin_that_is_none_is_refused(served):
+    assert served.ask("/api/sources", origin="http://[").status == 403
+
+
 def test_a_token_where_others_can_ask(run):
     with serving([run], [], token="secret") as served:
         assert served.ask("/").status == 403

@@ -146,7 +146,17 @@ def _add(progress: Progress, done: int, planned: int, here: int) -> None:
 
 
 def _check_what_is_there(shards: Shards, force: bool, tell: Tell) -> None:
-    """Refuse files in the shards' places that this job did not make."""
+    """Refuse files in the shards' and the manifest's places that this job did not make."""
+    if not force and is_taken(shards.manifest):
+        try:
+            found = read_json(shards.manifest)["settings"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            check_not_denied(error)
+            raise UserError(
+                f"{shards.manifest}, where the shards are to be listed, is something else: choose another --out, or "
+                "add --force to overwrite it"
+            ) from None
+        refuse_other_settings(found, shards.settings, str(shards.manifest))
     for shard in range(shards.count):
         path, file = shards.path(shard), shards.description(shard)
         if force or not (is_taken(path) or is_taken(file)):

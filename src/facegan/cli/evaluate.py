@@ -171,7 +171,7 @@ def compare(
     from facegan.metrics.intervals import Estimate
 
     def shown(estimate: Estimate) -> str:
-        return f"{four_digits(estimate.value)} +- {four_digits((estimate.high - estimate.low) / 2)}"
+        return f"{four_digits(estimate.value)} +- {four_digits(estimate.reach)}"
 
     scores = compare_receipts(read_receipt(one), read_receipt(other))
     if as_json:

@@ -135,7 +135,7 @@ def _measured(
     try:
         datasets = real_faces(model, data, warn=options.warn)
     except UserError as error:
-        return None, None, [f"Nothing was measured: {error}. Name the real faces with --data."]
+        return None, None, [f"Nothing was measured: {error}.{'' if data else ' Name the real faces with --data.'}"]
     spaces = [open_space(name, device=device) for name in DEFAULT]
     batches, described, number = faces_of(model, datasets, count, seed, device=device)
     to_score, to_audit = itertools.tee(batches)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +55,7 @@ def train_attributes(
     from facegan.data.packed import DataView, PackedDataset
     from facegan.machine import keep_freed_memory
     from facegan.perception.labeller import card_of
-    from facegan.perception.learning import Lessons, train_attributes_net
+    from facegan.perception.learning import Lessons, refuse_other_files, remove_checkpoints, train_attributes_net
     from facegan.perception.weights import save_network
 
     torch.set_num_threads(threads or usable_cores())
@@ -72,6 +71,7 @@ def train_attributes(
             "nothing is held out to test the network on: run facegan prepare again, with --identities or --hold-out"
         ) from None
     checkpoints = out.with_name(f"{out.stem}.checkpoints")
+    refuse_other_files(checkpoints)
     lessons = Lessons(number, batch=batch, seed=seed)
     if not as_json:
         begun = "continues" if checkpoints.is_dir() else "begins"
@@ -83,7 +83,7 @@ def train_attributes(
         "trained_on": {"sha256": view.content_hash, "faces": len(view)},
     }  # fmt: skip
     save_network(network, card, out)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    remove_checkpoints(checkpoints)
     if as_json:
         listener.event("card", **card)
         return
@@ -112,11 +112,11 @@ def _reporter(listener: JsonListener | TerminalListener, whole: int) -> Callable
 
 
 def _table(card: dict[str, Any]) -> None:
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{value:.1%}"
+
     keys = ("share", "accuracy", "majority", "balanced_accuracy")
-    rows = [
-        (name, *("" if row[key] is None else f"{row[key]:.1%}" for key in keys))
-        for name, row in card["attributes"].items()
-    ]
-    rows.append(("mean", "", *(f"{card[f'mean_{key}']:.1%}" for key in keys[1:])))
+    rows = [(name, *(percent(row[key]) for key in keys)) for name, row in card["attributes"].items()]
+    rows.append(("mean", "", *(percent(card[f"mean_{key}"]) for key in keys[1:])))
     print_table(("attribute", "share", "accuracy", "majority", "balanced"), rows, left=("attribute",))
     typer.echo(f"on {card['faces']:,} faces of held-out people; majority: always giving the commoner answer")

@@ -111,7 +111,7 @@ class Inverter:
         if not model.style_layers:
             raise UserError(f"the recipe {model.recipe.name} has no styles, in which photos are looked for")
         self.model = model
-        self.network: nn.Module = for_inference(model.generator).requires_grad_(False)
+        self.network: nn.Module = for_inference(model.generator).to("cpu").requires_grad_(False)
         style_NW = torch.from_numpy(model.numbered_styles(0, range(_STYLES_SEEN)))
         self.mean_W = style_NW.mean(0)
         values_K, vectors_WK = torch.linalg.eigh(torch.cov(style_NW.T))

@@ -90,7 +90,7 @@ def _on_circle(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
     cosine = np.clip(a @ b / max(length_a * length_b, 1e-12), -1, 1)
     angle = np.arccos(cosine)
-    if np.sin(angle) < 1e-6:
+    if np.sin(angle) < 1e-6 or not length_a or not length_b:
         return _straight(a, b, share)
     unit = (np.sin((1 - share) * angle) * a / length_a + np.sin(share * angle) * b / length_b) / np.sin(angle)
     return unit * ((1 - share) * length_a + share * length_b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from facegan.data.packed import DataView, PackedDataset
+from facegan.data.packed import DataView, PackedDataset, joint_hash
 from facegan.errors import UserError
 from facegan.evaluation.coverage import Presence, presences
 from facegan.evaluation.memorisation import (
@@ -30,6 +31,8 @@ LEAST_HELD_OUT = 20
 """Held-out faces below which chance cannot be told from copies."""
 LEAST_FACES = 200
 """Fewer generated faces than this are not audited."""
+_MOST_PERMUTED = 6
+"""Datasets whose orders are all looked at."""
 PIXELS = "pixels"
 SPACES = ("judge-net",)
 """Feature spaces that are looked at beside pixels: what takes faces for alike that people take for alike."""
@@ -132,8 +135,16 @@ def audit(
         held_out=len(held_out),
         closest=_pairs_of(closest, training),
         coverage=presences(made.there_NA, unseen.there_NA, held_out.identities(np.arange(len(held_out)))),
-        other_data=(model.get("data") or training.content_hash) != training.content_hash,
+        other_data=not _is_trained_on(model.get("data"), training),
     )
+
+
+def _is_trained_on(content_hash: str | None, training: DataView) -> bool:
+    """Return whether a model's data are these datasets, in whatever order they are named; if nothing is known, yes."""
+    if not content_hash or content_hash == training.content_hash:
+        return True
+    orders = itertools.permutations(training.datasets) if len(training.datasets) <= _MOST_PERMUTED else ()
+    return any(joint_hash(order) == content_hash for order in orders)
 
 
 def _check(training: DataView, held_out: DataView, resolution: int, count: int) -> None:

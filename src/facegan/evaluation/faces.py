@@ -57,7 +57,7 @@ def faces_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Pr
     Raises:
         UserError: no face can be read there.
     """
-    if path.suffix in (".npy", ".npz") and path.is_file():
+    if path.suffix.lower() in (".npy", ".npz") and path.is_file():
         return _array_at(path, count, data[0])
     if is_packed(path):
         return _dataset_at(path, count)
@@ -66,7 +66,7 @@ def faces_at(path: Path, count: int, data: Sequence[PackedDataset], progress: Pr
 
 def _array_at(path: Path, count: int, like: PackedDataset) -> Faces:
     try:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 image_NHWC = _only_faces(path, arrays)
         else:
@@ -220,6 +220,8 @@ def real_faces(
         if held_out:
             _refuse_seen(model, datasets, warn)
         return datasets
+    if str(model).startswith("hf:"):
+        raise UserError(f"{model} does not say what it was trained on: give the folders of real faces as well")
     if is_model(model) and not model.exists() and str(model) not in SHIPPED:
         raise UserError(f"there is no model at {model}: give the folder of a run, as facegan train --run writes it")
     paths, content_hash = _trained_on(model) if (model / RUN_FILE).is_file() else ([], "")

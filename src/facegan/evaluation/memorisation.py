@@ -165,10 +165,11 @@ def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) ->
         place_N, place_K = places(nearest, held_out[space])
         known_K = np.sort(place_K)
         for smallest in dict.fromkeys(max(1, round(share * len(known_K))) for share in TAILS):
-            below = int((place_N < known_K[smallest - 1]).sum())
+            # Place 0 is nearer than all held-out people, also where one of them is the nearest of them in both.
+            below = int((place_N < max(1, known_K[smallest - 1])).sum())
             p_value = tail_p_value(below, len(place_N), len(known_K), smallest)
             tails.append(Tail(space, smallest / len(known_K), below, p_value))
-        limit = known_K[max(1, round(0.01 * len(known_K))) - 1]
+        limit = max(1, known_K[max(1, round(0.01 * len(known_K))) - 1])
         struck.append(place_N < limit)
         by_chance.append(place_K < limit)
     p_value = min(1.0, len(tails) * min(tail.p_value for tail in tails))

@@ -9,7 +9,9 @@ Legend: N or B faces, A attributes, D features, K corruptions.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -89,6 +91,32 @@ def _first_weights(network: nn.Module, seed: int, name: str) -> None:
             parameter.zero_()
 
 
+_CHECKPOINT = re.compile(r"\.?(nimg-)?\d{9}.*")
+"""Names of checkpoints, whole or half-written."""
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove a training's checkpoints, and their folder if nothing else is in it."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _CHECKPOINT.fullmatch(path.name):
+                shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Refuse a folder for checkpoints that holds anything else."""
+    strange = (
+        [path.name for path in folder.iterdir() if not _CHECKPOINT.fullmatch(path.name)] if folder.is_dir() else []
+    )
+    if strange:
+        raise UserError(
+            f"{folder}, where checkpoints are to be kept, holds other files, such as {strange[0]}: give another name, "
+            "or move them"
+        )
+
+
 class _Pupil:
     """Networks that learn together, their optimizer, and the newest checkpoint in a folder."""
 
@@ -107,8 +135,10 @@ class _Pupil:
         others = [parameter for parameter in named.values() if parameter.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": lessons.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=lessons.learning_rate, betas=(0.9, 0.99))
-        if folder is not None and (found := sorted(folder.glob("[0-9]*"))):
-            self._resume(found[-1])
+        if folder is not None:
+            refuse_other_files(folder)
+            if found := sorted(folder.glob("[0-9]*")):
+                self._resume(found[-1])
 
     def learn(self, loss: Tensor) -> None:
         """Take a step."""

@@ -51,7 +51,7 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     )  # fmt: skip
     environment.filters |= {"number": four_digits, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
     receipts = {} if run is None else read_scores(run)
-    newest = found.receipt or (receipts[max(receipts)] if receipts else None)
+    newest = found.receipt or receipts.get(model["nimg"])
     coverage = found.audit.coverage if found.audit else []
     provenance = Provenance(
         model=model["recipe"], nimg=model["nimg"], sha256=model["sha256"], seed=found.seed, first=0,
@@ -69,12 +69,18 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
         run=None if run is None else _run_parts(run, int(model["resolution"])),
         score_curve=curves.score_curves(receipts),
         higher_is_better=HIGHER_IS_BETTER,
-        receipt_json="" if found.receipt is None else json.dumps(found.receipt.to_dict(), indent=1),
+        receipt_json="" if found.receipt is None else json.dumps(_without_folders(found.receipt), indent=1),
         pairs=_pairs(found.audit, provenance) if found.audit and real_faces else None,
         presence=curves.presence_drawing(coverage) if coverage else None,
         differing=sorted((row for row in coverage if row.verdict), key=lambda row: row.generated - row.real),
         real_faces=real_faces,
     )
+
+
+def _without_folders(receipt: Receipt) -> dict[str, Any]:
+    """Return a receipt for a page that others read: of the model's path its name only."""
+    values = receipt.to_dict()
+    return values | {"model": values["model"] | {"path": Path(str(values["model"].get("path", ""))).name}}
 
 
 def _pairs(audit: Audit, provenance: Provenance) -> str:

@@ -26,6 +26,7 @@ from facegan.editing.morph import morph
 from facegan.editing.saved_face import FaceOrigin, SavedFace
 from facegan.errors import UserError
 from facegan.provenance import Provenance
+from facegan.runs.folder import SHIPPED
 from facegan.studio import wire
 
 LARGEST_PHOTO = 20_000_000
@@ -127,8 +128,7 @@ def placeholder(model: Model, seed: int, query: Mapping[str, str], known: str = 
     except ValueError:
         raise UserError("give numbers, such as ?Smiling=1&truncation=0.7&size=256") from None
     truncation = attributes.pop("truncation")
-    is_run = model_name.startswith("run-") and "@" not in model_name
-    kept = "no-cache" if is_run else "public, max-age=86400"
+    kept = "public, max-age=86400" if model_name in SHIPPED else "no-cache"  # other names are places in a list
     headers = {"cache-control": kept, "etag": f'"{model.sha256[:16]}-{__version__}"'}
     if known == headers["etag"]:
         return Response(status_code=304, headers=headers)

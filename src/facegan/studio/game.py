@@ -83,7 +83,8 @@ def against_snapshots(name: str, early: Model, late: Model) -> Round:
 
 def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Model]]) -> dict[str, Any]:
     """Return what was made, how many a player got right who marked these places, and how many D did: that of the
-    newest model, and of every other. ``models``: (images seen, model), one or more, oldest first.
+    newest model, and of every other. ``models``: (images seen, model), one or more, oldest first; those without a
+    discriminator are left out, and where none has one, so is all that D says.
 
     Raises:
         UserError: a place that is not there.
@@ -91,8 +92,10 @@ def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Mo
     if any(type(place) is not int or not 0 <= place < FACES for place in marked) or len(set(marked)) != len(marked):
         raise UserError(f"made: give places from 0 to {FACES - 1}, each once")
     said_N = np.isin(np.arange(FACES), list(marked))
-    history, scores_N = [], np.zeros(FACES)
+    history, scores_N = [], np.zeros(0)
     for nimg, model in models:
+        if not model.has_discriminator:
+            continue
         scores_N = model.score(found.image_NHWC)
         called_N = scores_N < threshold(*(model.score(images) for images in found.practice))
         history.append({"nimg": nimg, "right": int((called_N == found.made_N).sum())})
@@ -100,7 +103,7 @@ def answered(found: Round, marked: Sequence[int], models: Sequence[tuple[int, Mo
         "made": found.made_N.tolist(),
         "right": int((said_N == found.made_N).sum()),
         "scores": [round(float(score), 4) for score in scores_N],
-        "D_right": history[-1]["right"],
+        "D_right": history[-1]["right"] if history else None,
         "history": history,
         "faces": FACES,
         "practice": sum(len(images) for images in found.practice),

@@ -21,6 +21,14 @@ OPEN_TO_OTHERS = "/face/"
 """Pictures under it may be shown by pages of other sites: that is what they are for."""
 
 
+def _host_of(origin: str) -> str:
+    """Return the host and port in an Origin header; "" of what is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
 class Guard:
     """Refuse requests from elsewhere, and tell browsers what the page may do."""
 
@@ -58,7 +66,7 @@ class Guard:
         if self.token is None and host not in self.hosts:
             return f"this studio answers to {' and '.join(sorted(self.hosts))}, not to {host[:80]!r}"
         is_open = scope["path"].startswith(OPEN_TO_OTHERS) and scope["method"] in ("GET", "HEAD")
-        if origin is not None and not is_open and urlsplit(origin).netloc != host:
+        if origin is not None and not is_open and _host_of(origin) != host:
             return "this studio answers to its own page alone"
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_open and scope["path"] != "/":
             return "this studio answers to its own page alone"

@@ -16,7 +16,7 @@ from facegan.randomness import Stream
 from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.incidents import read, read_lines
 from facegan.runs.overview import overview
-from facegan.training.faces import make_faces
+from facegan.training.faces import labels_of_faces, make_faces
 
 SERIES = (
     "D_loss", "G_loss", "D_accuracy_real", "D_accuracy_fake", "quick_score", "variety", "images_per_s",
@@ -80,13 +80,20 @@ def grid_file(run: RunFolder, place: int) -> bytes:
 
 def fixed_faces(model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Return the first faces of a snapshot's grid, uint8 [16, R, R, 3], and D's scores of them."""
-    faces = make_faces(model.generator, model.config, model.label_prior, "grid", np.arange(SHOWN))
-    return faces, model.score(faces)
+    number_N = np.arange(SHOWN)
+    faces = make_faces(model.generator, model.config, model.label_prior, "grid", number_N)
+    return faces, model.score(faces, labels_of_faces(model.config, model.label_prior, "grid", number_N))
 
 
 def open_photographs(run: RunFolder | None, given: Sequence[PackedDataset], *, held_out: bool) -> DataView | None:
-    """Return photographs to show beside faces: those given, or those of the run; None where there are none."""
+    """Return photographs to show beside faces: those given, or those of the run; None where there are none.
+
+    Raises:
+        UserError: ``held_out`` is wanted, and the run was trained on what the given ones hold out.
+    """
     datasets = list(given)
+    if datasets and run is not None and held_out:
+        datasets = real_faces(run.path, [dataset.path for dataset in datasets])
     if not datasets and run is not None:
         try:
             datasets = real_faces(run.path, None)

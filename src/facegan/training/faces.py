@@ -61,6 +61,14 @@ def grid_provenance(config: RunConfig, nimg: int) -> Provenance:
     return Provenance(model=config.recipe.name, nimg=nimg, seed=config.seed, sheet=True)
 
 
+def labels_of_faces(
+    config: RunConfig, prior: LabelPrior | None, stream: str, number_N: np.ndarray
+) -> np.ndarray | None:
+    """Return float32 [N, 40]: what ``make_faces`` says of its faces; None: nothing."""
+    sampler = LabelSampler(prior, dropout=config.recipe.label_dropout)
+    return sampler.draw(config.seed, number_N, stream=f"{stream}/labels")
+
+
 def make_faces(
     generator: nn.Module, config: RunConfig, prior: LabelPrior | None, stream: str, number_N: np.ndarray
 ) -> np.ndarray:
@@ -70,5 +78,5 @@ def make_faces(
     """
     recipe = config.recipe
     latent_NZ = draw_latents(config.seed, stream, number_N, recipe.latent_size, recipe.latent)
-    labels_NA = LabelSampler(prior, dropout=recipe.label_dropout).draw(config.seed, number_N, stream=f"{stream}/labels")
+    labels_NA = labels_of_faces(config, prior, stream, number_N)
     return to_uint8(generate(generator, latent_NZ, labels_NA).nan_to_num(0.0))

@@ -23,13 +23,18 @@ export class App {
     this.engine = engine;
     this.about = engine.about;
     this.models = models;
-    this.settings = readSettings(location.hash, this.about.attributes);
+    this.settings = readSettings(location.hash, this.askable);
     this.tabs = { wall, morph: morphView, mix: mixView, ...tabs };
     this.pairs = { morph: { share: 0.5 }, mix: {} };
     this.openGroups = new Set();
     this.open = (face) => this.window.show(face);
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("popstate", () => this.readAddress());
+  }
+
+  /** Attributes that the model can be asked for. */
+  get askable() {
+    return this.about.recipe.attributes ? this.about.attributes : [];
   }
 
   get language() {
@@ -52,7 +57,7 @@ export class App {
 
   readAddress() {
     if (writeSettings(this.settings) === (location.hash || "#")) return;
-    this.settings = readSettings(location.hash, this.about.attributes);
+    this.settings = readSettings(location.hash, this.askable);
     this.build();
   }
 

@@ -77,10 +77,10 @@ export function gameView(app) {
     [...grid.querySelectorAll(".face")].forEach((face, at) => {
       const correct = kept.marked.has(at) === made[at];
       face.classList.add(correct ? "right" : "wrong");
-      face.note.textContent = `${words[Number(made[at])]}, D ${scores[at].toFixed(2)}`;
+      face.note.textContent = words[Number(made[at])] + (scores.length ? `, D ${scores[at].toFixed(2)}` : "");
     });
     const lines = [element("p", {}, `${texts.youRight} ${right} / ${faces} ${texts.faces}.`)];
-    lines.push(element("p", {}, `${texts.dRight} ${ofD} / ${faces} ${texts.faces}. ${texts.dHow} ${practice} ${texts.otherFaces}.`));
+    if (history.length) lines.push(element("p", {}, `${texts.dRight} ${ofD} / ${faces} ${texts.faces}. ${texts.dHow} ${practice} ${texts.otherFaces}.`));
     if (history.length > 1) lines.push(figure(texts.dHistory, { "": history.map((row) => [row.nimg, row.right]) }, { marks: true }));
     result.replaceChildren(...lines);
   }

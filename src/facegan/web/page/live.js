@@ -59,10 +59,12 @@ export function liveView(app) {
 
   const showSnapshot = newest(async (nimg) => {
     const side = known.resolution, path = `/api/models/${chosen}@${nimg}`;
-    const [made, real] = await Promise.all([ask(`${path}/fixed`), ask(`${path}/photographs`)]);
+    const photographs = ask(`${path}/photographs`).catch((error) => error);
+    const made = await ask(`${path}/fixed`), real = await photographs;
     const all = (found) => each(found, found.scores.length);
     const rows = [scoredRow(texts.madeFaces, all(await facesOf(made)), side)];
-    if (real.headers.get("content-type").includes("json")) rows.push(element("p", { class: "hint" }, texts.noPhotographs));
+    if (real instanceof Error) rows.push(element("p", { class: "hint" }, real.message));
+    else if (real.headers.get("content-type").includes("json")) rows.push(element("p", { class: "hint" }, texts.noPhotographs));
     else rows.unshift(scoredRow(texts.realFaces, all(await facesOf(real)), side));
     says.replaceChildren(snapshotSlider(nimg), ...rows);
     says.dataset.nimg = String(nimg);
