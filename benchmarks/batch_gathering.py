@@ -19,7 +19,7 @@ from facegan.machine import describe_machine
 from facegan.training.autotune import autotune
 from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from facegan.training.state import new_state
 from facegan.training.steps import Step, train_step
 
@@ -35,7 +35,7 @@ def main() -> None:
     view = DataView([PackedDataset.open(path) for path in arguments.data])
     engine = Engine()
     config = RunConfig(recipe=recipes.recipe(arguments.recipe, view.resolution), batch=arguments.batch)
-    plan, _ = autotune(config, Requested(), engine)
+    plan, _ = autotune(config, ExecutionRequest(), engine)
     state = new_state(config, plan, engine)
     source = BatchSource(view, config, engine, state.discriminator.dtype)
     gathering, stepping = [], []

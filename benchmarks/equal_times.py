@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 
 from facegan import pixels
+from facegan.files import read_json_lines
 from facegan.report.pictures import read_picture
 from facegan.runs.folder import RunFolder
-from facegan.runs.incidents import read_lines
 
 GREY = 128
 
@@ -65,7 +65,7 @@ def read(path: Path) -> Kept:
     known = folder.read()
     recipe = known["config"]["recipe"]
     rates, scores = {}, {}
-    for line in read_lines(folder.log):
+    for line in read_json_lines(folder.log):
         if "images_per_s" in line:
             rates[line["nimg"]] = line["images_per_s"]
         if "quick_score" in line:

@@ -49,7 +49,7 @@ from facegan.errors import UserError
 from facegan.networks.keras_file import read_arrays
 from facegan.runs.folder import RunFolder
 from facegan.runs.overview import overview, reclaimable
-from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.execution_plan import ExecutionPlan, ExecutionRequest
 from facegan.training.log import RunLog
 from facegan.training.quick_score import QuickReference
 from facegan.training.schedule import Schedule
@@ -205,7 +205,7 @@ SMALLEST = {
 def write_run(folder: Path, name: str = "dcgan") -> Path:
     recipe = with_settings(recipes.recipe(name, 16), [*SMALLEST[name], "attributes=false"])
     schedule = Schedule(images=16, log_every=8, score_count=4)
-    requested = Requested(threads=1, precision="float32", conv="direct")
+    requested = ExecutionRequest(threads=1, precision="float32", conv="direct")
     train([write_data(folder)], folder / "run", recipe, start=Start(batch=8), schedule=schedule, requested=requested)
     return folder / "run"
 

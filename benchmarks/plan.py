@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from facegan.files import read_json_lines
 from facegan.machine import describe_machine
 from facegan.runs.folder import RunFolder
-from facegan.runs.incidents import read_lines
 from facegan.runs.overview import size_of
 
 WITHIN = 0.15
@@ -54,7 +54,7 @@ def line(what: str, told: float, was: float, unit: str) -> bool:
 
 def quality(told: dict[str, Any], run: Path) -> bool:
     """Print the score against its interval; return whether it is inside, or nothing was claimed."""
-    scores = [entry for entry in read_lines(RunFolder(run).log) if "quick_score" in entry]
+    scores = [entry for entry in read_json_lines(RunFolder(run).log) if "quick_score" in entry]
     was = scores[-1]
     if told["score"] is None:
         print(f"quick score                  told nothing ({told['trust']}); was {was['quick_score']:.2f}")
@@ -98,7 +98,7 @@ def main() -> None:
     whole, memory, cores, _ = timed([*facegan, *shlex.split(plan["command"])[1:]])
     print(f"load after the run: {load()}")
     print(f"cores that it got: {plan['measured']['cores']:.2f} in the trial's steps, {cores:.2f} in the run")
-    log = read_lines(RunFolder(run).log)
+    log = read_json_lines(RunFolder(run).log)
     images = max(entry["nimg"] for entry in log)
     minutes = float(shlex.split(plan["command"])[shlex.split(plan["command"]).index("--minutes") + 1])
     expected = plan["seconds_before"] + 60 * minutes + plan["seconds_after"]

@@ -18,10 +18,9 @@ from typing import Any
 from facegan.config import RecipeConfig, from_dict, to_dict
 from facegan.config_changes import FIXED, flatten
 from facegan.data.packed import DataView, PackedDataset
-from facegan.files import write_text
+from facegan.files import read_json_lines, write_text
 from facegan.recipes import recipe
 from facegan.runs.folder import RunFolder
-from facegan.runs.incidents import read_lines
 
 FACES = 2000.0
 
@@ -38,7 +37,7 @@ def curve_of(path: Path) -> dict[str, Any] | str:
     settings = {name: value for name, value in mine.items() if name not in FIXED and value != usual.get(name)}
     first = ancestry[0]["nimg"] if ancestry else 0
     points: dict[int, float] = {}
-    for line in read_lines(folder.log):
+    for line in read_json_lines(folder.log):
         score = line.get("quick_score")
         if isinstance(score, float) and line.get("quick_score_faces") == FACES and line["nimg"] > first:
             points[line["nimg"]] = round(score, 3)

@@ -55,7 +55,7 @@ def recipe_of(name: str, optimizer: str, side: int = SIDE) -> Any:
 def work(task: dict[str, Any]) -> None:
     """Train what a task says, in as many processes; the child processes of Fabric come here too."""
     from facegan.training import train as training
-    from facegan.training.execution_plan import Requested
+    from facegan.training.execution_plan import ExecutionRequest
     from facegan.training.schedule import Schedule
 
     if task["what"] == "time":
@@ -66,7 +66,7 @@ def work(task: dict[str, Any]) -> None:
                 [Path(task["data"])], Path(task["folder"]) / f"{name}-{optimizer}-{task['run']}",
                 recipe_of(name, optimizer), start=training.Start(batch=BATCH),
                 schedule=Schedule(images=task["steps"] * BATCH, score_count=0, sample_every=10**9, log_every=10**9),
-                requested=Requested(
+                requested=ExecutionRequest(
                     precision="float32", threads=task["threads"], conv=task["conv"], accelerator="cpu",
                     devices=task["processes"],
                 ),

@@ -30,7 +30,7 @@ from facegan.machine import PRECISIONS, describe_machine, keep_freed_memory
 from facegan.recipes import recipe, usual_batch
 from facegan.training.autotune import autotune
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.execution_plan import ExecutionPlan, ExecutionRequest
 from facegan.training.state import TrainingState, new_state
 from facegan.training.steps import Batch, Step, StepValues, train_step
 
@@ -125,9 +125,9 @@ def report(name: str, arguments: argparse.Namespace, peak: float, engine: Engine
     settings = with_settings(recipe(name, arguments.resolution), arguments.set)
     config = RunConfig(recipe=settings, batch=arguments.batch or usual_batch(name))
     plan, _ = autotune(
-        config, Requested(precision=arguments.precision, threads=arguments.threads, conv=arguments.forms), engine
+        config, ExecutionRequest(precision=arguments.precision, threads=arguments.threads, conv=arguments.forms), engine
     )
-    plain = autotune(config, Requested(precision="float32", threads=arguments.threads, conv="plain"), engine)[0]
+    plain = autotune(config, ExecutionRequest(precision="float32", threads=arguments.threads, conv="plain"), engine)[0]
     as_defined, as_computed = operations(config, plain, engine), operations(config, plan, engine)
     _, cycle = cycle_of(config, plan, engine)
     rate = config.batch * settings.penalty_every / seconds(cycle)

@@ -37,10 +37,10 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.editing.directions import STEM as DIRECTIONS
 from facegan.evaluation.follow import read_scores
 from facegan.evaluation.receipt import four_digits, read_receipt
+from facegan.files import read_json_lines
 from facegan.perception.labeller import shipped
 from facegan.report.curves import score_curves, training_curves
 from facegan.runs.folder import SHIPPED, RunFolder, find_snapshot
-from facegan.runs.incidents import read_lines
 from facegan.runs.snapshot import INFO_FILE, LABEL_PRIOR, SnapshotInfo, read_tensors, write_snapshot
 from facegan.sampling.label_prior import fit
 from facegan.training.labels import label_faces
@@ -131,7 +131,7 @@ def document(run: RunFolder, nimg: int, out: Path, earlier: list[Path]) -> None:
     contents = run.read()
     kept = {name: contents.get(name) for name in ("config", "choices", "machine", "created", "facegan", "ancestry")}
     kept["machine"].pop("system", None)
-    lines = training_log(run, nimg, kept["ancestry"] or [], [read_lines(log) for log in earlier])
+    lines = training_log(run, nimg, kept["ancestry"] or [], [read_json_lines(log) for log in earlier])
     for past in kept["ancestry"] or []:
         past["snapshot"] = "/".join(Path(past["snapshot"]).parts[-3:])
     (out / "run.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -160,10 +160,10 @@ def training_log(
     for past in reversed(ancestry):
         log = RunFolder(Path(past["snapshot"]).parents[1]).log
         if log.is_file():
-            logs.append([line for line in read_lines(log) if line["nimg"] <= past["nimg"]])
+            logs.append([line for line in read_json_lines(log) if line["nimg"] <= past["nimg"]])
         else:
             print(f"{log.parent.name}: its log is not there any more and stays out")
-    logs.append([line for line in read_lines(run.log) if line["nimg"] <= nimg])
+    logs.append([line for line in read_json_lines(run.log) if line["nimg"] <= nimg])
     logs = [log for log in logs if log]
     begins = [log[0]["nimg"] for log in logs[1:]] + [nimg]
     return [line for log, begin in zip(logs, begins, strict=True) for line in log if line["nimg"] <= begin]

@@ -26,12 +26,12 @@ from facegan.perception import judge_net
 from facegan.perception.corruptions import CORRUPTIONS
 from facegan.perception.judge_net import JudgeNet
 from facegan.perception.labeller import accuracies, shares
-from facegan.perception.learning import Lessons, train_judge_net
 from facegan.perception.resizing import resize
+from facegan.perception.train_networks import TrainingConfig, train_judge_net
 from facegan.perception.weights import load_weights, save_network
 
 STRENGTH = 0.25
-LESSONS = Lessons(128_000, learning_rate=1e-3)
+CONFIG = TrainingConfig(128_000, learning_rate=1e-3)
 
 
 @torch.inference_mode()
@@ -107,9 +107,9 @@ def main() -> None:
                 print(f"{nimg:>9,} images", {name: round(value, 4) for name, value in losses.items()}, flush=True)
 
         checkpoints = arguments.out.with_suffix(".checkpoints")
-        network = train_judge_net(seen, LESSONS, report, checkpoints, corruptions=arguments.corruptions)
+        network = train_judge_net(seen, CONFIG, report, checkpoints, corruptions=arguments.corruptions)
     card = card_of(network, seen, unseen) | {
-        "network": "judge-net", "images": LESSONS.images, "seed": LESSONS.seed, "batch": LESSONS.batch,
+        "network": "judge-net", "images": CONFIG.images, "seed": CONFIG.seed, "batch": CONFIG.batch,
         "weight_of_corruptions": arguments.corruptions,
         "trained_on": {"sha256": seen.content_hash, "faces": len(seen)},
     }  # fmt: skip

@@ -28,7 +28,7 @@ from facegan.data.writer import PackedWriter
 from facegan.runs import incidents
 from facegan.runs.folder import RunFolder
 from facegan.training import steps, trainer
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from facegan.training.schedule import Schedule
 from facegan.training.train import Start, train
 from facegan.training.watchdog import alarms
@@ -119,7 +119,7 @@ def plant(failure: Failure, data: Path, base: Path, recipe: RecipeConfig, work: 
                 recipe,
                 start=Start(batch=BATCH, fork=run),
                 schedule=schedule,
-                requested=Requested(precision="float32"),
+                requested=ExecutionRequest(precision="float32"),
             )
     else:
         data = write_one_image(data, work / "one-image")
@@ -129,7 +129,7 @@ def plant(failure: Failure, data: Path, base: Path, recipe: RecipeConfig, work: 
             recipe,
             start=Start(batch=BATCH),
             schedule=replace(schedule, images=LIMIT),
-            requested=Requested(precision="float32"),
+            requested=ExecutionRequest(precision="float32"),
         )
     began = 0 if failure.one_image else HEALTHY
     found = [(entry["kind"], entry["nimg"] - began) for entry in incidents.read(RunFolder(run))]
@@ -172,7 +172,7 @@ def main() -> None:
         recipe,
         start=Start(batch=BATCH),
         schedule=schedule,
-        requested=Requested(precision="float32"),
+        requested=ExecutionRequest(precision="float32"),
     )
     before = incidents.read(RunFolder(base))
     print(f"before anything was planted: {len(before)} alarms in {HEALTHY:,} images")

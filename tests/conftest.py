@@ -20,7 +20,7 @@ from facegan.config import RecipeConfig
 from facegan.data.writer import PackedWriter
 from facegan.randomness import Stream
 from facegan.training import train as training
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from facegan.training.schedule import Schedule
 
 
@@ -38,8 +38,8 @@ def small_recipe(name: str, **changes: object) -> RecipeConfig:
 
 
 def train(data: list[Path], run: Path, recipe: RecipeConfig, **options: object) -> training.TrainResult:
-    """Train; options of ``Start`` and ``Requested`` are given by their names."""
-    groups = {"start": training.Start, "requested": Requested}
+    """Train; options of ``Start`` and ``ExecutionRequest`` are given by their names."""
+    groups = {"start": training.Start, "requested": ExecutionRequest}
     for group, kind in groups.items():
         own = {item.name: options.pop(item.name) for item in fields(kind) if item.name in options}
         options[group] = kind(**own)  # type: ignore[arg-type]

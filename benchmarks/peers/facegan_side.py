@@ -26,7 +26,7 @@ from facegan.sampling.sampler import Sampler
 from facegan.training.autotune import autotune
 from facegan.training.ema import update_ema
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from facegan.training.state import new_state
 from facegan.training.steps import Batch, Step, StepValues, train_step
 
@@ -38,7 +38,7 @@ def training(arguments: argparse.Namespace) -> Callable[[int], None]:
     settings = with_settings(recipe(arguments.recipe, arguments.resolution), arguments.set)
     config = RunConfig(recipe=settings, batch=batch)
     plan, _ = autotune(
-        config, Requested(precision=arguments.precision, threads=arguments.threads, conv=arguments.forms), engine
+        config, ExecutionRequest(precision=arguments.precision, threads=arguments.threads, conv=arguments.forms), engine
     )
     print(f"{plan.precision}, {plan.threads} threads, {plan.generator | plan.discriminator}", flush=True)
     state = new_state(config, plan, engine)

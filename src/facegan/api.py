@@ -47,10 +47,10 @@ class Model(Sampler):
         recipe = self.config.recipe
         self.name = next((name for name, path in SHIPPED.items() if path == info.path), recipe.name)
         """Of a model that comes with the package its own, of others their recipe's."""
-        stem = info.generator_stem(recipe)
+        stem = info.generator_stem
         self.folder, self.stem = info.path, stem
         """The snapshot that it was read from, and the stem of the file with its weights."""
-        self.sha256 = info.sha256[f"{stem}.safetensors"]
+        self.sha256 = info.sha256.get(f"{stem}.safetensors", "")
         """Of the file with the generator's weights."""
         generator = load_generator(info, recipe, stem)
         prior = None

@@ -26,7 +26,7 @@ def seconds_of(text: str, flag: str) -> float:
     return total
 
 
-def words(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a time in words of two units at most: 45 s, 12 min, 2 h 05 min, 3 d 04 h."""
     whole = round(seconds)
     if whole < 100:

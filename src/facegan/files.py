@@ -97,6 +97,23 @@ def read_json(path: Path, limit: int = LARGEST_JSON) -> dict[str, Any]:
     return value
 
 
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects in a file of JSON lines, skipping damaged lines; [] if there is no file."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return []
+    lines = []
+    for text in content.splitlines():
+        try:
+            value = parse_json(text)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            lines.append(value)
+    return lines
+
+
 def cache_folder() -> Path:
     """Return where things are kept that can be made or fetched again: ``FACEGAN_CACHE``, or facegan in the user's cache
     folder."""

@@ -15,7 +15,7 @@ from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
 from facegan.evaluation import blind
 from facegan.evaluation.blind_answers import MADE, PHOTO, UNSURE, p_value, read_answers, result, subset_scores
-from facegan.evaluation.coverage import wilson
+from facegan.metrics.proportions import wilson
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
 

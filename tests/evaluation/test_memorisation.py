@@ -15,8 +15,8 @@ from facegan.evaluation.memorisation import (
     judge_copies,
     nearest_training,
     pixel_features,
-    places,
     tail_p_value,
+    worse_ranks,
 )
 from facegan.perception.labeller import Labeller
 from facegan.randomness import Stream
@@ -165,7 +165,7 @@ def test_the_closest_of_parts_are_the_closest_of_all():
     closest = _Closest(held_out, 24)
     for part in np.split(np.arange(300), [7, 40, 190]):
         closest.add(image_NHWC[part], Nearest(*(values_N[part] for values_N in all_of)))
-    expected = places(all_of, held_out)[0].argsort(kind="stable")[:24]  # many share a place: the earlier ones
+    expected = worse_ranks(all_of, held_out)[0].argsort(kind="stable")[:24]  # many share a place: the earlier ones
     np.testing.assert_array_equal(closest.image_PHWC, image_NHWC[expected])
     np.testing.assert_array_equal(closest.ratio_P, all_of.ratio_N[expected])
     np.testing.assert_array_equal(closest.index_P, all_of.index_N[expected])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from facegan.durations import seconds_of, words
+from facegan.durations import duration_text, seconds_of
 from facegan.errors import UserError
 from facegan.planning.forecast import Costs
 
@@ -21,7 +21,12 @@ def test_no_times(text):
 
 
 def test_times_in_words():
-    assert [words(value) for value in (45, 600, 7500, 100 * 3600)] == ["45 s", "10 min", "2 h 05 min", "4 d 04 h"]
+    assert [duration_text(value) for value in (45, 600, 7500, 100 * 3600)] == [
+        "45 s",
+        "10 min",
+        "2 h 05 min",
+        "4 d 04 h",
+    ]
 
 
 def test_only_steps():

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from facegan.planning import measure as measuring
-from facegan.planning.measure import Subject, step_rate, understood
+from facegan.planning.measure import Subject, parse_trial, step_rate
 
 SMALL = ("generator.width=8", "discriminator.width=8")
 SUBJECT = Subject(data=[], recipe="dcgan", resolution=64, batch=16, penalty_every=4)
@@ -30,11 +30,11 @@ def test_the_first_step_is_left_out_and_penalties_have_their_share():
 
 def test_a_trial_that_was_cut_off_tells_what_it_knew():
     lines = [line("ready", 3.0), line("measuring", 4.0)]
-    early = understood(lines, SUBJECT, tuned=True, ended=None, seconds=10)
-    assert understood(lines, SUBJECT, tuned=False, ended=None, seconds=10).cut_off == "its first steps"
+    early = parse_trial(lines, SUBJECT, tuned=True, ended=None, seconds=10)
+    assert parse_trial(lines, SUBJECT, tuned=False, ended=None, seconds=10).cut_off == "its first steps"
     assert early.images_per_s is None and early.cut_off == "looking for the fastest way to compute" and not early.error
     lines += [line("start", 9.0, images_per_s=40.0, threads=2, snapshot_bytes=10**6, device="cpu")]
-    later = understood([*lines, line("step", 9.5), line("step", 10.0)], SUBJECT, tuned=True, ended=None, seconds=10)
+    later = parse_trial([*lines, line("step", 9.5), line("step", 10.0)], SUBJECT, tuned=True, ended=None, seconds=10)
     assert later.images_per_s == 40.0 and later.rough and later.start == pytest.approx(9.0)
     assert later.snapshot_bytes == 10**6 and later.threads == 2 and later.cut_off == "its steps"
 
@@ -42,19 +42,19 @@ def test_a_trial_that_was_cut_off_tells_what_it_knew():
 def test_a_whole_trial():
     lines = [line("start", 9.0, images_per_s=40.0), *(line("step", 10.0 + number) for number in range(6))]
     lines += [line("stop", 16, nimg=96), line("faces", 17, make=0.01, look=0.02), line("memory", 17, bytes=5)]
-    tuned = understood(lines, SUBJECT, tuned=True, ended=0, seconds=18)
+    tuned = parse_trial(lines, SUBJECT, tuned=True, ended=0, seconds=18)
     assert (tuned.images_per_s, tuned.rough, tuned.make, tuned.memory) == (16.0, False, 0.01, 5)
-    assert understood(lines, SUBJECT, tuned=False, ended=0, seconds=18).rough
+    assert parse_trial(lines, SUBJECT, tuned=False, ended=0, seconds=18).rough
     assert tuned.cut_off == "" and tuned.cores is None
     shared = [line | {"cpu": line["t"] / 2} for line in lines]
-    assert understood(shared, SUBJECT, tuned=True, ended=0, seconds=18).cores == 0.5
+    assert parse_trial(shared, SUBJECT, tuned=True, ended=0, seconds=18).cores == 0.5
 
 
 def test_a_trial_that_failed():
-    told = understood([line("error", 3.0, message="too small")], SUBJECT, tuned=True, ended=2, seconds=3)
+    told = parse_trial([line("error", 3.0, message="too small")], SUBJECT, tuned=True, ended=2, seconds=3)
     assert told.error == "too small"
-    assert "memory" in understood([], SUBJECT, tuned=True, ended=-9, seconds=3).error
-    assert "exit code 1" in understood([], SUBJECT, tuned=True, ended=1, seconds=3).error
+    assert "memory" in parse_trial([], SUBJECT, tuned=True, ended=-9, seconds=3).error
+    assert "exit code 1" in parse_trial([], SUBJECT, tuned=True, ended=1, seconds=3).error
 
 
 def test_a_process_that_hangs_is_ended():

@@ -12,9 +12,9 @@ from PIL import Image
 
 from facegan.attributes import ATTRIBUTE_NAMES
 from facegan.evaluation.audit import Audit
-from facegan.evaluation.coverage import presences
 from facegan.evaluation.memorisation import CopyTest, Tail
 from facegan.evaluation.receipt import Receipt, Score
+from facegan.evaluation.representation import attribute_shares
 from facegan.metrics.intervals import Estimate
 from facegan.pixels import grid, save_png
 from facegan.report.page import Findings, render
@@ -33,7 +33,9 @@ def findings():
     shares = np.full(40, 0.3)
     fewer = shares.copy()
     fewer[ATTRIBUTE_NAMES.index("Eyeglasses")] = 0.05
-    coverage = presences(draws.random((2000, 40)) < fewer, draws.random((2000, 40)) < shares, np.zeros(2000, int))
+    representation = attribute_shares(
+        draws.random((2000, 40)) < fewer, draws.random((2000, 40)) < shares, np.zeros(2000, int)
+    )
     pairs = [("judge-net", 0.5, one, two) for one, two in zip(faces(1, 4), faces(2, 4), strict=True)]
     copy_test = CopyTest(0.5, 0.0, [Tail("pixels", 0.01, 3, 0.4), Tail("judge-net", 0.05, 9, 0.3)], 100)
     scores = [
@@ -41,7 +43,7 @@ def findings():
     ]
     reference = {"sha256": "cd", "people": "all", "count": 4321}
     protocol = {"spaces": {"judge-net": {}}, "count": 2000, "labels": "none", "resolution": 16, "reference": reference}
-    audit = Audit(copy_test, 2000, 3000, 400, pairs, coverage)
+    audit = Audit(copy_test, 2000, 3000, 400, pairs, representation)
     return Findings(faces(0, 64), 0, Receipt({}, protocol, scores, {}), audit)
 
 

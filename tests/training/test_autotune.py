@@ -8,7 +8,7 @@ from facegan.config import RunConfig
 from facegan.recipes import recipe
 from facegan.training import autotune
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from tests.conftest import small_recipe
 
 
@@ -21,7 +21,7 @@ def test_fewer_threads_where_they_are_faster(monkeypatch, rates, threads):
     monkeypatch.setattr(autotune, "usable_cores", lambda: 12)
     monkeypatch.setattr(autotune, "trial_rate", lambda config, chosen, engine: rates[torch.get_num_threads()])
     config = RunConfig(recipe=recipe("dcgan", 16), batch=4)
-    requested = Requested(precision="float32", conv="direct")
+    requested = ExecutionRequest(precision="float32", conv="direct")
     try:
         chosen, _ = autotune.autotune(config, requested, Engine(accelerator="cpu"))
     finally:
@@ -34,7 +34,7 @@ def test_bfloat16_is_not_tried_where_there_are_no_units_for_it(monkeypatch, lack
     monkeypatch.setattr(autotune, "lacks_bfloat16", lambda: lacks)
     monkeypatch.setattr(autotune, "trial_rate", lambda config, chosen, engine: 1.0)
     config = RunConfig(recipe=small_recipe("dcgan"), batch=4)
-    chosen, seconds = autotune.autotune(config, Requested(threads=1, conv="direct"), Engine(accelerator="cpu"))
+    chosen, seconds = autotune.autotune(config, ExecutionRequest(threads=1, conv="direct"), Engine(accelerator="cpu"))
     assert set(seconds) == measured
     assert chosen.precision == "float32" or not lacks
 

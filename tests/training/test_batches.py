@@ -13,7 +13,7 @@ from facegan.errors import UserError
 from facegan.runs.folder import RunFolder
 from facegan.training.batches import BatchSource
 from facegan.training.engine import Engine
-from facegan.training.labels import kept_attributes, label_faces, run_labels, settle_labels
+from facegan.training.labels import kept_attributes, label_faces, prepare_labels, run_labels
 from tests.conftest import small_recipe
 
 
@@ -79,28 +79,28 @@ def test_a_run_goes_on_with_its_own_labels_or_not_at_all(tmp_path, half_labelled
     folder, forked = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "forked")
     for run in (folder, forked):
         run.create({})
-    settle_labels(folder, half_labelled, recipe, labeller, None)
-    settle_labels(folder, half_labelled, recipe, None, None)
-    settle_labels(forked, half_labelled, recipe, None, folder)  # a fork takes them over
+    prepare_labels(folder, half_labelled, recipe, labeller, None)
+    prepare_labels(folder, half_labelled, recipe, None, None)
+    prepare_labels(forked, half_labelled, recipe, None, folder)  # a fork takes them over
     assert forked.labels.read_bytes() == folder.labels.read_bytes()
     assert forked.read()["labels_sha256"] == folder.read()["labels_sha256"]
     good = folder.labels.read_bytes()
     run_labels(tmp_path / "others", half_labelled, recipe, lambda faces: -labeller(faces))
     folder.labels.write_bytes((tmp_path / "others").read_bytes())
     with pytest.raises(UserError, match="is not what the run began with"):
-        settle_labels(folder, half_labelled, recipe, labeller, None)
+        prepare_labels(folder, half_labelled, recipe, labeller, None)
     folder.labels.unlink()
     with pytest.raises(UserError, match="is missing"):
-        settle_labels(folder, half_labelled, recipe, labeller, None)
+        prepare_labels(folder, half_labelled, recipe, labeller, None)
     folder.labels.write_bytes(good)
     folder.create({name: value for name, value in folder.read().items() if name != "labels_sha256"})  # of 0.1.0
     folder.snapshot(8).mkdir()
-    settle_labels(folder, half_labelled, recipe, None, None)
+    prepare_labels(folder, half_labelled, recipe, None, None)
     assert folder.read()["labels_sha256"] == forked.read()["labels_sha256"]
     unfinished = RunFolder(tmp_path / "unfinished")  # a start that failed left labels of other data
     unfinished.create({})
     unfinished.labels.write_bytes((tmp_path / "others").read_bytes())
-    settle_labels(unfinished, half_labelled, recipe, labeller, None)
+    prepare_labels(unfinished, half_labelled, recipe, labeller, None)
     assert unfinished.labels.read_bytes() == good
 
 

@@ -16,7 +16,7 @@ from facegan.training import prefetch, trainer
 from facegan.training import train as train_module
 from facegan.training.autotune import autotune
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.execution_plan import ExecutionPlan, ExecutionRequest
 from facegan.training.learner import load_optimizer, optimizer_tensors
 from facegan.training.schedule import Schedule
 from facegan.training.state import new_state
@@ -186,7 +186,7 @@ def gpu_settings(monkeypatch):
 def test_whole_steps_are_tried_on_a_gpu(gpu_settings, conv):
     config = RunConfig(recipe=small_recipe("style-s"), batch=BATCH)
     with simulated_cuda() as gpu:
-        chosen, seconds = autotune(config, Requested(threads=1, conv=conv), Place())
+        chosen, seconds = autotune(config, ExecutionRequest(threads=1, conv=conv), Place())
         assert gpu.waits
     assert set(seconds["images_per_s"]) == {"float32", "bfloat16"}
     assert chosen.images_per_s == seconds["images_per_s"][chosen.precision] > 0
@@ -202,7 +202,7 @@ def test_bfloat16_is_taken_where_whole_steps_are_clearly_faster(monkeypatch, gpu
     rates = {"float32": 100.0, "bfloat16": float(rate)}
     monkeypatch.setattr(autotune_module, "trial_rate", lambda config, chosen, engine: rates[chosen.precision])
     config = RunConfig(recipe=small_recipe("dcgan"), batch=BATCH)
-    chosen, _ = autotune(config, Requested(threads=1), Place())
+    chosen, _ = autotune(config, ExecutionRequest(threads=1), Place())
     assert (chosen.precision, chosen.images_per_s) == (precision, rates[precision])
 
 

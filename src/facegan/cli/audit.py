@@ -81,8 +81,8 @@ def audit(
     if as_json:
         counts = {name: getattr(found, name) for name in ("generated", "training", "held_out", "other_data")}
         copies = {"copies": found.copy_test.copies, **asdict(found.copy_test)}
-        coverage = [asdict(row) | {"verdict": row.verdict} for row in found.coverage]
-        typer.echo(json.dumps(copies | counts | {"coverage": coverage}))
+        representation = [asdict(row) | {"verdict": row.verdict} for row in found.representation]
+        typer.echo(json.dumps(copies | counts | {"coverage": representation}))
     else:
         _show_coverage(found)
         _show_copies(found)
@@ -92,9 +92,10 @@ def audit(
 
 def _show_coverage(found: Audit) -> None:
     """Print who appears too seldom or too often, the largest differences first."""
-    differing = sorted((row for row in found.coverage if row.verdict), key=lambda row: -abs(row.generated - row.real))
+    shares = found.representation
+    differing = sorted((row for row in shares if row.verdict), key=lambda row: -abs(row.generated - row.real))
     typer.echo(
-        f"coverage: {len(differing)} of {len(found.coverage)} attributes and pairs appear too seldom or too often"
+        f"coverage: {len(differing)} of {len(shares)} attributes and pairs appear too seldom or too often"
         + ("" if differing else "; none differs measurably from held-out faces")
         + (f"; the {_SHOWN} largest differences (--json lists all):" if len(differing) > _SHOWN else "")
     )

@@ -58,7 +58,7 @@ def demo(
     from facegan.cli.progress import make_listener
     from facegan.machine import keep_freed_memory
     from facegan.runs.folder import RunFolder
-    from facegan.training.execution_plan import Requested
+    from facegan.training.execution_plan import ExecutionRequest
     from facegan.training.schedule import Schedule
     from facegan.training.train import train
 
@@ -73,7 +73,7 @@ def demo(
         listener.event("demo", message=message)
         result = train(
             [packed], folder.path, recipes.recipe("style-s"), schedule=schedule,
-            requested=Requested(threads=threads, devices=1), listener=listener,
+            requested=ExecutionRequest(threads=threads, devices=1), listener=listener,
         )  # fmt: skip
     stages = (out / "stages.png").absolute()
     pixels.save_png(stages, stages_picture(folder), folder.provenance())

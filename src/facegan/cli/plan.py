@@ -53,9 +53,9 @@ def plan(
         raise UserError(f"--accelerator {accelerator}: choose auto, cpu or cuda")
     options.check_between("--threads", threads, 1, 1024)
     options.check_between("--batch", batch, 2, 65536)
-    from facegan.planning.plan import Asked, make_plan, other_work
+    from facegan.planning.plan import PlanRequest, make_plan, other_work
 
-    asked = Asked(
+    asked = PlanRequest(
         data=data, budget=seconds, recipes=recipe or (), settings=settings or (), batch=batch,
         threads=threads, accelerator=accelerator, run=run, measuring=measuring,
     )  # fmt: skip
@@ -86,7 +86,7 @@ def plan(
 
 def _lines(one: RecipePlan, budget: float) -> list[str]:
     """Return what people see of a recipe's plan."""
-    from facegan.durations import words
+    from facegan.durations import duration_text
 
     head = f"{one.recipe} at {one.resolution} px, batch {one.batch}"
     if one.reason or one.costs is None or one.measured is None or one.expected is None:
@@ -102,12 +102,12 @@ def _lines(one: RecipePlan, budget: float) -> list[str]:
         quality = f"quick score {score.score:.3g}"
     if score.low is not None and score.high is not None:
         quality += f" ({score.low:.3g} to {score.high:.3g} for nine of ten runs)"
-    until = ", ".join(f"{images:,} in {words(seconds)}" for images, seconds in one.marks)
-    begin, end = words(costs.before), words(costs.after)
+    until = ", ".join(f"{images:,} in {duration_text(seconds)}" for images, seconds in one.marks)
+    begin, end = duration_text(costs.before), duration_text(costs.after)
     return [
         head,
         f"  speed    {costs.images_per_s:.3g} images/s ({measured.device}, {threads}){memory}{disk}",
-        f"  {words(budget):<8} {one.images:,} images; {begin} before the clock begins, {end} after it",
+        f"  {duration_text(budget):<8} {one.images:,} images; {begin} before the clock begins, {end} after it",
         f"  quality  {quality}; {score.trust}",
         f"  images   {until}",
         *(f"  note     {note}" for note in one.notes),

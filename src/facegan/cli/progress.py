@@ -14,7 +14,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from facegan.durations import words
+from facegan.durations import duration_text
 from facegan.training.watchdog import POLICY
 
 
@@ -149,7 +149,7 @@ def _length(fields: dict[str, Any]) -> str:
     images, minutes, nimg, rate = (fields[name] for name in ("images", "minutes", "nimg", "images_per_s"))
     said = []
     if images is not None:
-        about = "" if rate is None or images <= nimg else f" (about {words((images - nimg) / rate)})"
+        about = "" if rate is None or images <= nimg else f" (about {duration_text((images - nimg) / rate)})"
         said.append(f"until {images:,} images{about}")
     if minutes is not None:
         about = "" if rate is None else f" (about {float(f'{rate * minutes * 60:.2g}'):,.0f} images)"

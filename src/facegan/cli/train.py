@@ -133,7 +133,7 @@ def train(
     from facegan.durations import seconds_of
     from facegan.runs.folder import RunFolder
     from facegan.training import train as training
-    from facegan.training.execution_plan import Requested
+    from facegan.training.execution_plan import ExecutionRequest
     from facegan.training.run_settings import base_recipe
     from facegan.training.schedule import USUAL_IMAGES, Schedule
 
@@ -154,7 +154,7 @@ def train(
     waiting = seconds_of(timeout, "--timeout")
     if not 5 <= waiting <= 86400:
         raise UserError(f"--timeout {timeout}: choose a time from 5s to 1d")
-    requested = Requested(
+    requested = ExecutionRequest(
         precision=precision, threads=threads, conv=forms, accelerator=accelerator, devices=devices,
         timeout=waiting, deterministic=deterministic,
     )  # fmt: skip

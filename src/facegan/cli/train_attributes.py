@@ -55,7 +55,12 @@ def train_attributes(
     from facegan.data.packed import DataView, PackedDataset
     from facegan.machine import keep_freed_memory
     from facegan.perception.labeller import card_of
-    from facegan.perception.learning import Lessons, refuse_other_files, remove_checkpoints, train_attributes_net
+    from facegan.perception.train_networks import (
+        TrainingConfig,
+        refuse_other_files,
+        remove_checkpoints,
+        train_attributes_net,
+    )
     from facegan.perception.weights import save_network
 
     torch.set_num_threads(threads or usable_cores())
@@ -72,12 +77,12 @@ def train_attributes(
         ) from None
     checkpoints = out.with_name(f"{out.stem}.checkpoints")
     refuse_other_files(checkpoints)
-    lessons = Lessons(number, batch=batch, seed=seed)
+    config = TrainingConfig(number, batch=batch, seed=seed)
     if not as_json:
         begun = "continues" if checkpoints.is_dir() else "begins"
         typer.echo(f"attributes-net {begun} on {len(view):,} faces; checkpoints: {checkpoints}", err=True)
     with JsonListener() if as_json else TerminalListener(Console(stderr=True)) as listener:
-        network = train_attributes_net(view, lessons, _reporter(listener, number), checkpoints)
+        network = train_attributes_net(view, config, _reporter(listener, number), checkpoints)
     card = card_of(network, view, unseen) | {
         "network": "attributes-net", "images": number, "seed": seed, "batch": batch,
         "trained_on": {"sha256": view.content_hash, "faces": len(view)},

@@ -15,8 +15,7 @@ from facegan.errors import UserError
 from facegan.files import parse_json, read_json
 from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder, nimg_of
-from facegan.runs.incidents import read as read_incidents
-from facegan.runs.incidents import read_lines
+from facegan.runs.incidents import read_incidents
 from facegan.runs.overview import size_of
 from facegan.runs.retention import scores as scores_of
 from facegan.runs.snapshot import damage_of
@@ -51,7 +50,7 @@ def run(folder: RunFolder) -> list[Finding]:
     except (KeyError, TypeError):
         return [from_error(topic, str(folder.damaged()), _RESTORE)]
     training = folder.is_locked()
-    lines = [line for line in read_lines(folder.log) if type(line.get("nimg")) is int]
+    lines = folder.log_lines()
     snapshots = folder.list_snapshots()
     return [
         *_activity(topic, folder, str(name), lines, snapshots, training=training),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from facegan.editing.directions import Directions
 from facegan.editing.saved_face import SavedFace
 from facegan.errors import UserError
 
-How = Literal["directions", "labels"]
 MOST = 10.0
 """Units: further from a face of its own, a model makes no faces at all."""
 

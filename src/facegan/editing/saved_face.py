@@ -22,7 +22,6 @@ from facegan.api import Model
 from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.errors import UserError, brief, check_not_denied
 from facegan.files import check_regular, parse_json, write_bytes
-from facegan.provenance import Provenance
 from facegan.sampling.sampler import check_truncation
 
 SUFFIX = ".safetensors"
@@ -216,11 +215,3 @@ def pictures(model: Model, faces: Sequence[SavedFace]) -> np.ndarray:
     if model.style_layers:
         return model.generate(styles=layered_styles(model, faces))
     return model.generate(np.stack([face.latent_Z for face in faces if face.latent_Z is not None]))
-
-
-def face_provenance(face: SavedFace) -> Provenance:
-    """Return what a picture of one face says of itself."""
-    origin = face.origin
-    return Provenance(
-        model=origin.model, sha256=origin.sha256, seed=origin.seed, first=origin.number, truncation=origin.truncation
-    )

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from facegan.data.packed import DataView, PackedDataset, joint_hash
 from facegan.errors import UserError
-from facegan.evaluation.coverage import Presence, presences
 from facegan.evaluation.memorisation import (
     NEIGHBOURS,
     CopyTest,
@@ -21,9 +20,10 @@ from facegan.evaluation.memorisation import (
     judge_copies,
     nearest_training,
     pixel_features,
-    places,
+    worse_ranks,
 )
 from facegan.evaluation.reference import Stage, counter, view_batches, view_features
+from facegan.evaluation.representation import AttributeShare, attribute_shares
 from facegan.perception.labeller import Labeller
 from facegan.perception.spaces import Space
 
@@ -48,7 +48,7 @@ class Audit:
     held_out: int
     closest: list[tuple[str, float, np.ndarray, np.ndarray]]
     """(space, ratio, generated face, training face), uint8 [R, R, 3], the smallest ratio first."""
-    coverage: list[Presence]
+    representation: list[AttributeShare]
     """How often each attribute is seen among generated faces and among held-out people."""
     other_data: bool = False
     """Whether the model was trained on other data than this: copies of faces that are not here cannot be seen."""
@@ -73,7 +73,7 @@ class _Closest:
 
     def add(self, image_NHWC: np.ndarray, nearest: Nearest) -> None:
         """Look at further faces, uint8 [n, R, R, 3]; of faces of one place, the earlier ones are kept."""
-        place_P = np.concatenate([self._place_P, places(nearest, self._held_out)[0]])
+        place_P = np.concatenate([self._place_P, worse_ranks(nearest, self._held_out)[0]])
         kept = place_P.argsort(kind="stable")[: self._pairs]
         before = len(self._place_P)
         self.image_PHWC = [
@@ -134,7 +134,7 @@ def audit(
         training=len(training),
         held_out=len(held_out),
         closest=_pairs_of(closest, training),
-        coverage=presences(made.there_NA, unseen.there_NA, held_out.identities(np.arange(len(held_out)))),
+        representation=attribute_shares(made.there_NA, unseen.there_NA, held_out.identities(np.arange(len(held_out)))),
         other_data=not _is_trained_on(model.get("data"), training),
     )
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from facegan.errors import UserError, brief
 from facegan.evaluation.blind import ACCEPTED, Cell, Key
-from facegan.evaluation.coverage import effective_count, wilson
 from facegan.files import read_bytes
+from facegan.metrics.proportions import effective_count, wilson
 
 SIGNIFICANT = 0.05
 MADE, UNSURE, PHOTO = 0, 1, 2

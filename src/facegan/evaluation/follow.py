@@ -16,8 +16,8 @@ from typing import Any
 
 from facegan.errors import UserError
 from facegan.evaluation.receipt import Receipt, receipt_of
+from facegan.files import read_json_lines
 from facegan.runs.folder import RunFolder
-from facegan.runs.incidents import read_lines
 from facegan.runs.snapshot import LABEL_PRIOR, SnapshotInfo, read_info
 
 _PATIENCE = 10.0
@@ -27,7 +27,7 @@ _PATIENCE = 10.0
 def read_scores(folder: RunFolder) -> dict[int, Receipt]:
     """Return {nimg: receipt} of the snapshots that were scored, in order; damaged lines are skipped."""
     found = {}
-    for line in read_lines(folder.scores):
+    for line in read_json_lines(folder.scores):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             nimg, receipt = line["nimg"], receipt_of(line["receipt"])
             if type(nimg) is int and nimg >= 0:
@@ -52,7 +52,7 @@ def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotI
     that have one). What is damaged or just being deleted is skipped.
     """
     done = set()
-    for line in read_lines(folder.scores):
+    for line in read_json_lines(folder.scores):
         with contextlib.suppress(KeyError, TypeError, AttributeError):
             protocol = line["receipt"]["protocol"]
             reference = protocol["reference"]

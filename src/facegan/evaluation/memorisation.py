@@ -3,9 +3,9 @@
 For each face two things are taken: the distance to its nearest training face (or mirror image), and that distance over
 the mean distance to the next ``NEIGHBOURS``. A copy is small in both: it is near, and far nearer to one face than to
 all others. A blurred or a common face is near to many alike; a failed one may lie on the side of one odd training face,
-but far from it. So each face is ranked among the held-out people by both, and its place is the worse rank.
+but far from it. So each face is ranked among the held-out people by both, and the worse rank counts.
 
-The test asks, for a few tails of the held-out people's places (their j smallest, j from 1 to a twentieth of them), how
+The test asks, for a few tails of the held-out people's ranks (their j smallest, j from 1 to a twentieth of them), how
 many generated faces lie below the j-th smallest. If both kinds came from one distribution that number would be
 negative-hypergeometric, whatever the distribution: the p-value needs no model of faces (the nonparametric test of
 Meehan, Chaudhuri and Dasgupta 2020 compares the same two samples by their ranks, but over the whole range, where a few
@@ -28,7 +28,7 @@ from torch import Tensor
 
 NEIGHBOURS = 20
 TAILS = (0.0, 0.01, 0.05)
-"""Shares of the held-out people below whose place generated faces are counted; 0: below all of them."""
+"""Shares of the held-out people below whose rank generated faces are counted; 0: below all of them."""
 SIGNIFICANT = 0.01
 _THUMBNAIL = 16
 _BLOCK = 512
@@ -76,15 +76,15 @@ def nearest_training(features_ND: Tensor, training_2MD: tuple[Tensor, Tensor], n
     return Nearest.joined(parts)
 
 
-def places(generated: Nearest, held_out: Nearest) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of generated and of held-out faces, [N] and [K] in 0 .. K: the worse of a face's ranks among
-    the held-out people's ratios and distances."""
+def worse_ranks(generated: Nearest, held_out: Nearest) -> tuple[np.ndarray, np.ndarray]:
+    """Return int64 [N] and [K] in 0 .. K, of generated and of held-out faces: the worse of a face's ranks among the
+    held-out people's ratios and distances."""
     ratio_K, distance_K = np.sort(held_out.ratio_N), np.sort(held_out.distance_N)
-    place_N, place_K = (
+    rank_N, rank_K = (
         np.maximum(np.searchsorted(ratio_K, faces.ratio_N), np.searchsorted(distance_K, faces.distance_N))
         for faces in (generated, held_out)
     )
-    return place_N, place_K
+    return rank_N, rank_K
 
 
 def tail_p_value(below: int, count: int, held_out: int, smallest: int) -> float:
@@ -111,11 +111,11 @@ def _log_choose(upper: int, lower: int) -> float:
 
 @dataclass(frozen=True)
 class Tail:
-    """How many faces lie below one of the held-out people's smallest places."""
+    """How many faces lie below one of the held-out people's smallest ranks."""
 
     space: str
     held_out_share: float
-    """Share of held-out people up to that place."""
+    """Share of held-out people up to that rank."""
     below: int
     p_value: float
     """Of this tail alone."""
@@ -142,7 +142,7 @@ class CopyTest:
     def detectable(self) -> float:
         """Share of exact copies among the faces from which on the test finds them: fewer held-out faces find fewer.
 
-        All of a share s of many faces lie below the smallest of K held-out places with chance (1 - s)^K.
+        All of a share s of many faces lie below the smallest of K held-out ranks with chance (1 - s)^K.
         """
         return 1 - (SIGNIFICANT / len(self.tails)) ** (1 / self.held_out)
 
@@ -160,19 +160,19 @@ class CopyTest:
 
 def judge_copies(generated: dict[str, Nearest], held_out: dict[str, Nearest]) -> CopyTest:
     """Return the verdict on the nearest of generated faces and of held-out people, in the same spaces."""
-    tails, struck, by_chance = [], [], []
+    tails, suspicious, by_chance = [], [], []
     for space, nearest in generated.items():
-        place_N, place_K = places(nearest, held_out[space])
-        known_K = np.sort(place_K)
+        rank_N, rank_K = worse_ranks(nearest, held_out[space])
+        known_K = np.sort(rank_K)
         for smallest in dict.fromkeys(max(1, round(share * len(known_K))) for share in TAILS):
-            # Place 0 is nearer than all held-out people, also where one of them is the nearest of them in both.
-            below = int((place_N < max(1, known_K[smallest - 1])).sum())
-            p_value = tail_p_value(below, len(place_N), len(known_K), smallest)
+            # Rank 0 is nearer than all held-out people, also where one of them is the nearest of them in both.
+            below = int((rank_N < max(1, known_K[smallest - 1])).sum())
+            p_value = tail_p_value(below, len(rank_N), len(known_K), smallest)
             tails.append(Tail(space, smallest / len(known_K), below, p_value))
         limit = max(1, known_K[max(1, round(0.01 * len(known_K))) - 1])
-        struck.append(place_N < limit)
-        by_chance.append(place_K < limit)
+        suspicious.append(rank_N < limit)
+        by_chance.append(rank_K < limit)
     p_value = min(1.0, len(tails) * min(tail.p_value for tail in tails))
-    share = np.any(struck, axis=0).mean() - np.any(by_chance, axis=0).mean()
+    share = np.any(suspicious, axis=0).mean() - np.any(by_chance, axis=0).mean()
     held_out_count = min(len(nearest.ratio_N) for nearest in held_out.values())
     return CopyTest(p_value, float(max(0.0, share)), tails, held_out_count)

@@ -21,7 +21,7 @@ Padding = tuple[int, int, int, int]
 
 
 def tile_of(algorithm: str) -> int:
-    """Return the outputs of a tile in one direction, 0 for a algorithm without tiles."""
+    """Return the outputs of a tile in one direction, 0 for an algorithm without tiles."""
     return int(algorithm.removeprefix("tiles-")) if algorithm in TILES else 0
 
 

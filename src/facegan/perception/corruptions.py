@@ -85,7 +85,7 @@ def blend(x_NCHW: Tensor, strength_N: Tensor, numbers_N: np.ndarray) -> Tensor:
     return x_NCHW * (1 - share) + x_NCHW.roll(1, 0) * share
 
 
-def flatten(x_NCHW: Tensor, strength_N: Tensor, numbers_N: np.ndarray) -> Tensor:
+def low_pass(x_NCHW: Tensor, strength_N: Tensor, numbers_N: np.ndarray) -> Tensor:
     """Take detail away but keep edges: half the side and back, mixed in."""
     side = x_NCHW.shape[-1]
     small = F.interpolate(x_NCHW, scale_factor=0.375, mode="area")
@@ -95,7 +95,7 @@ def flatten(x_NCHW: Tensor, strength_N: Tensor, numbers_N: np.ndarray) -> Tensor
 
 CORRUPTIONS = {
     "blur": blur, "noise": noise, "jpeg": jpeg, "checkerboard": checkerboard, "warp": warp, "tint": tint,
-    "blend": blend, "flatten": flatten,
+    "blend": blend, "flatten": low_pass,
 }  # fmt: skip
 
 

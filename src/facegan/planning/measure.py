@@ -89,7 +89,7 @@ def measure(subject: Subject, *, tuned: bool, stepping: float, limit: float) -> 
             "accelerator": subject.accelerator, "seconds": stepping, "begun": begun,
         }  # fmt: skip
         lines, ended = _listen([sys.executable, "-m", "facegan.planning.trial", json.dumps(request)], limit)
-    return understood(lines, subject, tuned=tuned, ended=ended, seconds=time.time() - begun)
+    return parse_trial(lines, subject, tuned=tuned, ended=ended, seconds=time.time() - begun)
 
 
 def _listen(command: list[str], limit: float) -> tuple[list[dict[str, Any]], int | None]:
@@ -134,7 +134,7 @@ def _of_launcher(name: str) -> bool:
     return name in _LAUNCHER or name.startswith(("TORCHELASTIC_", "SLURM_"))
 
 
-def understood(
+def parse_trial(
     lines: list[dict[str, Any]], subject: Subject, *, tuned: bool, ended: int | None, seconds: float
 ) -> Measured:
     """Return what the lines of a trial say. ``ended``: its exit code, None if it was cut off."""

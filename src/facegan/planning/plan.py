@@ -44,7 +44,7 @@ _WRITE_RATE = 100e6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class PlanRequest:
     """What a plan is wanted for."""
 
     data: Sequence[Path]
@@ -99,7 +99,7 @@ class RecipePlan:
         }
 
 
-def make_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Iterator[RecipePlan]:
+def make_plan(asked: PlanRequest, say: Callable[[str], None] = lambda _: None) -> Iterator[RecipePlan]:
     """Yield the plan of each recipe as soon as it is known; those that cannot train on this data at all come last.
 
     ``say`` is told what is being measured.
@@ -143,7 +143,7 @@ def _roughly(subject: Subject, limit: float, free: int) -> Measured:
 
 
 def _sorted_out(
-    asked: Asked, view: DataView, names: Sequence[str]
+    asked: PlanRequest, view: DataView, names: Sequence[str]
 ) -> tuple[list[tuple[RecipeConfig, int]], list[RecipePlan]]:
     """Return the recipes that can train on the data, with their batches, and those that cannot, with the reason."""
     fitting, unfit = [], []
@@ -162,7 +162,7 @@ def _sorted_out(
     return fitting, unfit
 
 
-def _planned(asked: Asked, view: DataView, config: RecipeConfig, batch: int, measured: Measured) -> RecipePlan:
+def _planned(asked: PlanRequest, view: DataView, config: RecipeConfig, batch: int, measured: Measured) -> RecipePlan:
     """Return what follows from what was measured of a recipe."""
     known = RecipePlan(recipe=config.name, resolution=view.resolution, batch=batch, measured=measured)
     if measured.error:
@@ -243,7 +243,7 @@ def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int |
         yield f"DOES NOT FIT on the disk, where {free / 1e6:,.0f} MB are free; take --keep 1, or make room"
 
 
-def _command(asked: Asked, name: str, run: Path) -> str:
+def _command(asked: PlanRequest, name: str, run: Path) -> str:
     """Return the command that does what was planned."""
     words = ["facegan", "train", *map(str, asked.data), "--recipe", name, "--run", str(run)]
     words += ["--minutes", f"{asked.budget / 60:.10g}"]

@@ -57,7 +57,7 @@ def run(request: dict[str, Any], teller: _Teller) -> None:
     from facegan.config import RunConfig
     from facegan.config_changes import with_settings
     from facegan.recipes import recipe, usual_batch
-    from facegan.training.execution_plan import Requested
+    from facegan.training.execution_plan import ExecutionRequest
     from facegan.training.schedule import Schedule
     from facegan.training.train import Start, train
 
@@ -66,7 +66,7 @@ def run(request: dict[str, Any], teller: _Teller) -> None:
     if config.augment == "ada":  # it begins at 0, where it costs nothing, and soon costs as much as at any probability
         config = replace(config, augment="scheduled", augment_schedule=((0, 0.05),))
     batch = request["batch"] or usual_batch(config.name)
-    requested = Requested(
+    requested = ExecutionRequest(
         threads=request["threads"], conv=request["forms"], accelerator=request["accelerator"], devices=1,
         precision="auto" if request["forms"] == "auto" else "float32",
     )  # fmt: skip

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from facegan.errors import UserError
-from facegan.evaluation.coverage import Presence
 from facegan.evaluation.receipt import Receipt
+from facegan.evaluation.representation import AttributeShare
 
 _INK, _GRID = "#444", "#ddd"
 _COLOURS = ("#2166ac", "#b2182b", "#1b7837", "#762a83", "#e08214")
@@ -118,7 +118,7 @@ def score_curves(receipts: Mapping[int, Receipt]) -> str | None:
     return _svg(figure, "scores")
 
 
-def presence_drawing(rows: Sequence[Presence]) -> str:
+def presence_drawing(rows: Sequence[AttributeShare]) -> str:
     """Return a drawing of the 40 attributes: generated less real in percent points, with intervals."""
     single = sorted((row for row in rows if " + " not in row.name), key=lambda row: row.generated - row.real)
     figure, axes = _axes(5.6, 0.5 + 0.19 * len(single), "generated less real, percent points, with 95% intervals")

@@ -19,7 +19,7 @@ from facegan.evaluation.receipt import HIGHER_IS_BETTER, Receipt, four_digits
 from facegan.provenance import Provenance
 from facegan.report import curves, pictures
 from facegan.runs.folder import RunFolder
-from facegan.runs.incidents import read, read_lines
+from facegan.runs.incidents import read_incidents
 
 _SHOWN_INCIDENTS = 20
 
@@ -52,7 +52,7 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
     environment.filters |= {"number": four_digits, "percent": lambda value: f"{value:.1%}", "count": lambda n: f"{n:,}"}
     receipts = {} if run is None else read_scores(run)
     newest = found.receipt or receipts.get(model["nimg"])
-    coverage = found.audit.coverage if found.audit else []
+    shares = found.audit.representation if found.audit else []
     provenance = Provenance(
         model=model["recipe"], nimg=model["nimg"], sha256=model["sha256"], seed=found.seed, first=0,
         count=len(found.faces_NHWC), sheet=True,
@@ -71,8 +71,8 @@ def render(model: dict[str, Any], run: RunFolder | None, found: Findings, *, rea
         higher_is_better=HIGHER_IS_BETTER,
         receipt_json="" if found.receipt is None else json.dumps(_without_folders(found.receipt), indent=1),
         pairs=_pairs(found.audit, provenance) if found.audit and real_faces else None,
-        presence=curves.presence_drawing(coverage) if coverage else None,
-        differing=sorted((row for row in coverage if row.verdict), key=lambda row: row.generated - row.real),
+        presence=curves.presence_drawing(shares) if shares else None,
+        differing=sorted((row for row in shares if row.verdict), key=lambda row: row.generated - row.real),
         real_faces=real_faces,
     )
 
@@ -93,8 +93,8 @@ def _run_parts(run: RunFolder, resolution: int) -> dict[str, Any]:
     described = run.read()
     if isinstance(described.get("data"), list):  # names, not places of somebody's machine: pages are shared
         described["data"] = [Path(str(path)).name for path in described["data"]]
-    lines = [line for line in read_lines(run.log) if type(line.get("nimg")) is int]
-    incidents = read(run)
+    lines = run.log_lines()
+    incidents = read_incidents(run)
     shown = [
         {
             "kind": str(entry["kind"]), "nimg": entry["nimg"], "message": str(entry.get("message", "")),

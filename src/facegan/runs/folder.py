@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from facegan.errors import UserError, check_not_denied, reason
-from facegan.files import LockedError, is_held, locked, read_json, write_bytes, write_text
+from facegan.files import LockedError, is_held, locked, read_json, read_json_lines, write_bytes, write_text
 from facegan.provenance import Provenance
 from facegan.runs.snapshot import INFO_FILE, SnapshotInfo, read_info
 
@@ -37,7 +37,7 @@ def nimg_of(snapshot: Path) -> int:
 
 
 class RunFolder:
-    """Names of the files of a run."""
+    """A run's folder: the names of its files, ``run.json``, the log, the snapshots and the lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,6 +58,10 @@ class RunFolder:
 
     def exists(self) -> bool:
         return self._file.is_file()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of ``log.jsonl``, each with "nimg"; damaged ones are skipped."""
+        return [line for line in read_json_lines(self.log) if type(line.get("nimg")) is int]
 
     def snapshot(self, nimg: int) -> Path:
         return self.snapshots / f"nimg-{nimg:09d}"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from facegan import pixels
-from facegan.files import parse_json
+from facegan.files import read_json_lines
 from facegan.provenance import Provenance
 from facegan.runs.folder import RunFolder
 
@@ -27,7 +26,7 @@ def record(folder: RunFolder, incident: Mapping[str, Any], faces_NHWC: np.ndarra
     run.
     """
     identity = {name: incident[name] for name in ("kind", "nimg", "rollbacks")}
-    if any(all(entry.get(name) == value for name, value in identity.items()) for entry in read(folder)):
+    if any(all(entry.get(name) == value for name, value in identity.items()) for entry in read_incidents(folder)):
         return
     name = f"{incident['kind']}-{incident['nimg']:09d}-{incident['rollbacks']}.png"
     picture = folder.path / "incidents" / name
@@ -48,23 +47,6 @@ def append(folder: RunFolder, incident: Mapping[str, Any]) -> None:
         return
 
 
-def read(folder: RunFolder) -> list[dict[str, Any]]:
+def read_incidents(folder: RunFolder) -> list[dict[str, Any]]:
     """Return a run's incidents, oldest first; damaged lines are skipped."""
-    return [line for line in read_lines(folder.incidents) if "kind" in line and "nimg" in line]
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in a file of JSON lines, skipping damaged lines; [] if there is no file."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return []
-    lines = []
-    for text in content.splitlines():
-        try:
-            value = parse_json(text)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            lines.append(value)
-    return lines
+    return [line for line in read_json_lines(folder.incidents) if "kind" in line and "nimg" in line]

@@ -10,7 +10,7 @@ from pathlib import Path
 from facegan.errors import UserError
 from facegan.files import read_json
 from facegan.runs.folder import RUN_FILE, RunFolder, nimg_of
-from facegan.runs.incidents import read, read_lines
+from facegan.runs.incidents import read_incidents
 from facegan.runs.retention import best_of, scores
 from facegan.runs.snapshot import damage_of
 
@@ -75,12 +75,12 @@ def overview(folder: RunFolder) -> RunOverview:
     recipe = config.get("recipe") if isinstance(config, dict) else None
     if not isinstance(recipe, dict):
         raise folder.damaged()
-    lines = [line for line in read_lines(folder.log) if type(line.get("nimg")) is int]
+    lines = folder.log_lines()
     snapshots = [nimg_of(path) for path in folder.list_snapshots()]
     rates = [line["images_per_s"] for line in lines[-50:] if isinstance(line.get("images_per_s"), float)]
     known = scores(folder)
     best = best_of(snapshots, known)
-    incidents = [entry for entry in read(folder) if entry["kind"] != "processes"]  # that number may change
+    incidents = [entry for entry in read_incidents(folder) if entry["kind"] != "processes"]  # that number may change
     health = (
         f"{incidents[-1]['kind']} at {incidents[-1]['nimg']:,}: {incidents[-1].get('action')}" if incidents else "well"
     )

@@ -60,11 +60,11 @@ class SnapshotInfo:
     version: int = FORMAT_VERSION
     """Format version in which the files were written."""
 
-    def generator_stem(self, recipe: RecipeConfig) -> str:
-        """Return the stem of the file with the generator that makes faces: the averaged one if there is one."""
-        if f"{EXPORTED_STEM}.safetensors" in self.sha256:
-            return EXPORTED_STEM
-        return "ema" if recipe.ema_halflife else "generator"
+    @property
+    def generator_stem(self) -> str:
+        """Stem of the file with the generator that makes faces: the averaged one if there is one."""
+        stems = (EXPORTED_STEM, "ema", "generator")
+        return next((stem for stem in stems if f"{stem}.safetensors" in self.sha256), "generator")
 
     def run_config(self) -> RunConfig:
         """Return ``config``, checked.

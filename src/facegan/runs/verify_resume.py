@@ -19,8 +19,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from facegan.errors import UserError
+from facegan.files import read_json_lines
 from facegan.runs.folder import RunFolder, nimg_of
-from facegan.runs.incidents import read_lines
 from facegan.runs.snapshot import read_info
 
 _PATIENCE = 600.0
@@ -118,7 +118,7 @@ def _half_written(folder: RunFolder) -> Iterator[Path]:
 
 
 def _newest_line(folder: RunFolder) -> int:
-    return max((line["nimg"] for line in read_lines(folder.log) if "D_loss" in line), default=0)
+    return max((line["nimg"] for line in read_json_lines(folder.log) if "D_loss" in line), default=0)
 
 
 def _end(command: list[str], folder: RunFolder, how: str, due: Callable[[], bool]) -> Interruption:
@@ -191,4 +191,6 @@ def _same_bytes(mine: Tensor, theirs: Tensor) -> bool:
 
 
 def _without_rates(folder: RunFolder) -> list[dict[str, object]]:
-    return [{name: value for name, value in line.items() if name != "images_per_s"} for line in read_lines(folder.log)]
+    return [
+        {name: value for name, value in line.items() if name != "images_per_s"} for line in read_json_lines(folder.log)
+    ]

@@ -14,7 +14,7 @@ from facegan.evaluation.faces import real_faces
 from facegan.evaluation.follow import read_scores
 from facegan.randomness import Stream
 from facegan.runs.folder import RunFolder, nimg_of
-from facegan.runs.incidents import read, read_lines
+from facegan.runs.incidents import read_incidents
 from facegan.runs.overview import overview
 from facegan.training.faces import labels_of_faces, make_faces
 
@@ -29,12 +29,12 @@ SHOWN = 16
 
 def describe_run(run: RunFolder) -> dict[str, Any]:
     """Return JSON values: how the run is doing, its curves, its incidents, its scores, how many grids there are."""
-    lines = [line for line in read_lines(run.log) if type(line.get("nimg")) is int]
+    lines = run.log_lines()
     now = overview(run)
     incidents = [
         {name: str(entry.get(name, ""))[:2000] for name in ("kind", "message", "action", "time")}
         | {"nimg": entry["nimg"]}
-        for entry in read(run)[-_MOST_INCIDENTS:]
+        for entry in read_incidents(run)[-_MOST_INCIDENTS:]
     ]
     scores = [
         {"nimg": nimg, "space": score.space, "name": score.name, "value": score.estimate.value,

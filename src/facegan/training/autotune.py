@@ -20,7 +20,7 @@ from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
 from facegan.networks.conv_autotune import fastest, measure_algorithms, same_algorithm
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import ExecutionPlan, Requested
+from facegan.training.execution_plan import ExecutionPlan, ExecutionRequest
 from facegan.training.state import new_state
 from facegan.training.steps import Batch, Step, StepValues, train_step
 
@@ -35,7 +35,7 @@ _SHORT_SHARE = 0.8
 """16 bits are chosen where they need at most this share of float32's time."""
 
 
-def autotune(config: RunConfig, requested: Requested, engine: Engine) -> tuple[ExecutionPlan, dict[str, Any]]:
+def autotune(config: RunConfig, requested: ExecutionRequest, engine: Engine) -> tuple[ExecutionPlan, dict[str, Any]]:
     """Return the plan for a run, and the seconds it rests on. What is requested as "auto" is measured.
 
     Threads that are None: as many as there are cores, or half of them, a quarter ... where other work on this machine

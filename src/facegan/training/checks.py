@@ -16,7 +16,7 @@ from facegan.networks.layers import BatchNorm
 from facegan.networks.style_layers import MinibatchDeviation
 from facegan.runs.folder import RunFolder
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from facegan.training.run_settings import run_config
 from facegan.training.warm_start import InitialWeights
 
@@ -24,7 +24,7 @@ from facegan.training.warm_start import InitialWeights
 def refuse_before_start(
     folder: RunFolder,
     config: RunConfig,
-    requested: Requested,
+    requested: ExecutionRequest,
     initial: InitialWeights,
     *,
     labelled: bool,
@@ -123,7 +123,7 @@ def _refuse_other_start(folder: RunFolder, initial: InitialWeights) -> None:
         )
 
 
-def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: Requested, processes: int) -> None:
+def _refuse_other_settings(folder: RunFolder, config: RunConfig, requested: ExecutionRequest, processes: int) -> None:
     """Refuse to go on with a run under other settings than its own.
 
     Raises:

@@ -16,7 +16,7 @@ ALGORITHMS = ("auto", DIRECT, PLAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requested:
+class ExecutionRequest:
     """What a command asks of the machine; "auto" and None are measured when a run starts, or found."""
 
     precision: str = "auto"
@@ -43,12 +43,12 @@ class Requested:
         given["deterministic"] = self.deterministic or None
         return {name: value for name, value in given.items() if value not in ("auto", None)}
 
-    def with_stored(self, stored: Any) -> Requested:
+    def with_stored(self, stored: Any) -> ExecutionRequest:
         """Return this request; what it leaves open is filled with a stored one, as ``named`` returned it."""
         values = (stored if isinstance(stored, dict) else {}) | self.named()
         return replace(self, **{"conv" if name == "forms" else name: value for name, value in values.items()})
 
-    def limited_to(self, cores: int) -> Requested:
+    def limited_to(self, cores: int) -> ExecutionRequest:
         """Return this with no more threads than there are cores."""
         return self if self.threads is None else replace(self, threads=min(self.threads, cores))
 

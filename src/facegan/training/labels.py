@@ -80,7 +80,7 @@ def run_labels(
     return labels_MA
 
 
-def settle_labels(
+def prepare_labels(
     folder: RunFolder, view: DataView, recipe: RecipeConfig, labeller: Labeller | None, parent: RunFolder | None,
     say: Callable[[int], None] = lambda _: None,
 ) -> None:  # fmt: skip

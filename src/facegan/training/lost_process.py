@@ -16,14 +16,14 @@ from facegan.runs.folder import RunFolder, nimg_of
 from facegan.training.engine import Engine
 
 
-def lost_process(error: LostProcessError, engine: Engine, folder: RunFolder) -> UserError:
-    """Return what this process ends with after another one was lost, and leave an incident.
+def record_lost_process(error: LostProcessError, engine: Engine, folder: RunFolder) -> UserError:
+    """Leave an incident of another process that was lost; return the error with which this one ends.
 
     Of those that are left, the one of lowest rank speaks; the others end without a word. None does where a process
     has ended with an error that it has told itself.
     """
-    answering, told = engine.who_answers()
-    if told or engine.rank != min(answering):
+    answering, already_reported = engine.who_answers()
+    if already_reported or engine.rank != min(answering):
         return _silent(LostProcessError.exit_code)
     missing = sorted(set(range(engine.world_size)) - answering)
     named = f"process{'es' if len(missing) > 1 else ''} {', '.join(map(str, missing))}" if missing else "a process"
@@ -38,8 +38,8 @@ def lost_process(error: LostProcessError, engine: Engine, folder: RunFolder) -> 
 
 
 @contextmanager
-def no_terminations() -> Iterator[None]:
-    """Inside, SIGTERM waits for the end: what has to be said takes a few seconds."""
+def sigterm_ignored() -> Iterator[None]:
+    """Inside, SIGTERM is ignored: what has to be said takes a few seconds, and the process ends then anyway."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -95,13 +95,13 @@ def resolve_config(
 
     And what the user is to be told of it: of a new run in several ``processes``, that the usual batch was too small.
     """
-    told = ""
+    notice = ""
     own = run_config(folder)
     parent = initial.fork.run_config() if own is None and initial.fork is not None else own
     if batch is None:
         batch = parent.batch if parent else usual_batch(recipe.name)
         if parent is None:
-            recipe, batch, told = fitted_to(processes, recipe, batch)
+            recipe, batch, notice = fitted_to(processes, recipe, batch)
     if seed is None:
         seed = parent.seed if parent else 0
     init = weights_digest(initial.init, fresh_discriminator=initial.fresh_discriminator) if initial.init else ""
@@ -118,7 +118,7 @@ def resolve_config(
     config = RunConfig(
         recipe=recipe, batch=batch, seed=seed, data=data, init=init, warmup=warmup, start_nimg=start_nimg
     )
-    return config, told
+    return config, notice
 
 
 def fitted_to(processes: int, recipe: RecipeConfig, batch: int) -> tuple[RecipeConfig, int, str]:
@@ -138,8 +138,8 @@ def fitted_to(processes: int, recipe: RecipeConfig, batch: int) -> tuple[RecipeC
         if optimizer.name == "adam" and optimizer == getattr(own, name):
             faster[name] = replace(optimizer, learning_rate=float(f"{optimizer.learning_rate * factor:.3g}"))
     rates = f" and learning rates {factor:.3g} times as high" if faster else ""
-    told = (
+    notice = (
         f"{processes} processes: a batch of {fitting} instead of {batch}{rates}, so that each has "
         f"{fitting // processes} images in a step; --batch says otherwise"
     )
-    return replace(recipe, **faster), fitting, told
+    return replace(recipe, **faster), fitting, notice

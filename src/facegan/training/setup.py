@@ -25,8 +25,8 @@ from facegan.training.autotune import autotune
 from facegan.training.checkpointing import full_snapshot_bytes, load_state, restore
 from facegan.training.context import Context, Listener
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import ExecutionPlan, Requested
-from facegan.training.labels import Labeller, run_labels, settle_labels
+from facegan.training.execution_plan import ExecutionPlan, ExecutionRequest
+from facegan.training.labels import Labeller, prepare_labels, run_labels
 from facegan.training.lost_process import record_change
 from facegan.training.schedule import Schedule
 from facegan.training.shared_state import share_state
@@ -67,8 +67,8 @@ def removed_unless_begun(folder: RunFolder, *, new: bool) -> Iterator[None]:
 
 
 @contextmanager
-def enough_memory(folder: RunFolder, config: RunConfig) -> Iterator[None]:
-    """Say what to ask for instead where memory runs out.
+def explain_out_of_memory(folder: RunFolder, config: RunConfig) -> Iterator[None]:
+    """Turn an error of memory that ran out into one that says what to ask for instead.
 
     Raises:
         UserError: it ran out; a smaller batch is proposed.
@@ -96,10 +96,10 @@ def _asked_for(error: BaseException) -> str:
     return f" ({amount * unit / 1e9:,.2f} GB more were asked for)"
 
 
-def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None, *, told: str) -> Trainer:
+def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None, *, notice: str) -> Trainer:
     """Return what trains a run, from its last snapshot if it has one. The caller holds the folder's lock.
 
-    ``told``: what the user is to be told of its execution plan.
+    ``notice``: what the user is to be told of its execution plan.
 
     Raises:
         UserError: the run cannot be begun or gone on with.
@@ -114,7 +114,7 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
         parent = initial.run_with_data(config.data)
         if parent is not None and not folder.quick_reference.exists() and parent.quick_reference.is_file():
             shutil.copyfile(parent.quick_reference, folder.quick_reference)
-        settle_labels(folder, view, recipe, labeller, parent, lambda count: listener.event("labels", faces=count))
+        prepare_labels(folder, view, recipe, labeller, parent, lambda count: listener.event("labels", faces=count))
         wanted = {"images": schedule.images, "minutes": schedule.minutes, "pid": os.getpid()}
         folder.write_status({**wanted, "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
         return space, run_labels(folder.labels, view, recipe, None)
@@ -138,16 +138,16 @@ def set_up(context: Context, initial: InitialWeights, labeller: Labeller | None,
         **space,
         **plan.to_dict(),
     )
-    for sentence in [*view.warnings, *damaged, *([told] if told else [])]:
+    for sentence in [*view.warnings, *damaged, *([notice] if notice else [])]:
         listener.event("warning", nimg=state.nimg, message=sentence)
     with engine.main_works():
         return Trainer(replace(context, labels_MA=labels_MA), state)
 
 
-def settle_plan(
+def resolve_plan(
     folder: RunFolder,
     config: RunConfig,
-    requested: Requested,
+    requested: ExecutionRequest,
     view: DataView,
     initial: InitialWeights,
     engine: Engine,
@@ -162,7 +162,7 @@ def settle_plan(
 
     def settled() -> tuple[ExecutionPlan, str]:
         if folder.list_snapshots():
-            return _settle_again(folder, config, requested, view, engine, listener)
+            return _resolve_again(folder, config, requested, view, engine, listener)
         # A new run, or an earlier start failed before there was anything to keep.
         listener.event("measuring", recipe=config.recipe.name, batch=config.batch)
         plan, seconds = autotune(config, requested, engine)
@@ -187,8 +187,13 @@ def settle_plan(
     return engine.on_main(settled)
 
 
-def _settle_again(
-    folder: RunFolder, config: RunConfig, requested: Requested, view: DataView, engine: Engine, listener: Listener
+def _resolve_again(
+    folder: RunFolder,
+    config: RunConfig,
+    requested: ExecutionRequest,
+    view: DataView,
+    engine: Engine,
+    listener: Listener,
 ) -> tuple[ExecutionPlan, str]:
     contents, where = folder.read(), str(folder.path / "run.json")
     plan = ExecutionPlan.from_dict(contents.get("choices"), where)

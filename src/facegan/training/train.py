@@ -17,14 +17,14 @@ from facegan.runs.folder import RunFolder, find_snapshot
 from facegan.training.checks import refuse_before_start, refuse_other_process
 from facegan.training.context import Context, Listener, NullListener
 from facegan.training.engine import Engine
-from facegan.training.execution_plan import Requested
+from facegan.training.execution_plan import ExecutionRequest
 from facegan.training.labels import Labeller
 from facegan.training.launch import advice
-from facegan.training.lost_process import lost_process, no_terminations, record_error
+from facegan.training.lost_process import record_error, record_lost_process, sigterm_ignored
 from facegan.training.recovery import Decision
 from facegan.training.run_settings import began_at, resolve_config, run_data
 from facegan.training.schedule import USUAL_IMAGES, Schedule
-from facegan.training.setup import enough_memory, open_data, removed_unless_begun, set_up, settle_plan
+from facegan.training.setup import explain_out_of_memory, open_data, removed_unless_begun, resolve_plan, set_up
 from facegan.training.trainer import Trainer
 from facegan.training.warm_start import InitialWeights
 from facegan.training.watchdog import Alarm
@@ -91,7 +91,7 @@ def train(
     *,
     start: Start | None = None,
     schedule: Schedule | None = None,
-    requested: Requested | None = None,
+    requested: ExecutionRequest | None = None,
     labeller: Labeller | None = None,
     listener: Listener | None = None,
 ) -> TrainResult:
@@ -108,18 +108,18 @@ def train(
         LostProcessError: another process of this training ended, or did not answer in time.
         OthersSayError: this process cannot go on, and another one says why.
     """
-    start, requested = start or Start(), requested or Requested()
+    start, requested = start or Start(), requested or ExecutionRequest()
     listener, schedule = listener or NullListener(), schedule or Schedule(more_images=USUAL_IMAGES)
     engine = Engine(accelerator=requested.accelerator, devices=requested.devices, timeout=requested.timeout)
     folder = RunFolder(start.fork or run)
-    asked = Asked(
+    asked = _TrainCall(
         data, run, recipe, start, schedule, requested, labeller, listener if engine.is_main else NullListener()
     )
     try:
         return _train(asked, folder, engine)
     except LostProcessError as error:
-        with no_terminations():  # torchrun sends one at once
-            ending = lost_process(error, engine, folder)
+        with sigterm_ignored():  # torchrun sends one at once
+            ending = record_lost_process(error, engine, folder)
         raise ending from error
     except OthersSayError:
         raise
@@ -132,7 +132,7 @@ def train(
 
 
 @dataclass(frozen=True)
-class Asked:
+class _TrainCall:
     """What ``train`` was called with."""
 
     data: Sequence[Path]
@@ -140,12 +140,12 @@ class Asked:
     recipe: RecipeConfig | Callable[[int], RecipeConfig]
     start: Start
     schedule: Schedule
-    requested: Requested
+    requested: ExecutionRequest
     labeller: Labeller | None
     listener: Listener
 
 
-def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
+def _train(asked: _TrainCall, folder: RunFolder, engine: Engine) -> TrainResult:
     start, listener = asked.start, asked.listener
     own_data = list(asked.data)
     data = own_data or engine.on_main(lambda: run_data(folder, None if start.fork is None else asked.run))
@@ -168,25 +168,25 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
             raise UserError(
                 f"the data is {view.resolution} px and the recipe {recipe.resolution} px; prepare the data anew"
             )
-        config, told = resolve_config(
+        config, notice = resolve_config(
             folder, recipe, initial, data=view.content_hash, batch=start.batch, seed=start.seed, warmup=start.warmup,
             processes=engine.world_size,
         )  # fmt: skip
         refuse_before_start(
             folder, config, asked.requested, initial, labelled=labelled(recipe), processes=engine.world_size
         )
-        return config, told, began_at(folder, config, initial)
+        return config, notice, began_at(folder, config, initial)
 
     config, fitted, first_nimg = engine.on_main(settle)
     asked = replace(asked, schedule=asked.schedule.counted_from(first_nimg))
     initial = settled[0] if settled else InitialWeights()
     engine.run_on_all(lambda: refuse_other_process(view, config, engine, labelled=labelled(config.recipe)))
     missing = not folder.path.exists()
-    with ExitStack() as held, enough_memory(folder, config):
+    with ExitStack() as held, explain_out_of_memory(folder, config):
         locks = engine.on_main(lambda: held.enter_context(folder.locked()) and True)
         with removed_unless_begun(folder, new=missing and engine.is_main):
-            context, told = _context(asked, folder, config, initial, view, engine)
-            trainer = set_up(context, initial, asked.labeller, told=told)
+            context, notice = _context(asked, folder, config, initial, view, engine)
+            trainer = set_up(context, initial, asked.labeller, notice=notice)
         advised = "" if engine.launch is None else advice(engine.launch)
         slow = _FLOAT16 if context.plan.precision == "float16" and engine.device.type == "cpu" else ""
         for sentence in [fitted, advised, slow, "" if locks else _NO_LOCKS.format(folder.path)]:
@@ -203,14 +203,14 @@ def _train(asked: Asked, folder: RunFolder, engine: Engine) -> TrainResult:
 
 
 def _context(
-    asked: Asked, folder: RunFolder, config: RunConfig, initial: InitialWeights, view: DataView, engine: Engine
+    asked: _TrainCall, folder: RunFolder, config: RunConfig, initial: InitialWeights, view: DataView, engine: Engine
 ) -> tuple[Context, str]:
-    plan, told = settle_plan(folder, config, asked.requested, view, initial, engine, asked.listener)
+    plan, notice = resolve_plan(folder, config, asked.requested, view, initial, engine, asked.listener)
     context = Context(
         config=config, view=view, schedule=asked.schedule, plan=plan, engine=engine, folder=folder,
         listener=asked.listener,
     )  # fmt: skip
-    return context, told
+    return context, notice
 
 
 def _result(trainer: Trainer, decision: Decision | None) -> TrainResult:

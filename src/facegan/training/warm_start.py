@@ -12,7 +12,7 @@ from facegan.errors import UserError
 from facegan.networks import build_discriminator, build_generator
 from facegan.networks.widening import widen
 from facegan.runs.folder import RunFolder
-from facegan.runs.snapshot import EXPORTED_STEM, SnapshotInfo, load_discriminator, load_generator
+from facegan.runs.snapshot import SnapshotInfo, load_discriminator, load_generator
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.state import TrainingState, adaptive_of, state_of
@@ -152,7 +152,7 @@ def warm_start(
     """
     recipe, own = config.recipe, info.run_config().recipe
     generator = build_generator(recipe.network, recipe.generator_options, seed=config.seed)
-    widen(load_generator(info, own, _weights_stem(info)), generator)
+    widen(load_generator(info, own, info.generator_stem), generator)
     discriminator = build_discriminator(recipe.network, recipe.discriminator_options, seed=config.seed)
     if not fresh_discriminator:
         widen(load_discriminator(info, own), discriminator)
@@ -165,12 +165,6 @@ def warm_start(
 
 def weights_digest(info: SnapshotInfo, *, fresh_discriminator: bool = False) -> str:
     """Return the sha256 of the weights that ``warm_start`` takes."""
-    stems = [_weights_stem(info)] if fresh_discriminator else [_weights_stem(info), "discriminator"]
+    stems = [info.generator_stem] if fresh_discriminator else [info.generator_stem, "discriminator"]
     used = [info.sha256.get(f"{stem}.safetensors", "") for stem in stems]
     return hashlib.sha256("\n".join(used).encode()).hexdigest()
-
-
-def _weights_stem(info: SnapshotInfo) -> str:
-    """Return the stem of the file with the weights that a model makes faces with."""
-    stems = (EXPORTED_STEM, "ema", "generator")
-    return next((stem for stem in stems if f"{stem}.safetensors" in info.sha256), "generator")

@@ -1,4 +1,4 @@
-"""Whether a run is well: pure functions over its log, and what is done about an alarm.
+"""Whether a run is well: pure functions over its log.
 
 The history is the log's lines, oldest first, as ``log.jsonl`` has them: lines with losses (``D_loss`` ...), lines of
 grids (``variety``, ``repeats``) and lines of snapshots (``quick_score``); ``nimg`` in each. A value that was not

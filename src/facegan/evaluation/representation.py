@@ -11,7 +11,6 @@ Legend: N generated faces, M real ones, A attributes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
@@ -19,6 +18,7 @@ from statistics import NormalDist
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_NAMES
+from facegan.metrics.proportions import effective_count, holm, wilson
 
 SIGNIFICANT = 0.05
 PAIRED = ("Male", "Young", "Eyeglasses", "Smiling", "Blond_Hair", "Black_Hair", "Gray_Hair", "Bald", "Pale_Skin",
@@ -27,7 +27,7 @@ PAIRED = ("Male", "Young", "Eyeglasses", "Smiling", "Blond_Hair", "Black_Hair", 
 
 
 @dataclass(frozen=True)
-class Presence:
+class AttributeShare:
     """How often an attribute, or a pair of them, is seen."""
 
     name: str
@@ -46,28 +46,7 @@ class Presence:
         return "too often" if self.generated > self.real else "too seldom"
 
 
-def wilson(count: float, whole: float, z: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's interval of a share (1927)."""
-    share, square = count / whole, z * z
-    centre = (share + square / (2 * whole)) / (1 + square / whole)
-    reach = z / (1 + square / whole) * math.sqrt(share * (1 - share) / whole + square / (4 * whole**2))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
-
-
-def effective_count(there_M: np.ndarray, person_M: np.ndarray) -> float:
-    """Return how many unrelated faces would give a share as certain as these do: bool [M], people's numbers [M]."""
-    _, cluster_M = np.unique(person_M, return_inverse=True)
-    people, faces, share = int(cluster_M.max()) + 1, len(there_M), there_M.mean()
-    if share in (0, 1) or people < 2:
-        return float(people)
-    residual_C = np.bincount(cluster_M, weights=there_M - share)
-    variance = people / (people - 1) * float((residual_C**2).sum()) / faces**2
-    if variance == 0:  # every person has the same share
-        return float(faces)
-    return float(min(faces, max(1.0, share * (1 - share) / variance)))
-
-
-def _compared(name: str, mine_N: np.ndarray, theirs_M: np.ndarray, person_M: np.ndarray) -> Presence:
+def _compared(name: str, mine_N: np.ndarray, theirs_M: np.ndarray, person_M: np.ndarray) -> AttributeShare:
     one, two = float(mine_N.mean()), float(theirs_M.mean())
     whole, others = len(mine_N), effective_count(theirs_M, person_M)
     (low_1, high_1), (low_2, high_2) = wilson(one * whole, whole), wilson(two * others, others)
@@ -76,19 +55,10 @@ def _compared(name: str, mine_N: np.ndarray, theirs_M: np.ndarray, person_M: np.
     pooled = (one * whole + two * others) / (whole + others)
     error = math.sqrt(pooled * (1 - pooled) * (1 / whole + 1 / others))
     p_value = 2 * (1 - NormalDist().cdf(abs(one - two) / error)) if 0 < pooled < 1 else 1.0
-    return Presence(name, one, two, low, high, p_value)
+    return AttributeShare(name, one, two, low, high, p_value)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979)."""
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = largest
-    return corrected
-
-
-def presences(generated_NA: np.ndarray, real_MA: np.ndarray, person_M: np.ndarray) -> list[Presence]:
+def attribute_shares(generated_NA: np.ndarray, real_MA: np.ndarray, person_M: np.ndarray) -> list[AttributeShare]:
     """Return how often each attribute and each of the main pairs is seen: bool [N, 40] and [M, 40].
 
     ``person_M``: int [M], who the real faces are; 0 unknown, each then a person of its own.

@@ -15,7 +15,7 @@ from facegan.perception.attributes_net import AttributesNet
 from facegan.perception.corruptions import CORRUPTIONS, corrupt
 from facegan.perception.judge_net import JudgeNet
 from facegan.perception.labeller import Labeller, accuracies
-from facegan.perception.learning import Lessons, remove_checkpoints, train_attributes_net, train_judge_net
+from facegan.perception.train_networks import TrainingConfig, remove_checkpoints, train_attributes_net, train_judge_net
 from facegan.perception.weights import load_weights, save_network
 from tests.command import facegan, mistake
 from tests.conftest import write_packed
@@ -55,20 +55,20 @@ def stop_at(limit):
 def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, tmp_path_factory, train):
     other = write_packed(tmp_path_factory.mktemp("other") / "data", 40, 32)
     view = DataView([PackedDataset.open(labelled)])
-    lessons = Lessons(96, batch=16, checkpoint_every=32)
-    straight = train(view, lessons, lambda *_: None)
+    config = TrainingConfig(96, batch=16, checkpoint_every=32)
+    straight = train(view, config, lambda *_: None)
     with pytest.raises(StoppedError):
-        train(view, lessons, stop_at(80), tmp_path)
+        train(view, config, stop_at(80), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["000000064"]
     seen = []
-    resumed = train(view, lessons, lambda nimg, losses: seen.append(nimg), tmp_path)
+    resumed = train(view, config, lambda nimg, losses: seen.append(nimg), tmp_path)
     assert seen == [80, 96]
     weights = resumed.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in straight.state_dict().items())
     with pytest.raises(UserError, match=r"another training \(unlike: images, checkpoint_every\)"):
-        train(view, Lessons(64, batch=16), lambda *_: None, tmp_path)
+        train(view, TrainingConfig(64, batch=16), lambda *_: None, tmp_path)
     with pytest.raises(UserError, match=r"unlike: data\)"):
-        train(DataView([PackedDataset.open(labelled), PackedDataset.open(other)]), lessons, lambda *_: None, tmp_path)
+        train(DataView([PackedDataset.open(labelled), PackedDataset.open(other)]), config, lambda *_: None, tmp_path)
 
 
 @pytest.mark.long

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from facegan.attributes import ATTRIBUTE_NAMES
-from facegan.evaluation.coverage import effective_count, holm, presences, wilson
+from facegan.evaluation.representation import attribute_shares
+from facegan.metrics.proportions import effective_count, holm, wilson
 
 
 def seen(number, count, shares):
@@ -21,7 +22,7 @@ def test_only_who_is_missing_is_named():
     shares = np.full(40, 0.3)
     fewer = shares.copy()
     fewer[[ATTRIBUTE_NAMES.index("Eyeglasses"), ATTRIBUTE_NAMES.index("Male")]] = 0.1, 0.5
-    rows = presences(seen(0, 4000, fewer), seen(1, 3000, shares), np.zeros(3000, int))
+    rows = attribute_shares(seen(0, 4000, fewer), seen(1, 3000, shares), np.zeros(3000, int))
     verdicts = {row.name: row.verdict for row in rows if row.verdict}
     assert verdicts["Eyeglasses"] == "too seldom" and verdicts["Male"] == "too often"
     assert all("Eyeglasses" in name or "Male" in name for name in verdicts)
@@ -33,7 +34,7 @@ def test_intervals_hold_what_they_promise_and_equals_raise_no_alarm():
     shares = np.full(40, 0.2)
     held, alarms = [], 0
     for number in range(40):
-        rows = presences(seen(2 * number, 800, shares), seen(2 * number + 1, 900, shares), np.zeros(900, int))
+        rows = attribute_shares(seen(2 * number, 800, shares), seen(2 * number + 1, 900, shares), np.zeros(900, int))
         held += [row.low <= 0 <= row.high for row in rows[:40]]
         alarms += any(row.verdict for row in rows)
     assert 0.93 <= np.mean(held) <= 0.975

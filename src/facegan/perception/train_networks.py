@@ -42,7 +42,7 @@ _CALIBRATION = 8192
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingConfig:
     """How much a network learns, and how fast."""
 
     images: int
@@ -53,19 +53,19 @@ class Lessons:
     checkpoint_every: int = 3_200
     """Images between two checkpoints."""
 
-    def rate(self, nimg: int) -> float:
+    def lr_at(self, nimg: int) -> float:
         """Return the learning rate after so many images."""
         done = nimg / self.images
         return self.learning_rate * min(done / 0.05, (1 + math.cos(math.pi * done)) / 2)
 
 
-Report = Callable[[int, dict[str, float]], None]
+StepReport = Callable[[int, dict[str, float]], None]
 """Called after every step with the images shown so far and the losses."""
 Losses = Callable[[Tensor, np.ndarray, np.ndarray], dict[str, Tensor]]
-"""From moved faces [B, 3, 64, 64], their positions and indices to weighted losses, whose sum is minimised."""
+"""From augmented faces [B, 3, 64, 64], their positions and indices to weighted losses, whose sum is minimised."""
 
 
-def moved(x_NCHW: Tensor, numbers_N: np.ndarray) -> Tensor:
+def random_affine(x_NCHW: Tensor, numbers_N: np.ndarray) -> Tensor:
     """Mirror half of the faces, shift each by up to 4 px, and change contrast and brightness a little."""
     draws = torch.from_numpy(Stream(0, "moved").uniform(numbers_N, 5).astype(np.float32))
     scale_N = 1 + 0.06 * (2 * draws[:, 0] - 1)
@@ -117,39 +117,39 @@ def refuse_other_files(folder: Path) -> None:
         )
 
 
-class _Pupil:
+class _Trainer:
     """Networks that learn together, their optimizer, and the newest checkpoint in a folder."""
 
     def __init__(
-        self, modules: dict[str, nn.Module], lessons: Lessons, folder: Path | None, **told: str | float
+        self, modules: dict[str, nn.Module], config: TrainingConfig, folder: Path | None, **identity: str | float
     ) -> None:
-        """``told``: what else makes it this training and no other; a checkpoint of another one is refused."""
-        self.modules, self.lessons, self.folder = modules, lessons, folder
-        self._settings = asdict(lessons) | told
+        """``identity``: what else makes it this training and no other; a checkpoint of another one is refused."""
+        self.modules, self.config, self.folder = modules, config, folder
+        self._settings = asdict(config) | identity
         self.nimg = 0
         for name, module in modules.items():
-            _first_weights(module, lessons.seed, name)
+            _first_weights(module, config.seed, name)
         named = {f"{one}.{name}": p for one, module in modules.items() for name, p in module.named_parameters()}
         self.parameters = named
         decayed = [parameter for parameter in named.values() if parameter.ndim > 1]
         others = [parameter for parameter in named.values() if parameter.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": lessons.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=lessons.learning_rate, betas=(0.9, 0.99))
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99))
         if folder is not None:
             refuse_other_files(folder)
             if found := sorted(folder.glob("[0-9]*")):
                 self._resume(found[-1])
 
-    def learn(self, loss: Tensor) -> None:
+    def step(self, loss: Tensor) -> None:
         """Take a step."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lessons.rate(self.nimg)
+            group["lr"] = self.config.lr_at(self.nimg)
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 5.0)
         self.optimizer.step()
-        before, self.nimg = self.nimg, self.nimg + self.lessons.batch
-        every = self.lessons.checkpoint_every
+        before, self.nimg = self.nimg, self.nimg + self.config.batch
+        every = self.config.checkpoint_every
         if self.folder is not None and self.nimg // every > before // every:
             self._save(self.folder)
 
@@ -187,14 +187,14 @@ def _faces(view: DataView, index_B: np.ndarray) -> Tensor:
     return resize(view.images(index_B), SIDE, "clean") / 127.5 - 1
 
 
-def _teach(pupil: _Pupil, view: DataView, losses: Losses, report: Report) -> None:
-    lessons, order = pupil.lessons, DataOrder(pupil.lessons.seed, len(view))
-    while pupil.nimg < lessons.images:
-        position_B = np.arange(pupil.nimg, pupil.nimg + lessons.batch)
+def _fit(trainer: _Trainer, view: DataView, losses: Losses, report: StepReport) -> None:
+    config, order = trainer.config, DataOrder(trainer.config.seed, len(view))
+    while trainer.nimg < config.images:
+        position_B = np.arange(trainer.nimg, trainer.nimg + config.batch)
         index_B = order.at(position_B)
-        parts = losses(moved(_faces(view, index_B), position_B), position_B, index_B)
-        pupil.learn(torch.stack(list(parts.values())).sum())
-        report(pupil.nimg, {name: value.item() for name, value in parts.items()})
+        parts = losses(random_affine(_faces(view, index_B), position_B), position_B, index_B)
+        trainer.step(torch.stack(list(parts.values())).sum())
+        report(trainer.nimg, {name: value.item() for name, value in parts.items()})
 
 
 def attribute_loss(logit_NA: Tensor, label_NA: Tensor) -> Tensor:
@@ -205,7 +205,7 @@ def attribute_loss(logit_NA: Tensor, label_NA: Tensor) -> Tensor:
 
 
 def train_attributes_net(
-    view: DataView, lessons: Lessons, report: Report, checkpoints: Path | None = None
+    view: DataView, config: TrainingConfig, report: StepReport, checkpoints: Path | None = None
 ) -> AttributesNet:
     """Return a network trained on the attributes of a labelled view.
 
@@ -215,17 +215,22 @@ def train_attributes_net(
     network = AttributesNet()
 
     def losses(x_NCHW: Tensor, position_B: np.ndarray, index_B: np.ndarray) -> dict[str, Tensor]:
-        draws = Stream(lessons.seed, "dropout").uniform(position_B, attributes_net.DIMENSIONS)
+        draws = Stream(config.seed, "dropout").uniform(position_B, attributes_net.DIMENSIONS)
         kept_BD = torch.from_numpy((draws >= _DROPPED).astype(np.float32) / (1 - _DROPPED))
         logit_BA = network.head(network.features(x_NCHW) * kept_BD)
         return {"attributes": attribute_loss(logit_BA, torch.from_numpy(view.attributes(index_B)))}
 
-    _teach(_Pupil({"attributes-net": network}, lessons, checkpoints, data=view.content_hash), view, losses, report)
+    _fit(_Trainer({"attributes-net": network}, config, checkpoints, data=view.content_hash), view, losses, report)
     return network.eval().requires_grad_(False)
 
 
 def train_judge_net(
-    view: DataView, lessons: Lessons, report: Report, checkpoints: Path | None = None, *, corruptions: float = 1.0
+    view: DataView,
+    config: TrainingConfig,
+    report: StepReport,
+    checkpoints: Path | None = None,
+    *,
+    corruptions: float = 1.0,
 ) -> JudgeNet:
     """Return a network trained on people, attributes and corruptions; ``corruptions`` weighs the last.
 
@@ -249,10 +254,10 @@ def train_judge_net(
         }
 
     modules: dict[str, nn.Module] = {"judge-net": network, "tasks": tasks}
-    pupil = _Pupil(modules, lessons, checkpoints, data=view.content_hash, corruptions=corruptions)
-    _teach(pupil, view, losses, report)
+    trainer = _Trainer(modules, config, checkpoints, data=view.content_hash, corruptions=corruptions)
+    _fit(trainer, view, losses, report)
     with torch.inference_mode():
         index_N = np.arange(0, len(view), max(1, len(view) // _CALIBRATION))
-        faces = (_faces(view, index_B) for index_B in np.array_split(index_N, len(index_N) // lessons.batch + 1))
+        faces = (_faces(view, index_B) for index_B in np.array_split(index_N, len(index_N) // config.batch + 1))
         network.calibrate(torch.cat([network.activations(x_NCHW)[0] for x_NCHW in faces]))
     return network.eval().requires_grad_(False)
