@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -25,13 +26,30 @@ LARGEST_JSON = 1 << 20
 """Bytes of a description (``run.json``, ``snapshot.json``, ``dataset.json``); ours have some thousand."""
 
 
+def nearest_existing(path: Path) -> Path:
+    """Return a path as an absolute one, or the nearest folder around it that is there."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def free_bytes(path: Path) -> int:
+    """Return what is free on the disk where ``path`` is, or will be."""
+    return shutil.disk_usage(nearest_existing(path)).free
+
+
+def file_sha256(path: Path) -> str:
+    """Return the digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def refuse_unwritable(path: Path) -> None:
     """Refuse a new file or folder where none can be made, before what is to be in it is computed.
 
     Raises:
         UserError: the nearest folder that is there takes no files.
     """
-    place = next(folder for folder in path.absolute().parents if folder.exists())
+    place = nearest_existing(path.absolute().parent)
     if not place.is_dir() or not os.access(place, os.W_OK) or not shutil.disk_usage(place).total:
         raise UserError(f"{path} cannot be written: {place} takes no files; give another place")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import platform
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from facegan.cores import usable_cores
 from facegan.errors import UserError
@@ -105,6 +106,11 @@ def inference_device(name: str) -> torch.device:
         return torch.device("cpu")
     torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda", int(number or 0))
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return the device that a module's parameters, or else its buffers, are on."""
+    return next(itertools.chain(module.parameters(), module.buffers())).device
 
 
 def to_device(values: np.ndarray | Tensor, device: torch.device) -> Tensor:

@@ -328,7 +328,7 @@ def test_progress_counts_every_image(celeba, tmp_path):
 
 def test_a_full_disk_is_noticed_before_the_start(celeba, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(preparing.shutil, "disk_usage", lambda path: usage(10**12, 10**12, 10**6))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10**12, 10**12, 10**6))
     with pytest.raises(UserError, match=r"needs 0\.00 GB for 48 images at 64 px and .* has 0\.00 GB free"):
         prepare(celeba, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -485,7 +485,7 @@ def test_of_copies_the_one_whose_person_is_known_is_kept(celeba, tmp_path):
     assert alone.identities.tolist() == doubled.identities.tolist()
     np.testing.assert_array_equal(alone.images, doubled.images)
     np.testing.assert_array_equal(alone.held_out(), doubled.held_out())
-    assert doubled.copies().sum() == len(alone) + 45
+    assert doubled.source_counts().sum() == len(alone) + 45
 
 
 def test_line_ends_in_a_file_name(tmp_path, encoded):

@@ -99,9 +99,11 @@ def test_on_another_processor_choices_are_measured_again_and_said(tmp_path, pack
 
 
 def test_the_same_command_goes_on_where_there_are_fewer_cores_than_it_names(tmp_path, packed16, monkeypatch):
-    run(packed16, tmp_path / "run", 8, threads=2)
+    cores = 2
     for module in (setup, checks):
-        monkeypatch.setattr(module, "describe_machine", lambda *_: describe_machine() | {"cores": 1})
+        monkeypatch.setattr(module, "describe_machine", lambda *_: describe_machine() | {"cores": cores})
+    run(packed16, tmp_path / "run", 8, threads=2)
+    cores = 1
     for images in (16, 24):
         assert run(packed16, tmp_path / "run", images, threads=2).nimg == images
     assert RunFolder(tmp_path / "run").read()["choices"]["threads"] == 1

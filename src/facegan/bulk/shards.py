@@ -7,7 +7,6 @@ is somebody else's. When the last shard is whole, ``faces-manifest.json`` lists 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -25,7 +24,7 @@ from facegan.bulk.job import Face, Job, Progress, Tell, refuse_other_settings
 from facegan.bulk.names import FORMATS, NUMBER, check_pattern
 from facegan.bulk.tar_file import HashedTar
 from facegan.errors import UserError, brief, check_not_denied
-from facegan.files import LockedError, is_taken, locked, read_json, replaced, write_text
+from facegan.files import LockedError, file_sha256, is_taken, locked, read_json, replaced, write_text
 from facegan.pixels import encode_png
 
 FORMAT_VERSION = 1
@@ -222,18 +221,10 @@ def _is_whole(shards: Shards, shard: int, tell: Tell) -> bool:
     path, known = shards.path(shard), _description(shards, shard)
     if known is None or not is_taken(path):
         return False
-    if path.is_file() and path.stat().st_size == known.get("bytes") and _sha256(path) == known.get("sha256"):
+    if path.is_file() and path.stat().st_size == known.get("bytes") and file_sha256(path) == known.get("sha256"):
         return True
     tell(f"{path.name} is damaged (its bytes are not those of {shards.description(shard).name}): made again")
     return False
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _write(shards: Shards, shard: int, report: Callable[[int], None]) -> None:

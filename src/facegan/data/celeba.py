@@ -13,7 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from facegan.attributes import ATTRIBUTE_COUNT, ATTRIBUTE_NAMES
-from facegan.data.label_values import EMPTY, MOST_STRANGE, OTHER, PARTITIONS, CellCodes, judge, listed, number_of
+from facegan.data.label_values import (
+    EMPTY,
+    MOST_STRANGE,
+    OTHER,
+    PARTITIONS,
+    CellCodes,
+    decode_labels,
+    listed,
+    number_of,
+)
 from facegan.data.layout import ABOUT_FILE, MADE_BY
 from facegan.data.preflight import Problem
 from facegan.data.sources import Listing, open_table, open_table_file, read_text_file
@@ -132,13 +141,16 @@ class ImagePaths:
 
 
 class Match(NamedTuple):
-    """``row_N`` int64 [N]: the row of each image, -1 for none; who lost it to CelebA's folder; names given twice; who
-    might have a row that another image of the folder has, or might have too."""
+    """Which row of a table belongs to each of N images."""
 
     row_N: np.ndarray
+    """int64 [N]: the row, -1 for none."""
     strangers: list[int]
+    """Images whose row was taken away, because they lie outside a folder that is called as CelebA's."""
     copies: list[int]
+    """Images that share a row with another one."""
     clashes: Collection[int] = ()
+    """Images without a row, because several might have it."""
 
 
 def _without_strangers(row_N: np.ndarray, images: ImagePaths) -> Match:
@@ -257,7 +269,7 @@ def _file_beside(source: Path, wanted: Sequence[str]) -> Path | None:
 def parse_attributes(name: str, data: bytes | Path, most: int = MOST_ROWS) -> LabelFile:
     """Parse a table of attributes: columns in any order, found by their names; what is not understood is unknown.
 
-    See ``label_values.judge`` for the values. Columns that are none of the 40 do not matter.
+    See ``label_values.decode_labels`` for the values. Columns that are none of the 40 do not matter.
 
     Raises:
         UserError: no header with any of the 40 names, no row at all, or more than ``most``.
@@ -319,7 +331,7 @@ def attribute_positions(columns: Sequence[str]) -> dict[int, int]:
 
 def judge_attributes(label_file: LabelFile, codes: np.ndarray, columns: Sequence[str]) -> np.ndarray:
     """Return int8 [rows, columns] of a table's codes and note how its values were read."""
-    values, zero_is_absent, unusable = judge(codes)
+    values, zero_is_absent, unusable = decode_labels(codes)
     if zero_is_absent:
         reason = f"0 was read as absent: there is no -1 in {listed([columns[place] for place in zero_is_absent])}"
         label_file.note(label_file.name, "0 for absent", reason)

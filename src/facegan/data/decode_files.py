@@ -38,6 +38,8 @@ class Outcome(NamedTuple):
 
 
 class Share(NamedTuple):
+    """The files that a process decodes at a time, and the row of the first of them."""
+
     first_row: int
     files: Sequence[ImageFile]
 
@@ -85,6 +87,11 @@ def after_crash(share: Share, exit_code: int | None) -> tuple[list[list[Outcome]
 def decode_all(
     decoder: Decoder, files: Sequence[ImageFile], workers: int, progress: Callable[[int, int], None] | None
 ) -> list[Outcome]:
+    """Decode all files in so many processes; return what became of each, by its row.
+
+    Raises:
+        UserError: the packed images cannot be written.
+    """
     size = _IMAGES_A_SHARE_OF_PARQUET if isinstance(files[0].place, ParquetPlace) else _IMAGES_A_SHARE
     shares = [Share(row, files[row : row + size]) for row in range(0, len(files), size)]
     outcomes: list[Outcome] = []

@@ -44,7 +44,7 @@ def _code(cell: str) -> int:
     return int(number) if number in (-1, 0, 1) else OTHER
 
 
-class Judged(NamedTuple):
+class DecodedLabels(NamedTuple):
     """``values`` int8 [N, C]: -1/+1, 0 unknown; the columns in which 0 means absent, and those that hold no labels."""
 
     values: np.ndarray
@@ -52,7 +52,7 @@ class Judged(NamedTuple):
     unusable: list[int]
 
 
-def judge(codes: np.ndarray) -> Judged:
+def decode_labels(codes: np.ndarray) -> DecodedLabels:
     """Return what a table's codes (int8 [N, C]) mean.
 
     0 is absent in a column of 0 and 1, and unknown in a table where a column has both -1 and 0. In a column of
@@ -71,7 +71,7 @@ def judge(codes: np.ndarray) -> Judged:
     one_sided = ~_has_any(codes, (-1, 0, FALSE))
     unusable = (strange > 2) & ((strange > MOST_STRANGE * said) | one_sided)
     values[:, unusable] = 0
-    return Judged(values, _places(absent & ~unusable), _places(unusable))
+    return DecodedLabels(values, _places(absent & ~unusable), _places(unusable))
 
 
 def _has_any(codes: np.ndarray, wanted: Sequence[int]) -> np.ndarray:

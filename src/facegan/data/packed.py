@@ -99,7 +99,7 @@ class PackedDataset:
             return float(box[0]), float(box[1]), float(box[2]), float(box[3])
         return 148
 
-    def copies(self) -> np.ndarray:
+    def source_counts(self) -> np.ndarray:
         """Return int64 [N]: how many files of the source had the bytes of this image, of which one was packed."""
         count_N = np.ones(len(self), np.int64)
         try:

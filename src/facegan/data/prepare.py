@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, find_source
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.files import refuse_unwritable
+from facegan.files import free_bytes, nearest_existing, refuse_unwritable
 from facegan.pixels import grid, save_png
 from facegan.provenance import SHEET_OF_PHOTOGRAPHS, Provenance
 
@@ -247,9 +246,9 @@ def _check_values(resolution: int, crop: Crop, workers: int | None, limit: int |
 
 def _check_space(out: Path, count: int, resolution: int) -> None:
     needed = count * (resolution * resolution * 3 + ATTRIBUTE_COUNT + 64) + (1 << 20)
-    place = next(folder for folder in out.resolve().parents if folder.exists())
     refuse_unwritable(out)
-    free = shutil.disk_usage(place).free
+    place = nearest_existing(out.resolve().parent)
+    free = free_bytes(place)
     if free < needed:
         raise UserError(
             f"{out} needs {needed / 1e9:.2f} GB for {count:,} images at {resolution} px and {place} has "

@@ -85,7 +85,7 @@ def _known(topic: str, dataset: PackedDataset) -> list[Finding]:
     else:
         said = "no attributes: the style recipes have them guessed by attributes-net when a run begins"
         findings.append(Finding("note", topic, said, "prepare it with list_attr_celeba.txt, if you have it"))
-    if copies := int((dataset.copies() - 1).sum()):
+    if copies := int((dataset.source_counts() - 1).sum()):
         said = f"{copies:,} files of the source were byte for byte copies, and one of each was packed"
         findings.append(Finding("note", topic, said, facts={"copies": copies}))
     try:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from facegan.doctor.finding import Finding, Level
 from facegan.errors import UserError
-from facegan.files import cache_folder, refuse_unwritable
+from facegan.files import cache_folder, free_bytes, nearest_existing, refuse_unwritable
 
 TOPIC = "places"
 _NETWORK = re.compile(
@@ -34,7 +33,7 @@ def examine(runs: Mapping[str, Path]) -> list[Finding]:
 
 def place(name: str, path: Path) -> list[Finding]:
     """Return what is to be said of a folder that runs are written into, or of the nearest one that is there."""
-    there = nearest(path)
+    there = nearest_existing(path)
     findings = []
     try:
         refuse_unwritable(path / "run")
@@ -45,18 +44,12 @@ def place(name: str, path: Path) -> list[Finding]:
     return [*findings, *_space(name, there), *_file_system(name, there)]
 
 
-def nearest(path: Path) -> Path:
-    """Return a path, or the nearest folder around it that is there."""
-    path = path.absolute()
-    return next(folder for folder in (path, *path.parents) if folder.exists())
-
-
 def _own(path: Path) -> str:
     return f"chmod u+w {path}" if path.is_dir() else f"take another name than that of the file {path}"
 
 
 def _space(name: str, path: Path) -> list[Finding]:
-    free = shutil.disk_usage(path).free
+    free = free_bytes(path)
     facts = {"path": str(path), "free": free}
     said = f"{name} ({path}): {free / 1e9:,.1f} GB free"
     cure = "make room: facegan runs clean lists what could go; or choose another place for --run"
@@ -147,7 +140,7 @@ def _cache() -> list[Finding]:
         sentence = f"the cache folder {folder} takes no files: features and downloads are made anew each time, or fail"
         cure = "export FACEGAN_CACHE=FOLDER, one that can be written"
         return [Finding("fault", TOPIC, sentence, cure, facts)]
-    free = shutil.disk_usage(nearest(folder)).free
+    free = free_bytes(folder)
     said = f"cache folder {folder}: {free / 1e9:,.1f} GB free"
     if free < _LEAST:
         cure = "make room there, or export FACEGAN_CACHE=FOLDER on another disk"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from facegan.data.packed import PackedDataset
 from facegan.doctor.finding import Finding, from_error
 from facegan.errors import UserError
-from facegan.files import parse_json, read_json
+from facegan.files import free_bytes, parse_json, read_json
 from facegan.machine import describe_machine, other_machine
 from facegan.runs.folder import RunFolder, nimg_of
 from facegan.runs.incidents import read_incidents
@@ -177,7 +176,7 @@ def _snapshots(topic: str, folder: RunFolder, snapshots: list[Path], *, training
 def _room(topic: str, folder: RunFolder, snapshots: list[Path]) -> list[Finding]:
     if not snapshots:
         return []
-    size, free = max(map(size_of, snapshots)), shutil.disk_usage(folder.path).free
+    size, free = max(map(size_of, snapshots)), free_bytes(folder.path)
     facts = {"snapshot_bytes": size, "free": free}
     said = f"a snapshot has {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
     cure = "make room there (facegan runs clean), or train with --keep 1"

@@ -165,7 +165,7 @@ def _dataset_at(path: Path, count: int) -> Faces:
     """Return a packed dataset's faces; each as often as its source had it, for a collapse must be seen."""
     dataset = PackedDataset.open(path)
     view = DataView([dataset], held_out=None)
-    row_N = np.repeat(np.arange(len(view)), dataset.copies())[:count]
+    row_N = np.repeat(np.arange(len(view)), dataset.source_counts())[:count]
     described = {
         "kind": "dataset",
         "attributes": False,

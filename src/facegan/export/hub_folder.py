@@ -17,8 +17,8 @@ from facegan import __version__, pixels
 from facegan.api import Model
 from facegan.config import to_dict
 from facegan.errors import UserError
-from facegan.files import NewFolder
-from facegan.runs.snapshot import EXPORTED_FILE, EXPORTED_STEM, LABEL_PRIOR, file_sha256
+from facegan.files import NewFolder, file_sha256
+from facegan.runs.snapshot import EXPORTED_FILE, EXPORTED_STEM, LABEL_PRIOR
 
 _SAMPLES = 64
 _BESIDE = (LABEL_PRIOR, "directions")

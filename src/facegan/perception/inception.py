@@ -8,7 +8,6 @@ run as one. Input: float [N, 3, 299, 299] in [-1, 1].
 
 from __future__ import annotations
 
-import hashlib
 import urllib.error
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.errors import UserError, brief, check_not_denied
+from facegan.files import file_sha256
 
 SIDE = 299
 DIMENSIONS = 2048
@@ -201,8 +201,7 @@ def load_inception(file: Path | None = None) -> tuple[Inception, str]:
         UserError: the weights cannot be had, are other ones, or are damaged.
     """
     path = _find_weights(file)
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = file_sha256(path)
     if not digest.startswith(SHA256_START):
         raise UserError(
             f"{path} is not the network that FID is defined with: its sha256 begins with {digest[:8]}, expected "

@@ -15,12 +15,12 @@ from facegan.config_changes import flatten, with_settings
 from facegan.cores import usable_cores
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError
+from facegan.files import free_bytes
 from facegan.planning.curves import Expected, expect, kept_curves
 from facegan.planning.forecast import Costs
 from facegan.planning.measure import Measured, Subject, measure
 from facegan.recipes import RECIPES, recipe, usual_batch
 from facegan.runs.folder import RunFolder
-from facegan.runs.snapshot import free_bytes
 from facegan.training.checks import refuse_impossible
 
 ORDER = ("style-s", "dcgan", "style", "classic-tanh", "classic-dcgan", "style-m")
@@ -239,7 +239,7 @@ def _notes(config: RecipeConfig, view: DataView, measured: Measured, disk: int |
         yield f"{without:,} faces have no attributes: attributes-net guesses them when the run begins"
     if RunFolder(run).exists():
         yield f"{run} is a run already, which the command goes on with: this plan is of a new one; --run names another"
-    if disk is not None and disk > (free := free_bytes(run.absolute())):
+    if disk is not None and disk > (free := free_bytes(run)):
         yield f"DOES NOT FIT on the disk, where {free / 1e6:,.0f} MB are free; take --keep 1, or make room"
 
 

@@ -8,7 +8,6 @@ Versions: 1, the first; 2 names the layers of classic-tanh's discriminator as th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from facegan.config import RecipeConfig, RunConfig, from_dict
 from facegan.errors import UserError, brief, check_not_denied
-from facegan.files import check_regular, read_json, sync
+from facegan.files import check_regular, file_sha256, free_bytes, read_json, sync
 from facegan.networks import build_discriminator, build_generator
 
 FORMAT_VERSION = 2
@@ -73,12 +72,6 @@ class SnapshotInfo:
             UserError: it is no config of this facegan's.
         """
         return from_dict(RunConfig, self.config, str(self.path / INFO_FILE))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_snapshot(
@@ -135,13 +128,6 @@ def write_snapshot(
 def snapshot_bytes(tensors: Mapping[str, Mapping[str, Tensor]]) -> int:
     """Return the size of a snapshot of these tensors, headers not counted."""
     return sum(tensor.numel() * tensor.element_size() for named in tensors.values() for tensor in named.values())
-
-
-def free_bytes(path: Path) -> int:
-    """Return what is free where ``path`` is, or will be."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
 
 
 def read_info(path: Path) -> SnapshotInfo:

@@ -5,7 +5,6 @@ Legend: N samples, M latents of a mean, Z latent, A the 40 attributes, W style, 
 
 from __future__ import annotations
 
-import itertools
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from facegan.attributes import ATTRIBUTE_COUNT, asked_vector
 from facegan.config import RecipeConfig
 from facegan.errors import UserError
+from facegan.machine import device_of
 from facegan.pixels import to_uint8
 from facegan.sampling.conditioning import LabelSampler
 from facegan.sampling.inference import for_inference
@@ -37,7 +37,7 @@ Attributes = Mapping[str, float] | np.ndarray | None
 def generate(generator: nn.Module, latent_NZ: np.ndarray, attributes_NA: np.ndarray | None = None) -> Tensor:
     """Return images, float [N, 3, R, R] in [-1, 1], of latents [N, Z] and, where the generator takes them, attributes
     [N, 40] (None: all unknown). The generator must be in inference mode."""
-    device = _device_of(generator)
+    device = device_of(generator)
     parts = []
     for place in _batches(len(latent_NZ)):
         inputs = [latent_NZ[place]] if attributes_NA is None else [latent_NZ[place], attributes_NA[place]]
@@ -257,7 +257,7 @@ class Sampler:
 
     @torch.inference_mode()
     def _images_of(self, style: Tensor) -> Tensor:
-        return self.network.synthesize(style.to(_device_of(self.network)))  # type: ignore[operator]
+        return self.network.synthesize(style.to(device_of(self.network)))  # type: ignore[operator]
 
     @torch.inference_mode()
     def _styles(self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None, truncation: float) -> Tensor:
@@ -265,7 +265,7 @@ class Sampler:
         return style_NW if truncation == 1 else torch.lerp(self._mean_styles(labels_NA), style_NW, truncation)
 
     def _mapped(self, latent_NZ: np.ndarray, labels_NA: np.ndarray | None) -> Tensor:
-        device = _device_of(self.network)
+        device = device_of(self.network)
         given_NA = None if labels_NA is None else torch.from_numpy(labels_NA).to(device)
         return self.network.mapping(torch.from_numpy(latent_NZ).to(device), given_NA)  # type: ignore[operator]
 
@@ -275,7 +275,7 @@ class Sampler:
         if labels_NA is None:
             labels_NA = np.zeros((1, ATTRIBUTE_COUNT), np.float32)
         row_KA, place_N = np.unique(labels_NA, axis=0, return_inverse=True)
-        device = _device_of(self.network)
+        device = device_of(self.network)
         if self._mean_latents is None:
             self._mean_latents = torch.from_numpy(mean_latents(self.recipe)).to(device)
         given_KA = torch.from_numpy(row_KA).to(device)
@@ -318,10 +318,6 @@ class Sampler:
 def _batches(count: int) -> list[slice]:
     """Return the places of the internal batches of ``count`` rows."""
     return [slice(start, min(start + INTERNAL_BATCH, count)) for start in range(0, count, INTERNAL_BATCH)]
-
-
-def _device_of(network: nn.Module) -> torch.device:
-    return next(itertools.chain(network.parameters(), network.buffers())).device
 
 
 def check_range(name: str, value: int, least: int, most: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from facegan.config import RunConfig
-from facegan.machine import to_device
+from facegan.machine import device_of, to_device
 from facegan.networks.layers import BatchNorm
 from facegan.sampling.latents import draw_latents
 
@@ -37,7 +37,7 @@ def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
 
 def calibrate_for(average: nn.Module, config: RunConfig) -> None:
     """Calibrate an averaged generator on the run's own latents: the result is a function of its weights alone."""
-    recipe, device = config.recipe, next(average.parameters()).device
+    recipe, device = config.recipe, device_of(average)
     number_N = np.arange(CALIBRATION_COUNT)
     latent_NZ = draw_latents(config.seed, "calibration", number_N, recipe.latent_size, recipe.latent)
     calibrate(average, to_device(latent_NZ, device).split(64))

@@ -8,8 +8,6 @@ Legend: N images, T values of a thumbnail (768).
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,6 +17,7 @@ from facegan import pixels
 from facegan.data.order import evenly
 from facegan.data.packed import DataView
 from facegan.errors import UserError
+from facegan.machine import device_of
 
 SIDE = 16
 _DATA_COUNT = 20_000
@@ -92,7 +91,7 @@ def training_rank(discriminator: nn.Module, training_NHWC: np.ndarray, held_out_
 
 
 def _logits(discriminator: nn.Module, image_NHWC: np.ndarray) -> Tensor:
-    device = next(itertools.chain(discriminator.parameters(), discriminator.buffers())).device
+    device = device_of(discriminator)
     return torch.cat(
         [discriminator(pixels.to_float(part.to(device))).float() for part in torch.from_numpy(image_NHWC).split(_PASS)]
     )

@@ -14,10 +14,9 @@ from facegan.attributes import ATTRIBUTE_COUNT
 from facegan.config import RecipeConfig
 from facegan.data.packed import DataView
 from facegan.errors import UserError
-from facegan.files import read_bytes
+from facegan.files import file_sha256, read_bytes
 from facegan.randomness import Stream
 from facegan.runs.folder import RunFolder, write_run_file
-from facegan.runs.snapshot import file_sha256
 from facegan.sampling.conditioning import kept_mask
 
 Labeller = Callable[[np.ndarray], np.ndarray]

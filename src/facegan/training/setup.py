@@ -18,9 +18,10 @@ import facegan
 from facegan.config import RunConfig, to_dict
 from facegan.data.packed import DataView, PackedDataset
 from facegan.errors import UserError, is_out_of_memory
+from facegan.files import free_bytes
 from facegan.machine import describe_machine, keep_freed_memory, other_machine
 from facegan.runs.folder import RunFolder, nimg_of
-from facegan.runs.snapshot import SnapshotDamagedError, free_bytes
+from facegan.runs.snapshot import SnapshotDamagedError
 from facegan.training.autotune import autotune
 from facegan.training.checkpointing import full_snapshot_bytes, load_state, restore
 from facegan.training.context import Context, Listener
