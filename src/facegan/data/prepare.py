@@ -16,6 +16,7 @@ from facegan.data.decode_files import Decoder, Outcome, decode_all
 from facegan.data.held_out import Rule, choose_rule, held_out_mask, held_out_warnings
 from facegan.data.label_values import listed
 from facegan.data.labels import Labels, by_name_alone, read_labels, unused_tables
+from facegan.data.order import evenly
 from facegan.data.packed import PackedDataset
 from facegan.data.preflight import Preflight, Problem
 from facegan.data.sources import ImageFile, Listing, Reader, find_source
@@ -176,8 +177,7 @@ def _refuse_nothing(preflight: Preflight, source: Path, names: set[str]) -> None
 
 def contact_sheet(image_NHWC: np.ndarray) -> np.ndarray:
     """Return uint8 [H, W, 3]: up to 64 faces from all over the dataset, as the network will see them."""
-    rows = np.unique(np.linspace(0, len(image_NHWC) - 1, _PREVIEW_FACES).round().astype(np.int64))
-    return grid(image_NHWC[rows])
+    return grid(image_NHWC[evenly(len(image_NHWC), _PREVIEW_FACES)])
 
 
 def _worth(labels: Labels, rule: Rule) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from facegan import pixels
+from facegan.data.order import evenly
 from facegan.provenance import Provenance
 
 _FILM_FACES = 16
@@ -49,9 +50,8 @@ def film(grids: Sequence[Path], side: int, provenance: Provenance) -> str | None
 
     Damaged grids are skipped; None if fewer than two are left.
     """
-    places = np.unique(np.linspace(0, max(0, len(grids) - 1), _FILM_GRIDS).round().astype(int))
     frames = []
-    for place in places[: len(grids)]:
+    for place in evenly(len(grids), _FILM_GRIDS):
         with contextlib.suppress(OSError, ValueError):
             faces = pixels.ungrid(read_picture(grids[place]), side)[:_FILM_FACES]
             frames.append(pixels.grid(faces, columns=8))

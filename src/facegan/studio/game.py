@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from facegan.api import Model
+from facegan.data.order import evenly
 from facegan.data.packed import DataView
 from facegan.errors import UserError
 from facegan.evaluation.blind import draw_up, first_sample, most_of_a_kind
@@ -120,5 +121,4 @@ def threshold(made_N: np.ndarray, other_N: np.ndarray) -> float:
 
 def some_of(snapshots: Sequence[int]) -> list[int]:
     """Return at most eight snapshots, evenly spaced, with the first and the last."""
-    places = np.unique(np.linspace(0, len(snapshots) - 1, min(len(snapshots), _MOST_SNAPSHOTS)).round().astype(int))
-    return [snapshots[place] for place in places]
+    return [snapshots[place] for place in evenly(len(snapshots), _MOST_SNAPSHOTS)]
