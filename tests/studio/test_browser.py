@@ -8,7 +8,7 @@ from PIL import Image
 
 from facegan.training.schedule import Schedule
 from tests.browser import opened
-from tests.conftest import small_recipe, train
+from tests.conftest import small_recipe, train, write_packed
 from tests.studio.conftest import serving
 from tests.web.test_page import painted, pixels
 
@@ -204,3 +204,29 @@ def test_a_studio_without_runs_or_photographs():
     with pytest.raises(AssertionError, match="400"), serving([], []) as served, opened() as page:
         page.goto(f"{served.address}/#tab=game")
         page.locator("#task:has-text('--data')").wait_for()
+
+
+def test_a_model_without_attributes_is_asked_for_none(served):
+    with opened() as page:
+        ready(page, f"{served.address}/#model=run-1&Smiling=1&count=12", 12)
+
+
+@pytest.mark.long
+def test_photographs_of_another_size_do_not_hide_the_faces(run, tmp_path):
+    other = write_packed(tmp_path / "other", 60, 32, identities=np.arange(1, 61, dtype=np.int32))
+    with pytest.raises(AssertionError, match="400"), serving([run], [other]) as served, opened() as page:
+        page.goto(f"{served.address}/#tab=live")
+        page.locator("#says .hint:has-text('the photographs have 32 px')").wait_for()
+        assert page.locator("#says .row").count() == 1 and page.locator("#says canvas").count() == 16
+
+
+@pytest.mark.long
+def test_the_game_without_a_discriminator(served, monkeypatch):
+    monkeypatch.setattr("facegan.api.Model.has_discriminator", False)
+    with opened() as page:
+        page.goto(f"{served.address}/#tab=game")
+        page.locator("[data-view=game] canvas").nth(19).wait_for()
+        page.locator("[data-view=game] .face").first.click()
+        page.locator("#check").click()
+        page.locator("[data-view=game] .face.right, [data-view=game] .face.wrong").nth(19).wait_for()
+        assert "D " not in page.locator("[data-view=game] .score").first.inner_text()
