@@ -141,7 +141,18 @@ def watched_gpu(cuda: bool) -> Iterator[dict[str, float]]:
     if not cuda or shutil.which("nvidia-smi") is None:
         yield said
         return
-    query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "500"]
+    import torch
+
+    one = f"GPU-{torch.cuda.get_device_properties(0).uuid}"  # nvidia-smi lists those of other jobs too
+    query = [
+        "nvidia-smi",
+        "-i",
+        one,
+        "--query-gpu=utilization.gpu,memory.used",
+        "--format=csv,noheader,nounits",
+        "-lms",
+        "500",
+    ]
     with subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             yield said

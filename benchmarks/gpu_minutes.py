@@ -53,7 +53,10 @@ def chosen(rates: dict[str, float], seconds: float, images: float) -> str:
 
 def trial_rates(init: Path, sizes: list[str], settings: list[str], batch: int, precision: str) -> dict[str, float]:
     """Return the images a second of some steps of each size."""
+    import torch
+
     from facegan.config_changes import with_settings
+    from facegan.errors import is_out_of_memory
     from facegan.networks import build_pair
     from facegan.networks.conv_algorithms import DIRECT
     from facegan.networks.conv_autotune import same_algorithm
@@ -69,7 +72,14 @@ def trial_rates(init: Path, sizes: list[str], settings: list[str], batch: int, p
         pair = build_pair(recipe, seed=None)
         G, D = (same_algorithm(network, DIRECT) for network in (pair.generator, pair.discriminator))
         plan = ExecutionPlan(precision=precision, threads=1, conv=DIRECT, generator=G, discriminator=D)
-        rates[size] = trial_rate(config, plan, engine)
+        try:
+            rates[size] = trial_rate(config, plan, engine)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            print(f"{size}: does not fit into the memory", flush=True)
+            torch.cuda.empty_cache()
+            continue
         print(f"{size}: {rates[size]:,.0f} images/s", flush=True)
     return rates
 
@@ -116,6 +126,8 @@ def main() -> None:
     precision = "bfloat16" if cuda else "float32"
     data = prepared(arguments.data, arguments.work)
     rates = trial_rates(arguments.init, arguments.sizes, arguments.set, arguments.batch, precision)
+    if not rates:
+        sys.exit("no size fits into the memory: give a smaller one, or a smaller --batch")
     left = arguments.minutes * 60 - (time.monotonic() - begun) - (OVERHEAD_SECONDS if cuda else 0)
     size = chosen(rates, left, arguments.images)
     start = find_snapshot(arguments.init).nimg
@@ -133,12 +145,13 @@ def main() -> None:
     ]  # fmt: skip
     print(f"{size}, {images:,} images in {left:.0f} s: facegan {' '.join(words)}", flush=True)
     sys.argv = ["facegan", *words]
+    code: int | str | None = 0
     try:
         facegan()
     except SystemExit as ended:
-        if ended.code not in (0, None):
-            raise
-    keep(run, arguments.out, {"command": words, "rates": rates})
+        code = ended.code
+    keep(run, arguments.out, {"command": words, "rates": rates})  # also of a training that was stopped
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def plant(failure: Failure, data: Path, base: Path, recipe: RecipeConfig, work: 
             requested=ExecutionRequest(precision="float32"),
         )
     began = 0 if failure.one_image else HEALTHY
-    found = [(entry["kind"], entry["nimg"] - began) for entry in incidents.read(RunFolder(run))]
+    found = [(entry["kind"], entry["nimg"] - began) for entry in incidents.read_incidents(RunFolder(run))]
     right = [(kind, after) for kind, after in found if kind in failure.right]
     others = ", ".join(f"{kind} {after:,}" for kind, after in found if kind not in failure.right)
     kind, after = right[0] if right else ("NONE", 0)
@@ -174,7 +174,7 @@ def main() -> None:
         schedule=schedule,
         requested=ExecutionRequest(precision="float32"),
     )
-    before = incidents.read(RunFolder(base))
+    before = incidents.read_incidents(RunFolder(base))
     print(f"before anything was planted: {len(before)} alarms in {HEALTHY:,} images")
     print("| planted | right alarm | after images | others, after images |\n|---|---|---|---|")
     right = [plant(failure, arguments.data, base, recipe, arguments.work, schedule) for failure in FAILURES]

@@ -5,6 +5,7 @@ import torch
 
 from facegan import machine
 from facegan.config import RunConfig
+from facegan.networks import build_pair
 from facegan.recipes import recipe
 from facegan.training import autotune
 from facegan.training.engine import Engine
@@ -52,3 +53,18 @@ def test_bfloat16_is_not_tried_where_there_are_no_units_for_it(monkeypatch, lack
 def test_what_a_processor_lacks(monkeypatch, flags, lacks):
     monkeypatch.setattr(machine, "_processor_line", lambda name: flags)
     assert machine.lacks_bfloat16() is lacks
+
+
+def test_a_precision_that_does_not_fit_is_not_taken(monkeypatch):
+    def rate(_config, plan, _engine):
+        if plan.precision == "float32":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return 100.0
+
+    monkeypatch.setattr(autotune, "trial_rate", rate)
+    config = RunConfig(recipe=small_recipe("dcgan"), batch=8)
+    pair, engine = build_pair(config.recipe, seed=None), Engine(accelerator="cpu")
+    plan, _ = autotune._on_gpu(config, pair, "auto", 1, "auto", engine)
+    assert (plan.precision, plan.images_per_s) == ("bfloat16", 100.0)
+    with pytest.raises(torch.OutOfMemoryError):
+        autotune._on_gpu(config, pair, "float32", 1, "auto", engine)

@@ -54,8 +54,9 @@ def test_what_is_no_number_is_refused():
 
 def test_torchruns_shared_store_is_warned_of_where_hosts_may_go():
     several, one = find_launch(TORCHRUN), find_launch(TORCHRUN | {"GROUP_WORLD_SIZE": "1"})
-    assert "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in advice(several, {})
-    assert advice(several, {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}) == advice(one, {}) == ""
+    once = find_launch(TORCHRUN | {"GROUP_WORLD_SIZE": "1", "TORCHELASTIC_MAX_RESTARTS": "0"})
+    assert all("TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in advice(each, {}) for each in (several, one))
+    assert advice(several, {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}) == advice(once, {}) == ""
 
 
 def test_gloo_talks_over_the_interface_that_leads_to_the_main_process(monkeypatch):

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from facegan.config import OptimizerConfig, RunConfig
+from facegan.networks.style_layers import ScaledConv
 from facegan.runs.snapshot import read_info, read_tensors
 from facegan.training.engine import Engine
 from facegan.training.execution_plan import ExecutionPlan
 from facegan.training.learner import Learner
-from facegan.training.loss_scale import LossScale
+from facegan.training.loss_scale import LossScale, bound_convolutions
 from facegan.training.schedule import Schedule
 from facegan.training.shared_state import share_state
 from facegan.training.state import new_state
@@ -124,3 +125,23 @@ def test_a_run_in_float16_is_resumed_to_the_bit(tmp_path, packed16, name):
     for stem in ("generator", "optimizers"):
         expected, found = (read_tensors(read_info(each.snapshot), stem) for each in (straight, resumed))
         assert all(torch.equal(expected[key], found[key]) and expected[key].isfinite().all() for key in expected)
+
+
+def test_the_shortcut_of_a_gpu_is_bounded_too(monkeypatch):
+    convolution = ScaledConv(4, 4, 1)
+    torch.nn.init.constant_(convolution.weight, 100.0)
+    torch.nn.init.zeros_(convolution.bias)
+    bound_convolutions(convolution)
+    x_NCHW = torch.full((1, 4, 4, 4), 50.0)
+    for devices in (("cuda",), ("cpu",)):  # pooled, then as one convolution
+        monkeypatch.setattr("facegan.networks.style_layers._POOLED_BY_CONVOLUTION", devices)
+        assert convolution.of_means(x_NCHW).max() == 256
+
+
+def test_a_skipped_step_is_counted():
+    learner = Learner(torch.nn.Linear(4, 3), OptimizerConfig(), "float16", Engine(accelerator="cpu"))
+    x_N4 = torch.ones(2, 4)
+    learner.update(learner.working(x_N4.half()).float().mean() * torch.inf)
+    assert learner.loss_scale.skipped == 1
+    learner.update(learner.working(x_N4.half()).float().mean())
+    assert learner.loss_scale.skipped == 0

@@ -69,24 +69,41 @@ def test_what_libraries_say_of_a_lost_process(said, told):
     assert brief_reason(RuntimeError(said)) == told
 
 
-@pytest.mark.long
-@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
-def test_sigterm_to_the_second_process_alone_ends_both_with_a_snapshot(tmp_path, packed16):
-    run = tmp_path / "run"
+def started_in_two(run, packed16, *more):
+    """Return a training of two processes that writes its log, and the number of the second one."""
     command = [
         sys.executable, "-m", "facegan", "train", str(packed16), "--recipe", "dcgan", "--run", str(run), "--devices",
         "2", "--accelerator", "cpu", "--batch", "8", "--images", "1M", "--score-faces", "0", "--precision", "float32",
         "--threads", "1", "--forms", "direct", "--log-every", "8", "--set", "generator.width=8", "--set",
-        "discriminator.width=8", "--timeout", "60s",
+        "discriminator.width=8", *more,
     ]  # fmt: skip
     main = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     log = run / "log.jsonl"
     deadline = time.monotonic() + 90
     while not (log.exists() and "D_loss" in log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.1)
-    children = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
-    assert len(children) == 1
-    os.kill(int(children[0]), signal.SIGTERM)
+    (child,) = subprocess.run(["pgrep", "-P", str(main.pid)], capture_output=True, text=True).stdout.split()
+    return main, int(child)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_process_that_is_killed_is_named(tmp_path, packed16):
+    main, child = started_in_two(tmp_path / "run", packed16, "--timeout", "30s")
+    os.kill(child, signal.SIGKILL)
+    _, said = main.communicate(timeout=60)
+    assert main.returncode == 1 and "facegan: process 1 of 2 was lost: " in said, said
+    (entry,) = map(json.loads, (tmp_path / "run" / "incidents.jsonl").read_text().splitlines())
+    assert entry["kind"] == "lost process" and entry["evidence"]["missing"] == [1]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_sigterm_to_the_second_process_alone_ends_both_with_a_snapshot(tmp_path, packed16):
+    run = tmp_path / "run"
+    log = run / "log.jsonl"
+    main, child = started_in_two(run, packed16, "--timeout", "60s")
+    os.kill(child, signal.SIGTERM)
     _, said = main.communicate(timeout=60)
     assert main.returncode == 128 + signal.SIGTERM, said
     (sentence,) = [line for line in said.splitlines() if line.startswith("Stopped by SIGTERM at")]

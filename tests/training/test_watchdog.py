@@ -11,7 +11,7 @@ from PIL import Image
 
 from facegan.data.writer import PackedWriter
 from facegan.errors import UserError
-from facegan.training import recovery, steps, trainer
+from facegan.training import recovery, steps, trainer, watchdog
 from facegan.training.schedule import Schedule
 from facegan.training.watchdog import DETECTORS, alarms
 from tests.conftest import small_recipe, train
@@ -193,6 +193,25 @@ def test_the_third_time_it_stops_and_names_the_best_snapshot(tmp_path, packed16,
     scores = {nimg: json.loads((tmp_path / "run" / "snapshots" / f"nimg-{nimg:09d}" / "snapshot.json").read_text())
               ["state"]["quick_score"] for nimg in (0, 40, 80)}  # fmt: skip
     assert result.best.endswith(f"{min(scores, key=scores.get):09d}")
+
+
+def test_rewinds_are_remembered_before_the_next_snapshot(tmp_path, packed16, monkeypatch):
+    poison(monkeypatch, at=96, most=99)
+    run(packed16, tmp_path / "run")
+    again = run(packed16, tmp_path / "run")
+    assert again.alarm.kind == "not-finite" and again.nimg == 104
+    actions = [(entry["action"], entry["rollbacks"]) for entry in incidents(tmp_path / "run")]
+    assert actions == [("rewind", 0), ("rewind", 1), ("stop", 2)], "no rewind more, and the same alarm stands once"
+
+
+def test_a_line_without_any_step_in_float16_is_an_alarm():
+    lines = [
+        {"nimg": nimg, "D_loss": 0.7, "D_skipped": share, "G_skipped": 0.1} for nimg, share in ((8, 0.2), (16, 1.0))
+    ]
+    assert watchdog.nothing_learned(lines[:1]) is None
+    alarm = watchdog.nothing_learned(lines)
+    assert (alarm.kind, alarm.nimg, alarm.since) == ("not-finite", 16, 8) and "no gradient of D" in alarm.message
+    assert watchdog.alarms(lines) == [alarm]
 
 
 def zero_last_layer(monkeypatch, *, at):

@@ -81,6 +81,8 @@ class ScaledConv(nn.Module):
         self.scale = gain / math.sqrt(in_channels * kernel * kernel)
         self.algorithm = DIRECT
         self._frozen: tuple[Tensor, Tensor] | None = None
+        self.bound: float | None = None
+        """What float16 lets it return at most (``loss_scale``); None: anything."""
         taps = {"up": _UP_TAPS, "down": _DOWN_TAPS, "": ()}[resample]
         self.register_buffer("taps", torch.tensor(taps), persistent=False)
 
@@ -122,7 +124,8 @@ class ScaledConv(nn.Module):
         took a quarter of a step's time.
         """
         if x_NCHW.device.type in _POOLED_BY_CONVOLUTION:
-            return F.conv2d(x_NCHW, self._kernel_of_means(), self.bias, stride=2)
+            y_NCHW = F.conv2d(x_NCHW, self._kernel_of_means(), self.bias, stride=2)
+            return y_NCHW if self.bound is None else y_NCHW.clamp(-self.bound, self.bound)
         return self(F.avg_pool2d(x_NCHW, 2))
 
     def _kernel_of_means(self) -> Tensor:

@@ -15,6 +15,7 @@ from torch import nn
 
 from facegan.config import RunConfig
 from facegan.cores import usable_cores
+from facegan.errors import is_out_of_memory
 from facegan.machine import PRECISIONS, fast_16bit_precision, lacks_bfloat16, synchronize, use_deterministic_kernels
 from facegan.networks import Pair, build_pair
 from facegan.networks.conv_algorithms import DIRECT, PLAIN
@@ -107,7 +108,13 @@ def _on_gpu(
     short, rates = fast_16bit_precision(engine.device), dict[str, float]()
     if engine.world_size == 1:
         for name in ("float32", short) if precision == "auto" else [precision]:
-            rates[name] = trial_rate(config, dataclasses.replace(asked, precision=name), engine)
+            try:
+                rates[name] = trial_rate(config, dataclasses.replace(asked, precision=name), engine)
+            except RuntimeError as error:
+                if precision != "auto" or name == short or not is_out_of_memory(error):
+                    raise
+                rates[name] = 0.0
+                torch.cuda.empty_cache()
     if precision == "auto":
         faster = not rates or _SHORT_SHARE * rates[short] > rates["float32"]
         precision = short if faster else "float32"

@@ -11,7 +11,8 @@ import logging
 import pickle
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -28,12 +29,16 @@ from facegan import collectives
 from facegan.collectives import LostProcessError
 from facegan.cores import usable_cores
 from facegan.errors import OthersSayError, UserError
-from facegan.training.launch import External, choose_interface, find_launch
+from facegan.training.launch import External, Launch, choose_interface, find_launch
 
 T = TypeVar("T")
 
 TIMEOUT = 300.0
 """Seconds that a process waits for the others, unless told otherwise."""
+_LONG_WORK = 3600.0
+"""Seconds, at least, that processes wait where all work before a run begins: reading much data takes long."""
+_GRACE = 15.0
+"""Seconds after ``timeout`` in which all processes end by themselves, once one is lost."""
 _SIGN_OF_LIFE = 1.0
 """Seconds between two signs of life of the main process while others wait."""
 
@@ -61,16 +66,19 @@ class Engine:
         self.hosts = self.launch.hosts if self.launch is not None else 1
         self._control: Any = None
         self._waiting: Any = None
+        self._patient: Any = None
         if self.world_size > 1:
             # Messages travel through the processors' memory, beside what a GPU sums.
             self._control = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
             self._waiting = dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout))
+            self._patient = dist.new_group(backend="gloo", timeout=timedelta(seconds=max(timeout, _LONG_WORK)))
 
     def _begin(self, accelerator: str, devices: int | None) -> Fabric:
         if accelerator == "cpu" and (devices or 1) > max(8, usable_cores()):
             raise UserError(f"--devices {devices}: this machine has {usable_cores()} cores; leave the flag out")
         launch, limit = self.launch, timedelta(seconds=self.timeout)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        _refuse_more_than_gpus(accelerator, devices, launch)
         if launch is None:
             count = devices or (torch.cuda.device_count() if accelerator == "cuda" else 1)
             strategy: Any = DDPStrategy(timeout=limit) if count > 1 else "auto"
@@ -87,6 +95,7 @@ class Engine:
             )  # fmt: skip
         try:
             fabric.launch()
+            _delay_last_kill(self.timeout + _GRACE)
         except RuntimeError as error:
             where = f"{launch.address}:{launch.port}" if launch else "this machine"
             raise UserError(
@@ -157,7 +166,7 @@ class Engine:
         except Exception as error:
             failure = error
         failed = collectives.all_reduce_sum(
-            torch.eye(self.world_size)[self.rank] * float(failure is not None), self._control
+            torch.eye(self.world_size)[self.rank] * float(failure is not None), self._patient
         )
         if failed.any():
             first = int(failed.argmax())
@@ -214,20 +223,28 @@ class Engine:
         if self.world_size > 1:
             collectives.all_reduce_sum(torch.zeros(1), self._control)
 
+    def _note(self, what: str, rank: int) -> str:
+        """Return the name of a note in the store, which torchrun keeps over its restarts."""
+        return f"facegan/{self.launch.restarts if self.launch is not None else 0}/{what}/{rank}"
+
     def who_answers(self, seconds: float = 3.0) -> tuple[set[int], bool]:
         """Return the ranks of the processes that are there to answer, after one was lost, this one among them; and
-        whether one has told its user why it ended. Takes about so many ``seconds``."""
-        answering, told = {self.rank}, set[int]()
+        whether one has told its user why it ended. Takes about so many ``seconds``.
+
+        No rank is returned where the store does not answer, because it went with the process that held it.
+        """
+        answering, told = set[int](), set[int]()
 
         def ask() -> None:
             store, limit = _store(), timedelta(seconds=seconds)
-            with contextlib.suppress(RuntimeError):  # the store went with the process that held it
-                store.set(f"facegan/answers/{self.rank}", "")
+            with contextlib.suppress(RuntimeError):
+                store.set(self._note("answers", self.rank), "")
+                answering.add(self.rank)
                 for rank in set(range(self.world_size)) - answering:
-                    if store.check([f"facegan/told/{rank}"]):
+                    if store.check([self._note("told", rank)]):
                         told.add(rank)
                     with contextlib.suppress(RuntimeError):
-                        store.wait([f"facegan/answers/{rank}"], limit)
+                        store.wait([self._note("answers", rank)], limit)
                         answering.add(rank)
                     limit = timedelta(seconds=0.5)
 
@@ -242,7 +259,33 @@ class Engine:
         if self.world_size == 1:
             return
         with contextlib.suppress(RuntimeError):
-            _store().set(f"facegan/told/{self.rank}", "")
+            _store().set(self._note("told", self.rank), "")
+
+
+def _refuse_more_than_gpus(accelerator: str, devices: int | None, launch: Launch | None) -> None:
+    """Refuse more processes on this machine than it has GPUs. Slurm may show each task one GPU only: that is right."""
+    there = torch.cuda.device_count() if accelerator == "cuda" else 0
+    if accelerator == "cuda" and devices is not None and devices > there:
+        raise UserError(f"--devices {devices}: {there} GPU{'s are' if there > 1 else ' is'} usable here; take fewer")
+    if launch is not None and 1 < there <= launch.local_rank:
+        raise UserError(f"{launch.by} has started more processes on {socket.gethostname()} than its {there} GPUs")
+
+
+def _delay_last_kill(seconds: float) -> None:
+    """Let Lightning's observer of processes wait before it kills all of them where one has ended with an error.
+
+    They find out by themselves which one was lost, say so, finish what they write, and end; what hangs is still killed.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "child-process-observer" and hasattr(thread, "_run"):
+            look, children = thread._run, getattr(thread, "_child_processes", [])
+
+            def patient(look: Callable[[], bool] = look, children: Sequence[Any] = children) -> bool:
+                if any(child.poll() for child in children):
+                    time.sleep(seconds)
+                return look()
+
+            thread._run = patient
 
 
 def _store() -> Any:

@@ -91,10 +91,10 @@ def advice(launch: Launch, environment: Mapping[str, str] | None = None) -> str:
     """
     variables: Mapping[str, str] = os.environ if environment is None else environment
     name = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
-    if launch.by == "torchrun" and launch.hosts > 1 and variables.get(name) != "1":
+    if launch.by == "torchrun" and (launch.hosts > 1 or launch.most_restarts > 0) and variables.get(name) != "1":
         return (
-            f"set {name}=1 before torchrun on every host: without it, a restart after a lost host may look for the old "
-            "one until torchrun gives up"
+            f"set {name}=1 before torchrun on every host: without it, a restart may look for processes and hosts "
+            "that are gone, until torchrun gives up"
         )
     return ""
 

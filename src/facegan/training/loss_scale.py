@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from facegan.networks.style_layers import ScaledConv
+
 _FIRST, _MOST = 2.0**13, 2.0**24
 _GOOD_STEPS = 2000
 _LARGEST = 256.0
@@ -25,6 +27,8 @@ class LossScale:
     def __init__(self, device: torch.device) -> None:
         self._scale = torch.full((), _FIRST, device=device)
         self._good = torch.zeros((), device=device)
+        self.skipped = torch.zeros((), device=device)
+        """Whether the last step changed nothing, 0 or 1."""
 
     def scaled(self, loss: Tensor) -> Tensor:
         """Return the loss to go down from."""
@@ -40,6 +44,7 @@ class LossScale:
             gradient.masked_fill_(bad, 0.0)
         optimizer.found_inf = bad.float()  # type: ignore[attr-defined]  # what fused optimizers look at
         optimizer.grad_scale = None  # type: ignore[attr-defined]
+        self.skipped = bad.float()
         good = self._good + 1
         grown = torch.where(good >= _GOOD_STEPS, (self._scale * 2).clamp(max=_MOST), self._scale)
         self._scale = torch.where(bad, (self._scale / 2).clamp(min=1.0), grown)
@@ -65,3 +70,5 @@ def bound_convolutions(network: nn.Module) -> None:
         weight = getattr(module, "weight", None)
         if isinstance(weight, Tensor) and weight.dim() == 4:
             module.register_forward_hook(lambda module, inputs, output: output.clamp(-_LARGEST, _LARGEST))
+        if isinstance(module, ScaledConv):
+            module.bound = _LARGEST  # of what it computes without being called

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,15 @@ def record_lost_process(error: LostProcessError, engine: Engine, folder: RunFold
     Of those that are left, the one of lowest rank speaks; the others end without a word. None does where a process
     has ended with an error that it has told itself.
     """
+    recorded = _losses(folder)
     answering, already_reported = engine.who_answers()
-    if already_reported or engine.rank != min(answering):
+    if not answering:  # the notes went with the main process: one after the other looks whether another one spoke
+        answering = {0} if engine.is_main else set(range(1, engine.world_size))
+        time.sleep(max(0, engine.rank - 1))
+        already_reported = _losses(folder) > recorded
+    elif engine.rank != min(answering):
+        already_reported = True
+    if already_reported:
         return _silent(LostProcessError.exit_code)
     missing = sorted(set(range(engine.world_size)) - answering)
     named = f"process{'es' if len(missing) > 1 else ''} {', '.join(map(str, missing))}" if missing else "a process"
@@ -81,6 +89,11 @@ def _record(
     entry = {"kind": kind, "nimg": newest if nimg is None else nimg, "message": message, "evidence": evidence}
     incidents.append(folder, {**entry, "action": action, "rollbacks": 0})
     return newest
+
+
+def _losses(folder: RunFolder) -> int:
+    """Return how many processes a run has lost so far, by its incidents."""
+    return sum(entry["kind"] == "lost process" for entry in incidents.read_incidents(folder))
 
 
 def _silent(code: int) -> OthersSayError:

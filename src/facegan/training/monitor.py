@@ -105,7 +105,8 @@ class Monitor:
         Raises:
             SnapshotWriteError: the last snapshot could not be written.
         """
-        self._writer.wait()
+        with self._engine.main_works():
+            self._writer.wait()
         if self._log is not None:
             self._log.close()
         if (failed := self._writer.failed) is not None:

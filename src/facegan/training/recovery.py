@@ -60,6 +60,7 @@ class Recovery:
         assert nimg is not None
         context = self._context
         self._writer.wait()
+        after = {"rollbacks": state.rewinds + 1, "rate": state.lr_scale * REWIND_LR_FACTOR}
         loaded: list[TrainingState] = []
 
         def go_back() -> None:
@@ -68,13 +69,14 @@ class Recovery:
                 loaded.append(load_state(context.folder.snapshot(nimg), context.config, context.plan, context.engine))
             except UserError as error:
                 raise UserError(f"{decision.alarm.message}, and the run cannot go back: {error}") from None
+            context.folder.update({"rewound": {"nimg": nimg, **after}})  # until the next snapshot has it
             context.folder.set_aside(nimg)
             self._log.cut_back(nimg)
             self._judged = len(self._log.history)
 
         context.engine.on_main(go_back)
         earlier = share_state(loaded[0] if loaded else None, context.config, context.plan, context.engine)
-        earlier.extra = {**earlier.extra, "rollbacks": state.rewinds + 1, "rate": state.lr_scale * REWIND_LR_FACTOR}
+        earlier.extra |= after
         return earlier
 
     def _decide(self, state: TrainingState) -> Decision | None:

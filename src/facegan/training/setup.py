@@ -280,7 +280,11 @@ def _stored_state(
     folder.remove_leftovers()
     snapshots = folder.list_snapshots()
     if snapshots:
-        return _newest_whole(folder, snapshots, config, plan, engine)
+        state, damaged = _newest_whole(folder, snapshots, config, plan, engine)
+        rewound = folder.read().get("rewound")
+        if isinstance(rewound, dict) and rewound.get("nimg") == state.nimg:
+            state.extra |= {name: rewound[name] for name in ("rollbacks", "rate") if name in rewound}
+        return state, damaged
     if initial.fork is not None:
         state = restore(initial.fork, config, plan, engine)
         state.extra = {}

@@ -216,6 +216,7 @@ def discriminator_step(discriminator: Learner, fake_NCHW: Tensor, step: Step) ->
         "D_ranks": (real_B[:, None] > fake_B).float().mean(),
         "D_gradient_norm": norm,
         "D_sign": _mean_sign(recipe, real_B, fake_B),
+        **_skipped("D", discriminator),
         **messages,
         **head_metrics,
         **_penalty_metric(recipe, penalty, loss.device),
@@ -313,7 +314,13 @@ def generator_step(generator: Learner, discriminator: Learner, fake_NCHW: Tensor
         "G_loss": loss.detach(),
         "D_on_G": logit_N.detach().float().sigmoid().mean(),
         "G_gradient_norm": norm,
+        **_skipped("G", generator),
     }
+
+
+def _skipped(side: str, learner: Learner) -> dict[str, Tensor]:
+    """Return the log's value, whose mean over steps is the share of steps that float16 could not take."""
+    return {} if learner.loss_scale is None else {f"{side}_skipped": learner.loss_scale.skipped}
 
 
 def train_step(generator: Learner, discriminator: Learner, step: Step) -> dict[str, Tensor]:

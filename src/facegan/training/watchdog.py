@@ -68,6 +68,17 @@ def not_finite(history: History) -> Alarm | None:
     return Alarm("not-finite", line["nimg"], message, {"values": broken}, before[-1] if before else 0)
 
 
+def nothing_learned(history: History) -> Alarm | None:
+    """float16 could take no step since the line before: every gradient was not finite, whatever the loss's scale."""
+    line = history[-1]
+    stuck = [side for side in "DG" if line.get(f"{side}_skipped") == 1]
+    if not stuck:
+        return None
+    before = [entry["nimg"] for entry in history[:-1] if not any(entry.get(f"{side}_skipped") == 1 for side in "DG")]
+    message = f"no gradient of {' and '.join(stuck)} was finite in float16, so that nothing is learned"
+    return Alarm("not-finite", line["nimg"], message, {"skipped": stuck}, before[-1] if before else 0)
+
+
 def discriminator_won(history: History) -> Alarm | None:
     """D tells every fake from every real image, and G learns nothing from it: its gradient vanished or variety falls.
 
@@ -203,7 +214,7 @@ def alarms(history: History) -> list[Alarm]:
     """Return the alarms whose condition began to hold with the last line of the history."""
     if not history:
         return []
-    if (broken := not_finite(history)) is not None:
+    if (broken := not_finite(history) or nothing_learned(history)) is not None:
         return [broken]
     found = [alarm for detector in DETECTORS.values() if (alarm := detector(history)) is not None]
     if found and found[0].kind == "data":  # whatever else is alike follows from it
