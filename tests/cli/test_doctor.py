@@ -164,6 +164,17 @@ def test_a_killed_run_and_its_stale_status(here):
     assert warning["cure"] == "facegan train --run run --images 10000" and "at 64" in warning["sentence"]
 
 
+def test_how_a_run_with_a_time_ended(here):
+    status = here / "run" / "status.json"
+    status.write_text(json.dumps({"images": None, "minutes": 5, "pid": 2**22 + 1, "ended": "minutes"}))
+    assert "its time was up" in the_one(findings("run"), "64 images", "ok")["sentence"]
+    status.write_text(json.dumps({"images": None, "minutes": 5, "pid": 2**22 + 1}))
+    with (here / "run" / "log.jsonl").open("a") as log:
+        log.write('{"nimg": 80, "D_loss": 0.5}\n')
+    warning = the_one(findings("run"), "it was killed", "warning")
+    assert warning["cure"] == "facegan train --run run" and "at 64" in warning["sentence"]
+
+
 def test_a_run_whose_data_is_gone_or_another(here):
     contents = json.loads((here / "run" / "run.json").read_text())
     (here / "run" / "run.json").write_text(json.dumps(contents | {"data": [str(here / "nowhere")]}))

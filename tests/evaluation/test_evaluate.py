@@ -166,6 +166,7 @@ def test_mistakes(data, tmp_path):
     assert "training, held-out" in mistake("evaluate", data, data, "--space", "random-net", "--people", "some")
     small = write_packed(tmp_path / "small", 8, 8)
     assert "px" in mistake("evaluate", small, data, "--space", "random-net", "--count", "2k")
+    assert "--inception x.pth is for --space inception" in mistake("evaluate", data, data, "--inception", "x.pth")
     told = mistake("evaluate", data, data, "--space", "inception", "--inception", tmp_path / "nothing.pth")
     assert "no such file" in told
     (tmp_path / "other.pth").write_bytes(b"other weights")

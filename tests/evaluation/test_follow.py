@@ -26,7 +26,7 @@ def receipt(value):
     return Receipt({"kind": "model"}, protocol, [score], {})
 
 
-WANTED = {"count": 1000, "spaces": ["random-net"], "sha256": "ab", "people": "all"}
+WANTED = {"count": 1000, "spaces": ["random-net"], "sha256": "ab", "people": "all", "seed": 0}
 
 
 @pytest.fixture
@@ -139,3 +139,10 @@ def test_it_waits_for_snapshots_while_the_run_is_trained(folder, monkeypatch):
     monkeypatch.setattr("facegan.evaluation.follow.time.sleep", later)
     assert follow(folder, WANTED, lambda _: receipt(1.0), lambda *_: None) == 3
     assert list(read_scores(folder)) == [100, 200, 300]
+
+
+def test_another_seed_is_scored_anew(folder):
+    for info in unscored(folder, WANTED):
+        append(folder, info, receipt(1.0))
+    assert not list(unscored(folder, WANTED))
+    assert [info.nimg for info in unscored(folder, WANTED | {"seed": 5})] == [100, 200]

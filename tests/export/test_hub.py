@@ -44,8 +44,18 @@ def test_card_and_page(folder):
     assert "hf:someone/faces" in page and len(page.splitlines()) <= 30
 
 
-def test_a_run_makes_a_folder_too(style_run, style_model, tmp_path):
+def test_a_run_makes_a_folder_too(style_run, style_model, dcgan_run, tmp_path):
     assert command("export", style_run, tmp_path / "o", "--format", "hub", "--name", "a/b").returncode == 0
+    card = (tmp_path / "o" / "README.md").read_text()
+    assert "of CelebA." not in card and "license_name: terms-of-its-photographs" in card
+    assert "Write here which photographs" in (tmp_path / "o" / "LICENSE").read_text()
+    assert command("export", dcgan_run, tmp_path / "d", "--format", "hub", "--name", "a/b").returncode == 0
+    page = (tmp_path / "d" / "app.py").read_text()
+    ast.parse(page)
+    assert "smiling" not in page
+    to_hub = ["export", style_run, tmp_path / "e", "--format", "hub", "--name"]
+    assert "--name ./..: give USER/NAME" in mistake(*to_hub, "./..")
+    assert "--force is for a page" in mistake(*to_hub, "a/b", "--force")
     np.testing.assert_array_equal(facegan.load(tmp_path / "o").sample(2), style_model.sample(2))
 
 

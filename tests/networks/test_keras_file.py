@@ -102,3 +102,15 @@ def test_a_reader_that_dies_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(keras_file, "json", type("json", (), {"dumps": staticmethod(lambda _: "[1")}))
     with pytest.raises(UserError, match="ended with code 1"):
         read_keras_file(STORED / "small.h5", NAMES, 10_000)
+
+
+def test_a_file_with_the_moments_of_adam_is_read(tmp_path):
+    discriminator = facegan.build("classic-tanh", resolution=64).discriminator
+    path = tmp_path / "d.weights.h5"
+    arrays = write_weights(path, discriminator)
+    with h5py.File(path, "a") as file:
+        for number, array in enumerate(arrays):
+            for slot in ("momentum", "velocity"):
+                file[f"optimizer/vars/{number}-{slot}"] = np.zeros_like(array)
+    load_keras_file(discriminator, path)
+    assert path.stat().st_size > 2 * sum(array.nbytes for array in arrays) + (16 << 20)

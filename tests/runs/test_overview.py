@@ -54,6 +54,7 @@ def test_the_command_shows_a_table_or_json(runs):
     lines = [json.loads(line) for line in command(runs, "--json").stdout.splitlines()]
     assert {line.get("recipe") for line in lines} == {"dcgan", None}
     assert command(runs / "nowhere").returncode == 2
+    assert command(runs, "--yes").returncode == 2
     assert len(command(runs, runs / "one", "--json").stdout.splitlines()) == 2, "named twice, listed once"
 
 

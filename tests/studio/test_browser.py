@@ -230,3 +230,28 @@ def test_the_game_without_a_discriminator(served, monkeypatch):
         page.locator("#check").click()
         page.locator("[data-view=game] .face.right, [data-view=game] .face.wrong").nth(19).wait_for()
         assert "D " not in page.locator("[data-view=game] .score").first.inner_text()
+
+
+def test_kept_faces_outlive_a_reload_under_other_requests(served):
+    with opened() as page:
+        ready(page, f"{served.address}/#model=celeba64&seed=4&count=6", 6)
+        for place in range(3):
+            page.locator("#grid .face").nth(place).focus()
+            page.keyboard.press("k")
+        page.reload()
+        page.locator("#grid .face").first.wait_for()
+        page.keyboard.press("n")
+        page.locator(".kept .cell").nth(2).wait_for()
+        stored = "() => JSON.parse(Object.values(sessionStorage)[0]).length"
+        page.locator("#grid canvas[data-drawn]").nth(5).wait_for()
+        page.locator("#grid .face").nth(0).focus()
+        page.keyboard.press("k")
+        assert page.locator(".kept .cell").count() == 4 and page.evaluate(stored) == 4
+
+
+def test_a_face_is_not_morphed_with_itself(served):
+    with opened() as page:
+        ready(page, f"{served.address}/#model=celeba64&seed=4&count=6", 6)
+        partners = "facegan.somePair({ a: { origin: { seed: '4', number: 0 } } })"
+        pair = page.evaluate(f"async () => (await {partners}).map(({{ origin }}) => origin.number)")
+        assert pair == [0, 1]

@@ -45,6 +45,7 @@ def demo(
     """
     number = options.count(count, "--count")
     options.check_between("--count", number, 64, 200_000)
+    options.check_between("--threads", threads, 1, 1024)
     if not 0 < minutes < 1e6:
         raise UserError(f"--minutes {minutes:g}: give a time above 0 and below a million minutes")
     if is_taken(out) and not out.is_dir():

@@ -66,6 +66,8 @@ def evaluate(
     number = options.count(count, "--count")
     if follow and out is not None:
         raise UserError("--follow writes the scores into the run's folder: leave --out out")
+    if inception is not None and not any(name.startswith("inception") for name in space or ()):
+        raise UserError(f"--inception {inception} is for --space inception: name that space too, or leave it out")
     if out is not None:
         options.check_free(out, force)
     from facegan.api import faces_of
@@ -93,7 +95,7 @@ def evaluate(
 
     if follow:
         protocol = {"count": number, "spaces": [space.name for space in spaces], "sha256": view.content_hash,
-                    "people": people, "labels": labels}  # fmt: skip
+                    "people": people, "labels": labels, "seed": seed}  # fmt: skip
         _follow(model, protocol, measured, as_json)
         return
     receipt = measured(model)

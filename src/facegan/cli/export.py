@@ -54,7 +54,9 @@ def export(
         )
     if chosen == "hub" and name is None:
         raise UserError("--format hub: add --name USER/NAME, as the model will be called there")
-    if name is not None and not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII):
+    if force and chosen != "page":
+        raise UserError(f"--force is for a page: {chosen} is written to a place where nothing is")
+    if name is not None and (not re.fullmatch(r"[\w.-]+/[\w.-]+", name, re.ASCII) or set(name) <= set("./")):
         raise UserError(f"--name {name}: give USER/NAME, of letters, digits, dots, dashes and _")
     if chosen != "hub" and name is not None:
         raise UserError(f"--name {name} is for --format hub: leave it out")
@@ -75,7 +77,7 @@ def export(
         from facegan.export.page import export_page
 
         with options.writing("OUT", out):
-            command = str(model) if str(model).startswith(api.HUB_PREFIX) else model.name
+            command = str(model) if str(model).startswith(api.HUB_PREFIX) else _called(model)
             size = export_page(loaded, out, command=command, half=half)
         typer.echo(f"{out}: {size / 1e6:.1f} MB; open it in a browser, or send it to anybody", err=True)
         return
@@ -96,3 +98,14 @@ def export(
         typer.echo(
             f"{out / graph.path.name}: {graph.size / 1e6:.1f} MB, within {graph.difference:.1g} of PyTorch", err=True
         )
+
+
+def _called(model: Path) -> str:
+    """Return what commands on the page call a model: its path as given, or of an absolute one, which would tell where
+    somebody keeps it, its name."""
+    if not model.is_absolute() and model.name:
+        return str(model)
+    from facegan.runs.folder import SHIPPED
+
+    name = model.resolve().name
+    return f"./{name}" if name in SHIPPED else name

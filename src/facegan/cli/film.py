@@ -38,7 +38,7 @@ def film(
     from facegan.runs.folder import RunFolder
 
     options.check_between("--faces", faces, 1, 64)
-    options.check_between("--stages", stages, 1, 1000)
+    options.check_between("--stages", stages, 2, 1000)
     if not 0 < seconds <= 60:
         raise UserError(f"--seconds {seconds}: choose a time above 0 and up to 60")
     options.check_suffix("--out", out, ".png", ".gif", ".webp")

@@ -39,6 +39,8 @@ def runs(
 
     words = words or []
     cleaning = words[:1] == ["clean"]
+    if yes and not cleaning:
+        raise UserError("--yes is for facegan runs clean: runs by itself deletes nothing")
     if cleaning and as_json:
         raise UserError("--json lists runs; facegan runs clean only prints what it would delete, and asks")
     folders = [Path(word) for word in words[cleaning:]] or [Path("runs")]

@@ -46,6 +46,7 @@ def train_attributes(
     options.check_between("--batch", batch, 2, 4096)
     from facegan.cores import usable_cores
 
+    options.check_between("--seed", seed, 0, 2**63 - 1)
     if threads is not None and not 1 <= threads <= usable_cores():
         raise UserError(f"--threads {threads}: this process may use 1 to {usable_cores()} cores")
     import torch

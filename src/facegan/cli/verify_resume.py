@@ -56,7 +56,7 @@ def verify_resume(
         raise UserError(f"--work {work} exists and is not empty: give a new folder")
     arguments = [*map(str, data), *(f"--set={setting}" for setting in settings or [])]
     arguments += [f"--recipe={recipe}", f"--precision={precision}", f"--forms={forms}", f"--seed={seed}"]
-    arguments += [f"--threads={threads}"] if threads else []
+    arguments += [f"--threads={threads}"] if threads is not None else []
     arguments += [f"--devices={devices}"] if devices else []
     arguments += ["--deterministic"] if deterministic else []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the temporary folder is deleted then

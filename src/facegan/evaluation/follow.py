@@ -48,8 +48,8 @@ def digest_of(info: SnapshotInfo) -> str:
 def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotInfo]:
     """Yield the snapshots that have no line of the wanted protocol yet, oldest first.
 
-    ``wanted``: "count", "spaces" (names), the reference's "sha256" and "people", and "labels" ("prior": of snapshots
-    that have one). What is damaged or just being deleted is skipped.
+    ``wanted``: "count", "spaces" (names), "seed", the reference's "sha256" and "people", and "labels"
+    ("prior": of snapshots that have one). What is damaged or just being deleted is skipped.
     """
     done = set()
     for line in read_json_lines(folder.scores):
@@ -57,7 +57,8 @@ def unscored(folder: RunFolder, wanted: Mapping[str, Any]) -> Iterator[SnapshotI
             protocol = line["receipt"]["protocol"]
             reference = protocol["reference"]
             found = {"count": protocol["count"], "spaces": list(protocol["spaces"]),
-                     "sha256": reference["sha256"], "people": reference["people"]}  # fmt: skip
+                     "sha256": reference["sha256"], "people": reference["people"],
+                     "seed": line["receipt"]["model"].get("seed", 0)}  # fmt: skip
             if found == {name: value for name, value in wanted.items() if name != "labels"}:
                 done.add((line.get("snapshot"), protocol.get("labels", "none")))
     for path in folder.list_snapshots():

@@ -18,6 +18,7 @@ from facegan.api import Model
 from facegan.config import to_dict
 from facegan.errors import UserError
 from facegan.files import NewFolder, file_sha256
+from facegan.runs.folder import SHIPPED
 from facegan.runs.snapshot import EXPORTED_FILE, EXPORTED_STEM, LABEL_PRIOR
 
 _SAMPLES = 64
@@ -71,11 +72,30 @@ def _config(model: Model, folder: Path, weights: list[str]) -> dict[str, Any]:
     }
 
 
+_TERMS_OF_CELEBA = "CelebA is for non-commercial research, and so are these weights (LICENSE)."
+_TERMS = (
+    "Weights that were learned from CelebA are for non-commercial research only (LICENSE); of others, the terms of\n"
+    "their photographs hold."
+)
+_FIRST_WORDS = (
+    "Write here which photographs the network weights in this folder were trained on, and their terms. If they were\n"
+    "faces"
+)
+
+
 def _values(model: Model, name: str) -> dict[str, str]:
     if name.count("/") != 1:
         raise UserError(f"--name {name}: write it as USER/NAME, as it will be called on the hub")
     labels = "It takes CelebA's 40 attributes." if model.recipe.attributes else "It takes no attributes."
+    of_celeba = model.name in SHIPPED
+    slider = ', gradio.Slider(-1, 1, 0, label="smiling")' if model.recipe.attributes else ""
     return {
+        "licence": "celeba-non-commercial" if of_celeba else "terms-of-its-photographs",
+        "of_celeba": " of CelebA" if of_celeba else "",
+        "terms": _TERMS_OF_CELEBA if of_celeba else _TERMS,
+        "first_words": "The network weights in this folder were trained on faces" if of_celeba else _FIRST_WORDS,
+        "slider": slider,
+        "arguments": "seed, truncation, smiling" if model.recipe.attributes else "seed, truncation",
         "name": name,
         "title": name.split("/")[1],
         "recipe": model.recipe.name,

@@ -37,7 +37,7 @@ def read_keras_file(path: Path, names: list[str], most_bytes: int) -> list[np.nd
         size = check_regular(path).st_size
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({brief(error)}); give a .h5 file of Keras") from None
-    if size > 2 * most_bytes + (16 << 20):
+    if size > 4 * most_bytes + (16 << 20):  # Keras may store Adam's two moments beside the weights
         raise UserError(f"{path} has {size:,} bytes, and the model's weights {most_bytes:,}: is it of another model?")
     with tempfile.TemporaryDirectory(prefix="facegan-keras-") as folder:
         out = Path(folder) / "arrays.npz"

@@ -144,6 +144,11 @@ class RunFolder:
         """Write ``status.json``: what this process has been asked to do."""
         write_text(self.status, json.dumps(contents, indent=1))
 
+    def write_ending(self, ended: str) -> None:
+        """Add to ``status.json`` what ended the process: "images", "minutes", "signal" or "alarm"."""
+        with contextlib.suppress(OSError, ValueError):
+            self.write_status({**read_json(self.status), "ended": ended})
+
     def read(self) -> dict[str, Any]:
         """Return what ``run.json`` holds.
 

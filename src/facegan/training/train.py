@@ -194,6 +194,8 @@ def _train(asked: _TrainCall, folder: RunFolder, engine: Engine) -> TrainResult:
                 listener.event("warning", nimg=trainer.state.nimg, message=sentence)
         decision = trainer.fit()
     result = _result(trainer, decision)
+    if engine.is_main:
+        folder.write_ending(result.ended)
     listener.event(
         "stop", run=str(folder.path), nimg=result.nimg, snapshot=str(result.snapshot), signal=result.signal,
         ended=result.ended, alarm=result.alarm.kind if result.alarm else None, best=result.best,

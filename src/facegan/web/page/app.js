@@ -49,7 +49,7 @@ export class App {
   change(settings, rebuilt = false) {
     Object.assign(this.settings, settings);
     const address = writeSettings(this.settings);
-    if ("tab" in settings) history.pushState(null, "", address); // so that Back goes to the part before
+    if ("tab" in settings && address !== (location.hash || "#")) history.pushState(null, "", address); // so that Back goes to the part before
     else history.replaceState(null, "", address);
     if (rebuilt) this.build();
     else this.part.refresh();
@@ -57,8 +57,10 @@ export class App {
 
   readAddress() {
     if (writeSettings(this.settings) === (location.hash || "#")) return;
+    const { model } = this.settings;
     this.settings = readSettings(location.hash, this.askable);
-    this.build();
+    if (this.settings.model !== model) location.reload(); // another engine
+    else this.build();
   }
 
   build() {
@@ -163,8 +165,10 @@ export class App {
   async somePair(chosen) {
     const kept = this.shelf.faces.filter((face) => face !== chosen.a && face !== chosen.b);
     const wanted = ["a", "b"].filter((place) => !chosen[place]);
-    const missing = wanted.length - kept.length;
-    const { first } = this.settings, numbers = Array.from({ length: Math.max(0, missing) }, (_, place) => first + place);
+    const missing = Math.max(0, wanted.length - kept.length);
+    const { first, seed } = this.settings, taken = [chosen.a, chosen.b].filter((face) => face?.origin.seed === seed);
+    const numbers = Array.from({ length: missing + taken.length }, (_, place) => first + place)
+      .filter((number) => !taken.some(({ origin }) => origin.number === number)).slice(0, missing);
     const more = numbers.length ? await numberedFaces(this.engine, numbers, this.settings) : [];
     const found = [...kept, ...more];
     return ["a", "b"].map((place) => chosen[place] ?? found[wanted.indexOf(place)]);
@@ -181,6 +185,7 @@ export class App {
   key(event) {
     if (event.target.matches?.("input[type=text], select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (document.querySelector("dialog[open]")) return;
+    if (event.target.matches?.("input[type=range]") && /^(Page|Arrow|Home|End)/.test(event.key)) return;
     if ((event.key === "n" || event.key === "N") && this.settings.tab === "wall") {
       this.change({ seed: anotherSeed(), first: 0 }, true);
       return;

@@ -2,7 +2,7 @@
 //
 // An engine has: about (the model), styleLayers, styleSize; numbered(request), render(request) and map(request), which
 // return promises of what engine/model.js returns; batch, how many faces are best asked for at a time; drop(), which
-// forgets what has not begun.
+// forgets numbered faces that have not begun.
 
 const MOST_WORKERS = 4;
 
@@ -56,7 +56,10 @@ export class PageEngine {
       this.finish(worker, { error: event.message ?? "the worker did not start" });
     };
     const opened = new Promise((resolve, reject) => this.send(worker, { request: this.model, resolve, reject }));
-    const shape = await opened;
+    const shape = await opened.catch((error) => {
+      worker.port.terminate();
+      throw error;
+    });
     this.workers.push(worker);
     this.next();
     return shape;
@@ -87,7 +90,9 @@ export class PageEngine {
   }
 
   drop() {
-    for (const job of this.queue.splice(0)) job.reject(new Dropped());
+    const dropped = this.queue.filter(({ request }) => request.kind === "numbered");
+    this.queue = this.queue.filter((job) => !dropped.includes(job));
+    for (const job of dropped) job.reject(new Dropped());
   }
 
   numbered(request) {

@@ -98,7 +98,7 @@ export function faceWindow(app) {
   }
 
   dialog.addEventListener("keydown", (event) => {
-    if (event.target.tagName === "INPUT") return;
+    if (event.target.matches("input[type=text]")) return;
     if (event.key === "k" || event.key === "K") app.shelf.keep(face);
     event.stopPropagation();
   });

@@ -66,16 +66,21 @@ export function liveView(app) {
     if (real instanceof Error) rows.push(element("p", { class: "hint" }, real.message));
     else if (real.headers.get("content-type").includes("json")) rows.push(element("p", { class: "hint" }, texts.noPhotographs));
     else rows.unshift(scoredRow(texts.realFaces, all(await facesOf(real)), side));
-    says.replaceChildren(snapshotSlider(nimg), ...rows);
+    shownSnapshot = nimg;
+    if (says.dataset.count !== String(known.snapshots.length)) { // a new slider only where there is a new snapshot
+      says.replaceChildren(snapshotSlider(nimg));
+      says.dataset.count = String(known.snapshots.length);
+    }
+    while (says.children.length > 1) says.lastChild.remove();
+    says.append(...rows);
     says.dataset.nimg = String(nimg);
   });
 
   function snapshotSlider(nimg) {
-    const { snapshots } = known, at = snapshots.indexOf(nimg);
+    const { snapshots } = known, at = Math.max(0, snapshots.indexOf(nimg));
     const show = (to) => short(snapshots[Math.min(to, snapshots.length - 1)]);
     return slider({ label: texts.snapshot, name: "snapshot", value: at, show, min: 0, max: Math.max(1, snapshots.length - 1), step: 1, onmove: (to) => {
-      shownSnapshot = snapshots[Math.min(to, snapshots.length - 1)];
-      showSnapshot(shownSnapshot);
+      showSnapshot(known.snapshots[Math.min(to, known.snapshots.length - 1)]).catch(() => {});
     } });
   }
 
@@ -110,8 +115,7 @@ export function liveView(app) {
     const latest = now.snapshots.at(-1);
     if (latest === undefined) says.textContent = texts.noSnapshot;
     else if (shownSnapshot === null || (before && shownSnapshot === before.snapshots.at(-1) && latest !== shownSnapshot)) {
-      shownSnapshot = latest;
-      showSnapshot(latest);
+      await showSnapshot(latest);
     }
     showCurves(now);
     showTables(now);

@@ -48,7 +48,7 @@ export function mixView(app) {
     button(`☆ ${texts.keep}`, () => app.shelf.keep(face)),
     button(texts.open, () => face && app.open(face)),
     button(texts.png, () => face && app.savePng(canvas, "mixed.png", { seed: null, truncation: 1 }, {}, "", false)),
-    button(texts.command, () => app.showCommand(mixCommand(app, chosen.a, chosen.b, chosen.layer)), { id: "mix-command" }));
+    button(texts.command, () => chosen.a && chosen.b && app.showCommand(mixCommand(app, chosen.a, chosen.b, chosen.layer)), { id: "mix-command" }));
   const view = element("section", { class: "view", "data-view": "mix" }, element("p", { class: "hint" }, texts.choose),
     element("div", { class: "ways" }, first, element("div", { class: "middle" }, canvas, move, bar), second), strip);
   const refresh = async () => {

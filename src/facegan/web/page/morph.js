@@ -45,7 +45,7 @@ export function morphView(app) {
   const bar = element("div", { class: "bar" }, play,
     button(`☆ ${texts.keep}`, () => app.shelf.keep(face)),
     button(texts.png, () => face && app.savePng(canvas, "between.png", facts(), {}, "", false)),
-    button(texts.command, () => app.showCommand(morphCommand(app, chosen.a, chosen.b)), { id: "morph-command" }));
+    button(texts.command, () => chosen.a && chosen.b && app.showCommand(morphCommand(app, chosen.a, chosen.b)), { id: "morph-command" }));
   const view = element("section", { class: "view", "data-view": "morph" },
     element("p", { class: "hint" }, texts.choose),
     element("div", { class: "ways" }, first, element("div", { class: "middle" }, canvas, move, bar), second));

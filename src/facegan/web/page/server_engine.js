@@ -87,16 +87,16 @@ export class ServerEngine {
     this.going = new AbortController();
   }
 
-  async request(kind, options) {
+  async request(kind, options, signal = undefined) {
     try {
-      return await facesOf(await ask(`${this.path}/${kind}`, { ...options, signal: this.going.signal }));
+      return await facesOf(await ask(`${this.path}/${kind}`, { ...options, signal }));
     } catch (error) {
       throw error.name === "AbortError" ? new Dropped() : error;
     }
   }
 
   numbered(request) {
-    return this.request("faces", posted(request));
+    return this.request("faces", posted(request), this.going.signal);
   }
 
   render({ styles, latents, labels }) {

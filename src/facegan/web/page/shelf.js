@@ -35,7 +35,7 @@ export class Shelf {
     if (!face || this.faces.some((each) => each === face)) return;
     this.faces = [...this.faces, face].slice(-MOST);
     this.show();
-    this.store();
+    if (!this.app.restoring) this.store();
   }
 
   /** Remember the faces for as long as the window is open, so that reloading it does not lose them. */
@@ -57,12 +57,16 @@ export class Shelf {
       const stored = JSON.parse(sessionStorage.getItem(`facegan/${engine.about.sha256}`) ?? "[]");
       const faces = stored.flatMap((each) => storedFace(engine, each));
       if (!faces.length) return;
+      app.restoring = true; // what is kept meanwhile is stored with them
       const shown = await withPictures(engine, faces), { shelf } = app; // the page may have been built anew since
       shelf.faces = [...shown, ...shelf.faces].slice(-MOST);
       shelf.show();
     } catch {
       // of another version of the page: nothing is kept
     }
+    const wasRestoring = app.restoring;
+    app.restoring = false;
+    if (wasRestoring && app.shelf.faces.length) app.shelf.store();
   }
 
   drag(face) {

@@ -20,7 +20,7 @@ async function start() {
     const app = new App(root, engine);
     window.facegan = app; // for people who open the console
     await app.start(directions ? decoded(directions) : null);
-    await engine.grow();
+    engine.grow().catch(() => {}); // those that are there do
   } catch (error) {
     root.textContent = words.failed + error.message;
     throw error;

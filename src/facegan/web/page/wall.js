@@ -4,6 +4,7 @@ import { sampleCommand } from "./commands.js";
 import { button, draw, element, newest, sheetOf } from "./dom.js";
 import { Dropped } from "./engine.js";
 import { numberedFaces } from "./face.js";
+import { writeSettings } from "./settings.js";
 
 /** A place for one face; `setFace` draws it. */
 export function faceButton(app, onopen) {
@@ -31,10 +32,11 @@ export function faceButton(app, onopen) {
 export function wall(app) {
   const { texts, settings } = app, grid = element("div", { class: "grid", id: "grid" });
   const range = element("span", { class: "range" });
-  let cells = [];
+  let cells = [], shown = "";
+  const wanted = () => writeSettings({ ...settings, tab: "", theme: "", language: "" });
 
   const refill = newest(async () => {
-    const { count, first } = settings;
+    const { count, first } = settings, asked = wanted();
     while (grid.children.length > count) grid.lastChild.remove();
     while (grid.children.length < count) grid.append(faceButton(app, app.open));
     cells = [...grid.children];
@@ -50,6 +52,7 @@ export function wall(app) {
       }
     }));
     grid.dataset.full = `${settings.seed}/${first}/${count}`;
+    shown = asked;
   });
 
   const refresh = () => {
@@ -60,6 +63,7 @@ export function wall(app) {
   const turn = (pages) => app.change({ first: Math.max(0, settings.first + pages * settings.count) });
   const command = () => app.showCommand(sampleCommand(app.about.command, settings));
   const save = () => {
+    if (shown !== wanted()) return; // faces are still being made
     const columns = Math.ceil(Math.sqrt(cells.length)), faces = cells.map((cell) => cell.face).filter(Boolean);
     const { seed, first, count, truncation, attributes, labels } = settings;
     const facts = { seed, number: `${first} to ${first + count - 1}`, truncation };
