@@ -49,7 +49,7 @@ def read(folder):
     return found
 
 
-@pytest.mark.parametrize("form", ["png", "npy"])
+@pytest.mark.parametrize("form", ["png", pytest.param("npy", marks=pytest.mark.long)])
 def test_each_face_has_a_picture_and_what_is_known_of_it(shipped, tmp_path, form):
     asked = {"count": 66, "attributes": {"Smiling": 1.0, "Male": -1.0}, "truncation": 0.7}
     made(shards_of(shipped, tmp_path, size=30, form=form, scores=True, **asked))

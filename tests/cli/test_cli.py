@@ -284,6 +284,7 @@ def test_a_summary_of_any_size_needs_no_memory():
     assert "Total: 34," in facegan("summary", "classic-tanh", "--resolution", "2048").stdout
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them")
 def test_a_reader_that_leaves_ends_nothing(tmp_path, packed16):
     command = [sys.executable, "-m", "facegan", "train", str(packed16), "--recipe", "dcgan", "--run"]

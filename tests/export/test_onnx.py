@@ -23,7 +23,10 @@ def bytes_of(image):
     return np.rint((image.transpose(0, 2, 3, 1) + 1) * 127.5).astype(int)
 
 
-@pytest.mark.parametrize("recipe", ["dcgan", "classic-dcgan", "classic-tanh"])
+_LONG = pytest.param("classic-dcgan", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", _LONG, "classic-tanh"])
 def test_generators_without_styles(tmp_path, packed16, recipe):
     model = facegan.load(untrained(tmp_path / "run", packed16, recipe))
     done = command("export", tmp_path / "run", tmp_path / "out")
@@ -55,6 +58,7 @@ def test_the_shipped_model_whole_and_in_halves(shipped, tmp_path):
     assert (tmp_path / "out" / "faces.onnx").stat().st_size < 15e6, "weights that are halves are stored as halves"
 
 
+@pytest.mark.long
 def test_a_style_model_without_attributes(style_run, style_model, tmp_path):
     files = exporting.export_onnx(style_model, tmp_path)
     assert [file.path.name for file in files] == ["faces.onnx", "mapping.onnx", "synthesis.onnx"]

@@ -104,6 +104,7 @@ def test_a_reader_that_dies_is_one_sentence(monkeypatch, tmp_path):
         read_keras_file(STORED / "small.h5", NAMES, 10_000)
 
 
+@pytest.mark.long
 def test_a_file_with_the_moments_of_adam_is_read(tmp_path):
     discriminator = facegan.build("classic-tanh", resolution=64).discriminator
     path = tmp_path / "d.weights.h5"

@@ -232,6 +232,7 @@ def test_the_game_without_a_discriminator(served, monkeypatch):
         assert "D " not in page.locator("[data-view=game] .score").first.inner_text()
 
 
+@pytest.mark.long
 def test_kept_faces_outlive_a_reload_under_other_requests(served):
     with opened() as page:
         ready(page, f"{served.address}/#model=celeba64&seed=4&count=6", 6)

@@ -1,6 +1,7 @@
 """The studio in Chromium where answers come late, and what is kept over a reload."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.browser import opened
@@ -33,6 +34,7 @@ def let_go(page):
     page.wait_for_timeout(500)
 
 
+@pytest.mark.long
 def test_kept_faces_of_both_kinds_come_back(served):
     for first in ("face", "mixture"):
         with opened() as page:

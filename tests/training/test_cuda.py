@@ -63,7 +63,10 @@ def weights_of(state):
     return {name: value.cpu() for name, value in state.generator.network.state_dict().items()}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+_SLOW = pytest.param("classic-dcgan", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("variant", [_SLOW if name == "classic-dcgan" else name for name in VARIANTS])
 def test_a_step_mixes_no_devices_and_waits_for_nothing(variant):
     recipe, state = state_of(variant, Engine(accelerator="cpu"))
     take_steps(recipe, state)
