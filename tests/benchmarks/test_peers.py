@@ -6,6 +6,7 @@ import sys
 import pytest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [("--help",), ("nonsense", "dcgan", "16")])
 def test_our_side_knows_its_arguments(benchmarks, arguments):
     command = [sys.executable, str(benchmarks / "peers" / "facegan_side.py"), *arguments]

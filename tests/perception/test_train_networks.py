@@ -51,7 +51,7 @@ def stop_at(limit):
     return report
 
 
-@pytest.mark.parametrize("train", [train_attributes_net, train_judge_net])
+@pytest.mark.parametrize("train", [train_attributes_net, pytest.param(train_judge_net, marks=pytest.mark.long)])
 def test_a_stopped_training_ends_in_the_same_weights(labelled, tmp_path, tmp_path_factory, train):
     other = write_packed(tmp_path_factory.mktemp("other") / "data", 40, 32)
     view = DataView([PackedDataset.open(labelled)])

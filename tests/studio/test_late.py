@@ -126,6 +126,7 @@ def test_a_page_built_anew_while_a_round_begins(served):
         assert np.array_equal(shown, truth.image_NHWC)
 
 
+@pytest.mark.long
 def test_a_film_is_named_after_what_it_is(served, tmp_path):
     with opened() as page:
         ready(page, f"{served.address}/#model=celeba64&count=12", 12)
