@@ -9,6 +9,7 @@ from PIL import Image
 from facegan.bulk import png_folder
 from facegan.bulk.job import Job
 from facegan.bulk.png_folder import PngFolder, write
+from facegan.cli.bulk import write_folder
 from facegan.data.prepare import prepare
 from facegan.evaluation.faces import faces_at
 from facegan.files import locked
@@ -91,3 +92,13 @@ def test_one_command_writes_at_a_time(style_run, tmp_path):
     assert facegan("sample", style_run, "--count", "3", "--out", tmp_path / "faces").returncode == 0
     with locked(tmp_path / "faces" / ".facegan.lock"):
         assert "another facegan is writing" in mistake("sample", style_run, "--count", "3", "--out", tmp_path / "faces")
+
+
+def test_an_interrupt_says_that_the_same_command_goes_on(style_model, tmp_path, monkeypatch):
+    def interrupted(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facegan.bulk.png_folder.write", interrupted)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        write_folder(Job(model=style_model, count=4, seed=0), tmp_path / "out", force=False)
+    assert stop.value.__notes__ == ["what is made stays, and the same command goes on"]

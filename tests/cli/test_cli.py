@@ -228,8 +228,9 @@ def test_a_signal_finishes_the_step_and_leaves_a_snapshot(tmp_path, packed16, nu
     while not (log.exists() and "D_loss" in log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
+    assert "stopping: a score and a snapshot first; a second Ctrl-C ends it at once" in said
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors
     nimg = json.loads(log.read_text().splitlines()[-1])["nimg"]

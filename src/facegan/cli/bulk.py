@@ -72,4 +72,8 @@ def _shown() -> Iterator[tuple[Report, Tell]]:
             line = f"{sentence} ({state})" if sentence.endswith(" faces") else sentence
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-        yield progress, tell
+        try:
+            yield progress, tell
+        except KeyboardInterrupt as stop:
+            stop.add_note("what is made stays, and the same command goes on")
+            raise

@@ -113,6 +113,8 @@ def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
             return [f"{at}ALARM {fields['alarm']}: {fields['message']}; {action}"]
         case "warning":
             return [f"{at}WARNING {fields['message']}"]
+        case "stopping":
+            return [f"{at}stopping: a score and a snapshot first; a second Ctrl-C ends it at once, without them"]
         case "demo":
             return [fields["message"]]
     return []

@@ -20,7 +20,7 @@ class Listener(Protocol):
 
     def event(self, kind: str, **fields: Any) -> None:
         """Take note of something that happened: "measuring", "labels", "start", "reference", "log", "grid", "snapshot",
-        "alarm", "warning", "stop"."""
+        "alarm", "warning", "stopping", "stop"."""
 
     def progress(self, nimg: int, target: int | None, rate: float, seconds_left: float | None = None) -> None:
         """Take note of one more step; ``rate`` in images/s, ``target`` in images."""

@@ -59,6 +59,8 @@ class Trainer:
                         self.monitor.finish(self.state)
                     break
                 if self._is_over():
+                    if self.signal is not None:
+                        self.context.listener.event("stopping", nimg=self.state.nimg, signal=self.signal)
                     decision = self.monitor.finish(self.state)
                     if decision is None or decision.rewind_to is None or self.signal is not None:
                         break
