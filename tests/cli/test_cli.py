@@ -230,7 +230,7 @@ def test_a_signal_finishes_the_step_and_leaves_a_snapshot(tmp_path, packed16, nu
     process.send_signal(number)
     said, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
-    assert "stopping: a score and a snapshot first; a second Ctrl-C ends it at once" in said
+    assert "stopping, once a snapshot is written; a second Ctrl-C ends it at once" in said
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors
     nimg = json.loads(log.read_text().splitlines()[-1])["nimg"]

@@ -144,18 +144,20 @@ def _add(progress: Progress, done: int, planned: int, here: int) -> None:
     progress(done + here, planned)
 
 
+def _settings_in(file: Path, advice: str) -> Any:
+    """Return the settings that a description or manifest was written with; ``advice``: what to do if it was not."""
+    try:
+        return read_json(file)["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        check_not_denied(error)
+        raise UserError(f"{file} is damaged, or something else ({brief(error)}), {advice}") from None
+
+
 def _check_what_is_there(shards: Shards, force: bool, tell: Tell) -> None:
     """Refuse files in the shards' and the manifest's places that this job did not make."""
     if not force and is_taken(shards.manifest):
-        try:
-            found = read_json(shards.manifest)["settings"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            check_not_denied(error)
-            raise UserError(
-                f"{shards.manifest}, where the shards are to be listed, is something else: choose another --out, or "
-                "add --force to overwrite it"
-            ) from None
-        refuse_other_settings(found, shards.settings, str(shards.manifest))
+        advice = "where the shards are to be listed: choose another --out, or add --force to overwrite it"
+        refuse_other_settings(_settings_in(shards.manifest, advice), shards.settings, str(shards.manifest))
     for shard in range(shards.count):
         path, file = shards.path(shard), shards.description(shard)
         if force or not (is_taken(path) or is_taken(file)):
@@ -165,15 +167,8 @@ def _check_what_is_there(shards: Shards, force: bool, tell: Tell) -> None:
                 f"{path} is there without {file.name}, so that it was not made by this command: choose another --out, "
                 "or add --force to overwrite it"
             )
-        try:
-            found = read_json(file)["settings"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            check_not_denied(error)
-            raise UserError(
-                f"{file} is damaged ({brief(error)}), so that {path.name} cannot be checked: remove both, or add "
-                "--force to make them again"
-            ) from None
-        refuse_other_settings(found, shards.settings, str(path))
+        advice = f"so that {path.name} cannot be checked: remove both, or add --force to make them again"
+        refuse_other_settings(_settings_in(file, advice), shards.settings, str(path))
     name = NUMBER.sub(r"(\\d+)", re.escape(shards.pattern.name).replace("\\%", "%"))
     numbers = [re.fullmatch(name, file.name) for file in shards.pattern.parent.glob("*.tar")]
     others = [found[0] for found in numbers if found and int(found[1]) >= shards.count]

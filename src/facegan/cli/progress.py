@@ -114,7 +114,7 @@ def _lines(kind: str, fields: dict[str, Any]) -> list[str]:
         case "warning":
             return [f"{at}WARNING {fields['message']}"]
         case "stopping":
-            return [f"{at}stopping: a score and a snapshot first; a second Ctrl-C ends it at once, without them"]
+            return [f"{at}stopping, once a snapshot is written; a second Ctrl-C ends it at once, without one"]
         case "demo":
             return [fields["message"]]
     return []

@@ -84,8 +84,7 @@ def prepare(
         made = np.array([outcome.row for outcome in outcomes if outcome.is_made], np.int64)
         labels.forget_made(made)
         rows = _kept_rows(outcomes, files, _worth(labels, rule), preflight)
-        made_kept = int(np.isin(rows, made).sum())
-        preflight.kept = len(rows)
+        made_kept, preflight.kept = int(np.isin(rows, made).sum()), len(rows)
         _refuse_nothing(preflight, listing.source, {file.name for file in files})
         preflight.save(writer.folder / "preflight.json")
         dataset = writer.finish(
@@ -97,10 +96,10 @@ def prepare(
             hold_out=choose_rule(hold_out, labels.identities[rows], labels.partitions[rows]),
             description=_description(listing, crop, labels, made_kept),
         )
-    preview_file = _write_preview(dataset, preview, made_kept) if preview else None
-    warnings = _warnings(listing, labels, preflight, made_kept)
-    warnings += held_out_warnings(dataset, hold_out, labels.sources, made=made_kept)
-    return PrepareResult(dataset, preflight, labels.sources, warnings, preview_file)
+    sheet = _write_preview(dataset, preview, made_kept) if preview else None
+    people = held_out_warnings(dataset, hold_out, labels.sources, made=made_kept)
+    warnings = [*_warnings(listing, labels, preflight, made_kept), *people]
+    return PrepareResult(dataset, preflight, labels.sources, warnings, sheet)
 
 
 def _refuse_unread(given: dict[str, Path | None], use_attributes: bool) -> None:

@@ -86,19 +86,17 @@ def _activity(
     ended = {"images": "at its end", "minutes": "its time was up", "alarm": "stopped by an alarm"}.get(
         str(status.get("ended")), ""
     )
+    gone = f" (process {pid} is gone)" if isinstance(pid, int) else ""
+    killed = f"it was killed{gone}, and goes on from its snapshot at {saved:,}"
     if saved != nimg and not isinstance(images, int):
-        gone = f" (process {pid} is gone)" if isinstance(pid, int) else ""
-        sentence = f"{said}: it was killed{gone}, and goes on from its snapshot at {saved:,}"
-        return [Finding("warning", topic, sentence, again, facts)]
+        return [Finding("warning", topic, f"{said}: {killed}", again, facts)]
     if isinstance(images, int) and nimg < images:
         again += f" --images {images}"
         if isinstance(pid, int) and _state(pid) and _is_ours(pid):
             sentence = f"{said} of {images:,}: status.json names process {pid}, which runs and does not hold the lock"
             return [Finding("note", topic, sentence, f"if it trains elsewhere, nothing; else {again}", facts)]
         if saved != nimg:
-            gone = f" (process {pid} is gone)" if isinstance(pid, int) else ""
-            sentence = f"{said} of {images:,}: it was killed{gone}, and goes on from its snapshot at {saved:,}"
-            return [Finding("warning", topic, sentence, again, facts)]
+            return [Finding("warning", topic, f"{said} of {images:,}: {killed}", again, facts)]
         if ended == "its time was up":
             return [Finding("ok", topic, f"{said} of {images:,}: its time was up; {again} goes on", facts=facts)]
         return [Finding("note", topic, f"{said} of {images:,}: it was stopped", again, facts)]

@@ -67,9 +67,9 @@ export function liveView(app) {
     else if (real.headers.get("content-type").includes("json")) rows.push(element("p", { class: "hint" }, texts.noPhotographs));
     else rows.unshift(scoredRow(texts.realFaces, all(await facesOf(real)), side));
     shownSnapshot = nimg;
-    if (says.dataset.count !== String(known.snapshots.length)) { // a new slider only where there is a new snapshot
+    if (says.dataset.snapshots !== known.snapshots.join()) { // else the slider that is there keeps the focus
       says.replaceChildren(snapshotSlider(nimg));
-      says.dataset.count = String(known.snapshots.length);
+      says.dataset.snapshots = known.snapshots.join();
     }
     while (says.children.length > 1) says.lastChild.remove();
     says.append(...rows);
